@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mm/mtrr.h"
+
+static const u64 FIXED_END = 0x100000;
+
+/* UC loses no correctness anywhere, which makes it the answer to every undefined overlap. */
+static enum memtype combine(enum memtype a, enum memtype b)
+{
+	if (a == b)
+		return a;
+	if ((a == MEMTYPE_WT && b == MEMTYPE_WB) || (a == MEMTYPE_WB && b == MEMTYPE_WT))
+		return MEMTYPE_WT;
+	return MEMTYPE_UC;
+}
+
+u64 *mtrr_register(struct mtrr_state *state, u32 msr)
+{
+	if (msr == MTRR_MSR_DEF_TYPE)
+		return &state->def_type;
+	if (msr >= MTRR_MSR_VAR_FIRST && msr < MTRR_MSR_VAR_FIRST + 2u * state->count) {
+		u32 pair = (msr - MTRR_MSR_VAR_FIRST) / 2;
+		return (msr & 1) ? &state->var_mask[pair] : &state->var_base[pair];
+	}
+	if (!(state->cap & MTRR_CAP_FIX))
+		return NULL;
+	if (msr == MTRR_MSR_FIX64K_00000)
+		return &state->fixed[0];
+	if (msr == MTRR_MSR_FIX16K_80000 || msr == MTRR_MSR_FIX16K_A0000)
+		return &state->fixed[1 + msr - MTRR_MSR_FIX16K_80000];
+	if (msr >= MTRR_MSR_FIX4K_C0000 && msr <= MTRR_MSR_FIX4K_F8000)
+		return &state->fixed[3 + msr - MTRR_MSR_FIX4K_C0000];
+	return NULL;
+}
+
+static bool type_valid(const struct mtrr_state *state, u64 type)
+{
+	switch (type) {
+	case MEMTYPE_UC:
+	case MEMTYPE_WT:
+	case MEMTYPE_WP:
+	case MEMTYPE_WB:
+		return true;
+	case MEMTYPE_WC:
+		return state->cap & MTRR_CAP_WC;
+	default:
+		return false;
+	}
+}
+
+/* Bits a physical address cannot have; all of the upper ones are reserved in a variable pair. */
+static u64 beyond_maxphyaddr(const struct mtrr_state *state)
+{
+	return state->maxphyaddr >= 64 ? 0 : ~0ull << state->maxphyaddr;
+}
+
+bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value)
+{
+	static const u64 def_reserved = BITS(63, 12) | BITS(9, 8);
+
+	if (msr == MTRR_MSR_DEF_TYPE)
+		return !(value & def_reserved) && type_valid(state, value & MTRR_DEF_TYPE);
+
+	if (msr >= MTRR_MSR_VAR_FIRST && msr < MTRR_MSR_VAR_FIRST + 2u * state->count) {
+		if (value & beyond_maxphyaddr(state))
+			return false;
+		if (msr & 1)
+			return !(value & BITS(10, 0));
+		return !(value & BITS(11, 8)) && type_valid(state, value & MTRR_BASE_TYPE);
+	}
+
+	bool fixed = msr == MTRR_MSR_FIX64K_00000 || msr == MTRR_MSR_FIX16K_80000 ||
+		     msr == MTRR_MSR_FIX16K_A0000 ||
+		     (msr >= MTRR_MSR_FIX4K_C0000 && msr <= MTRR_MSR_FIX4K_F8000);
+	if (!fixed || !(state->cap & MTRR_CAP_FIX))
+		return false;
+	for (unsigned int shift = 0; shift < 64; shift += 8) {
+		if (!type_valid(state, (value >> shift) & 0xff))
+			return false;
+	}
+	return true;
+}
+
+/* Each fixed register holds eight types for eight equal pieces. */
+static void fixed_locate(paddr_t address, unsigned int *reg, unsigned int *byte, u64 *piece)
+{
+	paddr_t offset;
+
+	if (address < 0x80000) {
+		*reg = 0;
+		*piece = 64 * KIB;
+		offset = address;
+	} else if (address < 0xc0000) {
+		*reg = 1 + (unsigned int)((address - 0x80000) / 0x20000);
+		*piece = 16 * KIB;
+		offset = (address - 0x80000) % 0x20000;
+	} else {
+		*reg = 3 + (unsigned int)((address - 0xc0000) / 0x8000);
+		*piece = 4 * KIB;
+		offset = (address - 0xc0000) % 0x8000;
+	}
+	*byte = (unsigned int)(offset / *piece);
+}
+
+/* The running result over the parts of a range. */
+struct verdict {
+	enum memtype type;
+	bool uniform;
+	bool any;
+};
+
+static void verdict_add(struct verdict *v, enum memtype type, bool uniform)
+{
+	if (!v->any) {
+		*v = (struct verdict){.type = type, .uniform = uniform, .any = true};
+		return;
+	}
+	v->uniform = v->uniform && uniform && v->type == type;
+	v->type = combine(v->type, type);
+}
+
+static void add_fixed(const struct mtrr_state *state, struct verdict *v, paddr_t start, paddr_t end)
+{
+	while (start < end) {
+		unsigned int reg, byte;
+		u64 piece;
+		fixed_locate(start, &reg, &byte, &piece);
+		verdict_add(v, (enum memtype)((state->fixed[reg] >> (8 * byte)) & 0xff), true);
+		start = ALIGN_DOWN(start, piece) + piece;
+	}
+}
+
+/*
+ * `start` is a multiple of `size`, a power of two. Then the address bits below `size` take every
+ * value in the block, and a mask that looks at any of them matches a part of it only.
+ */
+static void add_variable(const struct mtrr_state *state, struct verdict *v, paddr_t start, u64 size)
+{
+	enum memtype whole = MEMTYPE_WB, part = MEMTYPE_WB;
+	bool any_whole = false, any_part = false;
+
+	for (unsigned int i = 0; i < state->count; i++) {
+		u64 mask = state->var_mask[i];
+		if (!(mask & MTRR_MASK_VALID))
+			continue;
+		mask &= BITS(63, 12);
+		if ((start ^ state->var_base[i]) & mask & ~(size - 1))
+			continue;
+		enum memtype type = (enum memtype)(state->var_base[i] & MTRR_BASE_TYPE);
+		if (mask & (size - 1)) {
+			part = any_part ? combine(part, type) : type;
+			any_part = true;
+		} else {
+			whole = any_whole ? combine(whole, type) : type;
+			any_whole = true;
+		}
+	}
+	if (!any_whole)
+		whole = (enum memtype)(state->def_type & MTRR_DEF_TYPE);
+	if (!any_part) {
+		verdict_add(v, whole, true);
+		return;
+	}
+	/*
+	 * combine() only ever makes a type stricter, so if all partial registers together do not
+	 * change the type, no subset of them does. Where the default type rules outside of them
+	 * the types must be equal, as it does not take part in an overlap.
+	 */
+	enum memtype all = combine(whole, part);
+	bool uniform = any_whole ? all == whole : part == whole;
+	verdict_add(v, all, uniform);
+}
+
+enum memtype mtrr_type_of_range(const struct mtrr_state *state, paddr_t start, u64 size,
+				bool *uniform)
+{
+	struct verdict v = {.any = false};
+	paddr_t end = start + size;
+
+	if (!(state->def_type & MTRR_DEF_ENABLE)) {
+		*uniform = true;
+		return MEMTYPE_UC;
+	}
+	if ((state->cap & MTRR_CAP_FIX) && (state->def_type & MTRR_DEF_FIXED_ENABLE) &&
+	    start < FIXED_END) {
+		paddr_t fixed_end = end < FIXED_END ? end : FIXED_END;
+		add_fixed(state, &v, start, fixed_end);
+		start = fixed_end;
+	}
+	while (start < end) {
+		u64 block = start ? start & -start : BIT(63);
+		while (block > end - start)
+			block >>= 1;
+		add_variable(state, &v, start, block);
+		start += block;
+	}
+	*uniform = v.uniform;
+	return v.type;
+}

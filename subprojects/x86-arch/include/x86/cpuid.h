@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* CPUID feature bits. SDM "CPUID—CPU Identification". */
+#pragma once
+
+#include <x86/types.h>
+
+struct cpuid {
+	u32 eax;
+	u32 ebx;
+	u32 ecx;
+	u32 edx;
+};
+
+/* Leaf 1 ECX */
+#define CPUID_1_ECX_MONITOR BIT(3)
+#define CPUID_1_ECX_VMX     BIT(5)
+#define CPUID_1_ECX_SMX     BIT(6)
+#define CPUID_1_ECX_PCID    BIT(17)
+#define CPUID_1_ECX_X2APIC  BIT(21)
+#define CPUID_1_ECX_XSAVE   BIT(26)
+#define CPUID_1_ECX_OSXSAVE BIT(27)
+/* Leaf 1 EDX */
+#define CPUID_1_EDX_MTRR BIT(12)
+#define CPUID_1_EDX_PAT  BIT(16)
+/* Leaf 7.0 EBX */
+#define CPUID_7_EBX_SGX     BIT(2)
+#define CPUID_7_EBX_SMEP    BIT(7)
+#define CPUID_7_EBX_INVPCID BIT(10)
+#define CPUID_7_EBX_MPX     BIT(14)
+#define CPUID_7_EBX_SMAP    BIT(20)
+#define CPUID_7_EBX_PT      BIT(25)
+/* Leaf 7.0 ECX */
+#define CPUID_7_ECX_UMIP    BIT(2)
+#define CPUID_7_ECX_PKU     BIT(3)
+#define CPUID_7_ECX_OSPKE   BIT(4)
+#define CPUID_7_ECX_WAITPKG BIT(5)
+#define CPUID_7_ECX_CET_SS  BIT(7)
+#define CPUID_7_ECX_LA57    BIT(16)
+#define CPUID_7_ECX_ENQCMD  BIT(29)
+#define CPUID_7_ECX_PKS     BIT(31)
+/* Leaf 7.0 EDX */
+#define CPUID_7_EDX_UINTR     BIT(5)
+#define CPUID_7_EDX_PCONFIG   BIT(18)
+#define CPUID_7_EDX_ARCH_LBR  BIT(19)
+#define CPUID_7_EDX_CET_IBT   BIT(20)
+#define CPUID_7_EDX_ARCH_CAPS BIT(29)
+/* Leaf 0xd.1 EAX */
+#define CPUID_D1_EAX_XSAVES BIT(3)
+/* Leaf 0x80000001 */
+#define CPUID_81_EDX_NX      BIT(20)
+#define CPUID_81_EDX_PAGE1GB BIT(26)
+#define CPUID_81_EDX_RDTSCP  BIT(27)
+#define CPUID_81_EDX_LM      BIT(29)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The machine's serial port: a pseudo-terminal, its log, and a judge of its lines."""
+
+import os
+import pty
+import re
+import select
+import sys
+import termios
+import time
+import tty
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1bc")
+
+
+class Judge:
+    """Looks at whole lines: the expected patterns must appear in order, a forbidden one ends it."""
+
+    def __init__(self, expect=(), forbid=()):
+        self.expect = [re.compile(pattern) for pattern in expect]
+        self.forbid = [re.compile(pattern) for pattern in forbid]
+        self.met = 0
+        self.offence = None
+
+    def line(self, text):
+        for pattern in self.forbid:
+            if pattern.search(text):
+                self.offence = text.strip()
+                return
+        while self.met < len(self.expect):
+            if not self.expect[self.met].search(text):
+                return
+            self.met += 1
+
+    def satisfied(self):
+        return self.met == len(self.expect)
+
+    def complaint(self):
+        if self.offence:
+            return f"forbidden line: {self.offence}"
+        if not self.satisfied():
+            return f"never seen: {self.expect[self.met].pattern}"
+        return None
+
+
+class Console:
+    """A pseudo-terminal the emulator opens as its serial device."""
+
+    def __init__(self, log_path):
+        self.master, self._slave = pty.openpty()
+        tty.setraw(self._slave, termios.TCSANOW)
+        self.device = os.ttyname(self._slave)
+        self._log = open(log_path, "wb")
+        self._partial = ""
+        self.lines = []
+
+    def close(self):
+        os.close(self.master)
+        os.close(self._slave)
+        self._log.close()
+
+    def read(self, seconds):
+        """Wait at most so long for output; returns the bytes and the lines they completed."""
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        data = os.read(self.master, 65536) if ready else b""
+        self._log.write(data)
+        self._log.flush()
+        *lines, self._partial = (self._partial
+                                 + data.decode("utf-8", "replace")).split("\n")
+        lines = [ESCAPES.sub("", line).replace("\r", "") for line in lines]
+        self.lines.extend(lines)
+        return data, lines
+
+    def rest(self):
+        """The unfinished last line."""
+        return [ESCAPES.sub("", self._partial).replace("\r", "")] if self._partial else []
+
+    def write(self, data):
+        os.write(self.master, data)
+
+    def tail(self, count=25):
+        return (self.lines + self.rest())[-count:]
+
+
+def watch(machine, judge, timeout, linger=0):
+    """Run until the judge is satisfied (and for linger seconds more), offended, the machine
+    ends or time is up. Returns None or what was wrong."""
+    start = time.monotonic()
+    deadline = start + timeout
+    done_at = None
+    console = machine.console
+    while True:
+        alive = machine.alive()
+        data, lines = console.read(0.2)
+        for line in lines if alive or data else lines + console.rest():
+            judge.line(line)
+        if judge.offence:
+            return judge.complaint()
+        now = time.monotonic()
+        if judge.satisfied():
+            done_at = done_at or now
+            if now >= done_at + linger:
+                return None
+        if not alive and not data:
+            return judge.complaint() and f"the machine ended; {judge.complaint()}"
+        if now > deadline:
+            return f"no end after {timeout} s; {judge.complaint()}"
+
+
+def interact(machine):
+    """Connect the user's terminal to the machine until it ends; Ctrl-] leaves."""
+    console = machine.console
+    keyboard = sys.stdin.fileno() if sys.stdin and sys.stdin.isatty() else None
+    saved = None
+    if keyboard is not None:
+        print("umbra: the guest's console follows; leave with Ctrl-]", flush=True)
+        saved = termios.tcgetattr(keyboard)
+        tty.setraw(keyboard)
+    try:
+        while True:
+            alive = machine.alive()
+            data, _ = console.read(0.05)
+            os.write(sys.stdout.fileno(), data)
+            if not alive and not data:
+                return
+            if keyboard is not None and select.select([keyboard], [], [], 0)[0]:
+                typed = os.read(keyboard, 1024)
+                if b"\x1d" in typed or not typed:
+                    return
+                console.write(typed)
+    finally:
+        if saved is not None:
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, saved)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Machines to boot on: Bochs, which emulates VT-x in software, and QEMU."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from . import host, media
+from .console import Console
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """A PC. Leave the CPU model to the engine with None."""
+    cpus: int = 1
+    memory: int = 512                # MiB
+    cpu_model: str = None
+    ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
+    bios: pathlib.Path = None        # Bochs: another ROM
+    extra: tuple = ()                # QEMU: more arguments
+
+
+@functools.lru_cache
+def kvm_runs_vmx():
+    """Can a QEMU/KVM guest here use VT-x itself?"""
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+        flags = pathlib.Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        nested = pathlib.Path("/sys/module/kvm_intel/parameters/nested").read_text("ascii")
+    except OSError:
+        return False
+    return " vmx " in flags and nested.strip() in ("Y", "1")
+
+
+def choose(name):
+    """The engine's class; auto takes the fastest one that has VT-x."""
+    if name == "auto":
+        name = "kvm" if kvm_runs_vmx() else "bochs"
+    return {"bochs": Bochs, "kvm": Kvm, "tcg": Tcg}[name]
+
+
+@functools.lru_cache
+def network_namespace():
+    """Command prefix that gives a run its own network namespace, or nothing where not allowed.
+    Bochs listens on a display port; so no two runs meet, and nobody else reaches it."""
+    for prefix in (["unshare", "-n"], ["unshare", "-rn"]):
+        try:
+            if subprocess.run([*prefix, "true"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                return prefix
+        except OSError:
+            pass
+    return []
+
+
+class Machine:
+    """A running emulator. Always use it in a with statement: it is killed at the end."""
+
+    name = None
+
+    def __init__(self, hardware, log_path, cdrom=None, disk=None):
+        self.hardware = hardware
+        self.cdrom = cdrom and pathlib.Path(cdrom).resolve()
+        self.disk = disk and pathlib.Path(disk).resolve()
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="umbra-"))
+        self.log_path = log_path
+        self.console = None
+        self._process = None
+
+    def __enter__(self):
+        self.console = Console(self.log_path)
+        with open(self.work / "output", "wb") as output:
+            self._process = subprocess.Popen(
+                self.command(), cwd=self.work, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True)
+        return self
+
+    def __exit__(self, *_):
+        if self.alive():
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self.console.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def alive(self):
+        return self._process.poll() is None
+
+    def emulator_tail(self, count=8):
+        """The last lines the emulator itself printed or logged."""
+        lines = []
+        for name in ("output", "bochs.log"):
+            path = self.work / name
+            if path.exists():
+                text = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                lines += [line for line in text if line.strip()][-count:]
+        return lines
+
+    def command(self):
+        raise NotImplementedError
+
+
+class Bochs(Machine):
+    """Bochs executes every instruction in software, VT-x included."""
+
+    name = "bochs"
+
+    def config(self):
+        hardware = self.hardware
+        lines = [
+            'display_library: rfb, options="timeout=0"',
+            "config_interface: textconfig",
+            f"megs: {hardware.memory}",
+            f"cpu: model={hardware.cpu_model or 'corei7_haswell_4770'}, count={hardware.cpus}, "
+            "ips=50000000, reset_on_triple_fault=0, "
+            f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}",
+            f"romimage: file={hardware.bios or media.BIOS}",
+            "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
+            f"com1: enabled=1, mode=term, dev={self.console.device}",
+            "clock: sync=none, time0=utc",
+            "log: bochs.log",
+            "panic: action=fatal",
+            "error: action=report",
+            "info: action=ignore",
+            "debug: action=ignore",
+        ]
+        cdrom_bus = 0
+        if self.disk:
+            cdrom_bus = 1
+            lines.append("ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15")
+            lines.append(f"ata0-master: type=disk, mode=volatile, path={self.disk}")
+        if self.cdrom:
+            lines.append(f"ata{cdrom_bus}-master: type=cdrom, path={self.cdrom}, status=inserted")
+        lines.append("boot: " + ("cdrom" if self.cdrom else "disk"))
+        return "\n".join(lines) + "\n"
+
+    def command(self):
+        (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
+        (self.work / "commands").write_text("c\n", encoding="ascii")
+        return [*network_namespace(), "bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
+
+
+class Qemu(Machine):
+    """A QEMU PC."""
+
+    accelerator = None
+    default_cpu = None
+
+    def command(self):
+        hardware = self.hardware
+        command = ["qemu-system-x86_64", "-accel", self.accelerator,
+                   "-cpu", hardware.cpu_model or self.default_cpu,
+                   "-smp", str(hardware.cpus), "-m", str(hardware.memory),
+                   "-nodefaults", "-nic", "none", "-display", "none", "-vga", "std",
+                   "-no-reboot", "-chardev", f"serial,id=com1,path={self.console.device}",
+                   "-serial", "chardev:com1"]
+        if self.disk:
+            command += ["-drive", f"file={self.disk},format=raw,if=ide,index=0,snapshot=on"]
+        if self.cdrom:
+            command += ["-drive", f"file={self.cdrom},format=raw,if=ide,index=2,media=cdrom",
+                        "-boot", "d"]
+        return command + list(hardware.extra)
+
+
+class Kvm(Qemu):
+    name = "kvm"
+    accelerator = "kvm"
+    default_cpu = "host"
+
+
+class Tcg(Qemu):
+    """Software QEMU; it has no VT-x."""
+
+    name = "tcg"
+    accelerator = "tcg"
+    default_cpu = "max"

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the machine boots from: a GRUB CD, a disk with GRUB in its MBR, a patched BIOS."""
+
+import dataclasses
+import pathlib
+import shutil
+import struct
+import tempfile
+
+from . import host
+
+GRUB_DIRECTORY = pathlib.Path("/usr/lib/grub/i386-pc")
+CD_MODULES = "biosdisk iso9660 normal multiboot2 linux serial test"
+DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
+PARTITION_START = 2048  # sectors; leaves the usual gap for GRUB's core image
+BIOS = pathlib.Path("/usr/share/bochs/BIOS-bochs-latest")
+
+CONFIG_HEAD = """\
+serial --unit=0 --speed=115200
+terminal_output serial
+set timeout=0
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One GRUB boot entry: its commands, and the files (path seen by GRUB -> host path)."""
+    commands: tuple
+    files: dict
+
+    def config(self):
+        return CONFIG_HEAD + "\n".join((*self.commands, "boot")) + "\n"
+
+
+def under_umbra(image, kernel, command_line="", initrd=None, umbra_args=""):
+    """Umbra with a kernel (bzImage, ELF, …) as its first module and an initrd as its second."""
+    commands = [f"multiboot2 /boot/umbra.elf {umbra_args}",
+                f"module2 /boot/kernel {command_line}"]
+    files = {"/boot/umbra.elf": image, "/boot/kernel": kernel}
+    if initrd:
+        commands.append("module2 /boot/initrd.img")
+        files["/boot/initrd.img"] = initrd
+    return Entry(tuple(commands), files)
+
+
+def native_linux(kernel, command_line="", initrd=None):
+    """The same kernel on the bare machine, started by GRUB's own linux command."""
+    commands = [f"linux /boot/kernel {command_line}"]
+    files = {"/boot/kernel": kernel}
+    if initrd:
+        commands.append("initrd /boot/initrd.img")
+        files["/boot/initrd.img"] = initrd
+    return Entry(tuple(commands), files)
+
+
+def native_multiboot2(image, command_line=""):
+    """A multiboot2 image on the bare machine."""
+    return Entry((f"multiboot2 /boot/image.elf {command_line}",), {"/boot/image.elf": image})
+
+
+def under_umbra_chainload(image, umbra_args="drive=0x80"):
+    """Umbra on a CD, with the first disk's boot sector as the module it starts."""
+    return Entry((f"multiboot2 /boot/umbra.elf {umbra_args}", "module2 (hd0)0+1"),
+                 {"/boot/umbra.elf": image})
+
+
+def _lay_out(entry, tree):
+    for inside, outside in entry.files.items():
+        target = tree / inside.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(outside, target)
+    config = tree / "boot/grub/grub.cfg"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(entry.config(), encoding="ascii")
+
+
+def make_cd(entry, destination):
+    """A bootable CD for PC BIOS."""
+    with tempfile.TemporaryDirectory() as work:
+        tree = pathlib.Path(work)
+        _lay_out(entry, tree)
+        host.run(["grub-mkrescue", "-d", GRUB_DIRECTORY, "--install-modules=" + CD_MODULES,
+                  "--fonts=", "--locales=", "--themes=", "-o", destination, tree])
+    return destination
+
+
+def make_disk(entry, destination, megabytes=64):
+    """A disk image: GRUB in the MBR and the gap after it, one ext2 partition. Needs no root."""
+    sectors = megabytes * 2048
+    with tempfile.TemporaryDirectory() as work:
+        tree = pathlib.Path(work) / "tree"
+        _lay_out(entry, tree)
+        core = pathlib.Path(work) / "core.img"
+        host.run(["grub-mkimage", "-d", GRUB_DIRECTORY, "-O", "i386-pc", "-o", core,
+                  "-p", "(hd0,msdos1)/boot/grub", *DISK_MODULES])
+        with open(destination, "wb") as disk:
+            disk.truncate(sectors * 512)
+            disk.write(boot_sector(sectors))
+            # GRUB's first sector says by default that the rest follows at sector 2.
+            disk.write(core.read_bytes())
+            if disk.tell() > PARTITION_START * 512:
+                raise host.Failure("GRUB's core image does not fit before the partition")
+        host.run(["/usr/sbin/mke2fs", "-q", "-t", "ext2", "-b", "1024",
+                  "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
+                  f"{(sectors - PARTITION_START) // 2}k"])
+    return destination
+
+
+def boot_sector(sectors):
+    """GRUB's boot sector with a partition table of one active Linux partition."""
+    mbr = bytearray((GRUB_DIRECTORY / "boot.img").read_bytes())
+    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff",
+                        PARTITION_START, sectors - PARTITION_START)
+    mbr[446:510] = entry.ljust(64, b"\0")
+    mbr[510:512] = b"\x55\xaa"
+    return bytes(mbr)
+
+
+def bios_without(signature, destination):
+    """A copy of the Bochs BIOS in which a table's signature is broken, its checksum kept."""
+    rom = bytearray(BIOS.read_bytes())
+    start = rom.find(signature)
+    if start < 0:
+        raise host.Failure(f"{BIOS} holds no {signature!r}")
+    while start >= 0:
+        # Swapping bytes keeps the sum of the ROM, which the machine checks.
+        rom[start], rom[start + 1] = rom[start + 1], rom[start]
+        start = rom.find(signature)
+    destination.write_bytes(rom)
+    return destination
