@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mm/mtrr.h"
 
+#include <x86/msr.h>
+
 static const u64 FIXED_END = 0x100000;
+static const u64 BASE_TYPE = BITS(7, 0); /* of a PHYSBASE register */
 
 /* UC loses no correctness anywhere, which makes it the answer to every undefined overlap. */
 static enum memtype combine(enum memtype a, enum memtype b)
@@ -15,20 +18,20 @@ static enum memtype combine(enum memtype a, enum memtype b)
 
 u64 *mtrr_register(struct mtrr_state *state, u32 msr)
 {
-	if (msr == MTRR_MSR_DEF_TYPE)
+	if (msr == MSR_IA32_MTRR_DEF_TYPE)
 		return &state->def_type;
-	if (msr >= MTRR_MSR_VAR_FIRST && msr < MTRR_MSR_VAR_FIRST + 2u * state->count) {
-		u32 pair = (msr - MTRR_MSR_VAR_FIRST) / 2;
+	if (msr >= MSR_IA32_MTRR_PHYSBASE0 && msr < MSR_IA32_MTRR_PHYSBASE0 + 2u * state->count) {
+		u32 pair = (msr - MSR_IA32_MTRR_PHYSBASE0) / 2;
 		return (msr & 1) ? &state->var_mask[pair] : &state->var_base[pair];
 	}
-	if (!(state->cap & MTRR_CAP_FIX))
+	if (!(state->cap & MTRRCAP_FIX))
 		return NULL;
-	if (msr == MTRR_MSR_FIX64K_00000)
+	if (msr == MSR_IA32_MTRR_FIX64K_00000)
 		return &state->fixed[0];
-	if (msr == MTRR_MSR_FIX16K_80000 || msr == MTRR_MSR_FIX16K_A0000)
-		return &state->fixed[1 + msr - MTRR_MSR_FIX16K_80000];
-	if (msr >= MTRR_MSR_FIX4K_C0000 && msr <= MTRR_MSR_FIX4K_F8000)
-		return &state->fixed[3 + msr - MTRR_MSR_FIX4K_C0000];
+	if (msr == MSR_IA32_MTRR_FIX16K_80000 || msr == MSR_IA32_MTRR_FIX16K_A0000)
+		return &state->fixed[1 + msr - MSR_IA32_MTRR_FIX16K_80000];
+	if (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000)
+		return &state->fixed[3 + msr - MSR_IA32_MTRR_FIX4K_C0000];
 	return NULL;
 }
 
@@ -41,7 +44,7 @@ static bool type_valid(const struct mtrr_state *state, u64 type)
 	case MEMTYPE_WB:
 		return true;
 	case MEMTYPE_WC:
-		return state->cap & MTRR_CAP_WC;
+		return state->cap & MTRRCAP_WC;
 	default:
 		return false;
 	}
@@ -57,21 +60,21 @@ bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value)
 {
 	static const u64 def_reserved = BITS(63, 12) | BITS(9, 8);
 
-	if (msr == MTRR_MSR_DEF_TYPE)
-		return !(value & def_reserved) && type_valid(state, value & MTRR_DEF_TYPE);
+	if (msr == MSR_IA32_MTRR_DEF_TYPE)
+		return !(value & def_reserved) && type_valid(state, value & MTRR_DEF_TYPE_TYPE);
 
-	if (msr >= MTRR_MSR_VAR_FIRST && msr < MTRR_MSR_VAR_FIRST + 2u * state->count) {
+	if (msr >= MSR_IA32_MTRR_PHYSBASE0 && msr < MSR_IA32_MTRR_PHYSBASE0 + 2u * state->count) {
 		if (value & beyond_maxphyaddr(state))
 			return false;
 		if (msr & 1)
 			return !(value & BITS(10, 0));
-		return !(value & BITS(11, 8)) && type_valid(state, value & MTRR_BASE_TYPE);
+		return !(value & BITS(11, 8)) && type_valid(state, value & BASE_TYPE);
 	}
 
-	bool fixed = msr == MTRR_MSR_FIX64K_00000 || msr == MTRR_MSR_FIX16K_80000 ||
-		     msr == MTRR_MSR_FIX16K_A0000 ||
-		     (msr >= MTRR_MSR_FIX4K_C0000 && msr <= MTRR_MSR_FIX4K_F8000);
-	if (!fixed || !(state->cap & MTRR_CAP_FIX))
+	bool fixed = msr == MSR_IA32_MTRR_FIX64K_00000 || msr == MSR_IA32_MTRR_FIX16K_80000 ||
+		     msr == MSR_IA32_MTRR_FIX16K_A0000 ||
+		     (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000);
+	if (!fixed || !(state->cap & MTRRCAP_FIX))
 		return false;
 	for (unsigned int shift = 0; shift < 64; shift += 8) {
 		if (!type_valid(state, (value >> shift) & 0xff))
@@ -135,8 +138,9 @@ static void add_fixed(const struct mtrr_state *state, struct verdict *v, paddr_t
  */
 static void add_variable(const struct mtrr_state *state, struct verdict *v, paddr_t start, u64 size)
 {
-	enum memtype whole = MEMTYPE_WB, part = MEMTYPE_WB;
-	bool any_whole = false, any_part = false;
+	enum memtype deflt = (enum memtype)(state->def_type & MTRR_DEF_TYPE_TYPE);
+	enum memtype whole = deflt, part = deflt;
+	bool any_whole = false, any_part = false, part_differs = false;
 
 	for (unsigned int i = 0; i < state->count; i++) {
 		u64 mask = state->var_mask[i];
@@ -145,29 +149,27 @@ static void add_variable(const struct mtrr_state *state, struct verdict *v, padd
 		mask &= BITS(63, 12);
 		if ((start ^ state->var_base[i]) & mask & ~(size - 1))
 			continue;
-		enum memtype type = (enum memtype)(state->var_base[i] & MTRR_BASE_TYPE);
+		enum memtype type = (enum memtype)(state->var_base[i] & BASE_TYPE);
 		if (mask & (size - 1)) {
 			part = any_part ? combine(part, type) : type;
 			any_part = true;
+			part_differs = part_differs || type != deflt;
 		} else {
 			whole = any_whole ? combine(whole, type) : type;
 			any_whole = true;
 		}
 	}
-	if (!any_whole)
-		whole = (enum memtype)(state->def_type & MTRR_DEF_TYPE);
 	if (!any_part) {
 		verdict_add(v, whole, true);
 		return;
 	}
 	/*
 	 * combine() only ever makes a type stricter, so if all partial registers together do not
-	 * change the type, no subset of them does. Where the default type rules outside of them
-	 * the types must be equal, as it does not take part in an overlap.
+	 * change the type, no subset of them does. The default type takes no part in an overlap:
+	 * where it rules outside of the partial registers each of them must give just that type.
 	 */
 	enum memtype all = combine(whole, part);
-	bool uniform = any_whole ? all == whole : part == whole;
-	verdict_add(v, all, uniform);
+	verdict_add(v, all, any_whole ? all == whole : !part_differs);
 }
 
 enum memtype mtrr_type_of_range(const struct mtrr_state *state, paddr_t start, u64 size,
@@ -176,11 +178,11 @@ enum memtype mtrr_type_of_range(const struct mtrr_state *state, paddr_t start, u
 	struct verdict v = {.any = false};
 	paddr_t end = start + size;
 
-	if (!(state->def_type & MTRR_DEF_ENABLE)) {
+	if (!(state->def_type & MTRR_DEF_TYPE_E)) {
 		*uniform = true;
 		return MEMTYPE_UC;
 	}
-	if ((state->cap & MTRR_CAP_FIX) && (state->def_type & MTRR_DEF_FIXED_ENABLE) &&
+	if ((state->cap & MTRRCAP_FIX) && (state->def_type & MTRR_DEF_TYPE_FE) &&
 	    start < FIXED_END) {
 		paddr_t fixed_end = end < FIXED_END ? end : FIXED_END;
 		add_fixed(state, &v, start, fixed_end);

@@ -13,29 +13,6 @@ enum {
 	MTRR_VAR_MAX = 16,
 };
 
-/* MSR addresses. */
-enum mtrr_msr : u32 {
-	MTRR_MSR_CAP = 0xfe,
-	MTRR_MSR_VAR_FIRST = 0x200, /* base of pair n at 0x200 + 2n, mask right after it */
-	MTRR_MSR_FIX64K_00000 = 0x250,
-	MTRR_MSR_FIX16K_80000 = 0x258,
-	MTRR_MSR_FIX16K_A0000 = 0x259,
-	MTRR_MSR_FIX4K_C0000 = 0x268,
-	MTRR_MSR_FIX4K_F8000 = 0x26f,
-	MTRR_MSR_DEF_TYPE = 0x2ff,
-};
-
-enum mtrr_bits : u64 {
-	MTRR_CAP_VCNT = BITS(7, 0),
-	MTRR_CAP_FIX = BIT(8),
-	MTRR_CAP_WC = BIT(10),
-	MTRR_DEF_TYPE = BITS(7, 0),
-	MTRR_DEF_FIXED_ENABLE = BIT(10),
-	MTRR_DEF_ENABLE = BIT(11),
-	MTRR_BASE_TYPE = BITS(7, 0),
-	MTRR_MASK_VALID = BIT(11),
-};
-
 struct mtrr_state {
 	u64 cap;
 	u64 def_type;
@@ -48,7 +25,7 @@ struct mtrr_state {
 
 /*
  * The register behind `msr`, inside `state`, or NULL if `msr` is no writable MTRR that this
- * processor has. MTRR_MSR_CAP is read-only and therefore NULL too.
+ * processor has. IA32_MTRRCAP is read-only and therefore NULL too.
  */
 u64 *mtrr_register(struct mtrr_state *state, u32 msr);
 
