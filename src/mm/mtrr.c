@@ -4,7 +4,6 @@
 #include <x86/msr.h>
 
 static const u64 FIXED_END = 0x100000;
-static const u64 BASE_TYPE = BITS(7, 0); /* of a PHYSBASE register */
 
 /* UC loses no correctness anywhere, which makes it the answer to every undefined overlap. */
 static enum memtype combine(enum memtype a, enum memtype b)
@@ -24,7 +23,7 @@ u64 *mtrr_register(struct mtrr_state *state, u32 msr)
 		u32 pair = (msr - MSR_IA32_MTRR_PHYSBASE0) / 2;
 		return (msr & 1) ? &state->var_mask[pair] : &state->var_base[pair];
 	}
-	if (!(state->cap & MTRRCAP_FIX))
+	if (!(state->cap & MTRR_CAP_FIX))
 		return NULL;
 	if (msr == MSR_IA32_MTRR_FIX64K_00000)
 		return &state->fixed[0];
@@ -44,7 +43,7 @@ static bool type_valid(const struct mtrr_state *state, u64 type)
 	case MEMTYPE_WB:
 		return true;
 	case MEMTYPE_WC:
-		return state->cap & MTRRCAP_WC;
+		return state->cap & MTRR_CAP_WC;
 	default:
 		return false;
 	}
@@ -61,20 +60,20 @@ bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value)
 	static const u64 def_reserved = BITS(63, 12) | BITS(9, 8);
 
 	if (msr == MSR_IA32_MTRR_DEF_TYPE)
-		return !(value & def_reserved) && type_valid(state, value & MTRR_DEF_TYPE_TYPE);
+		return !(value & def_reserved) && type_valid(state, value & MTRR_DEF_TYPE);
 
 	if (msr >= MSR_IA32_MTRR_PHYSBASE0 && msr < MSR_IA32_MTRR_PHYSBASE0 + 2u * state->count) {
 		if (value & beyond_maxphyaddr(state))
 			return false;
 		if (msr & 1)
 			return !(value & BITS(10, 0));
-		return !(value & BITS(11, 8)) && type_valid(state, value & BASE_TYPE);
+		return !(value & BITS(11, 8)) && type_valid(state, value & MTRR_BASE_TYPE);
 	}
 
 	bool fixed = msr == MSR_IA32_MTRR_FIX64K_00000 || msr == MSR_IA32_MTRR_FIX16K_80000 ||
 		     msr == MSR_IA32_MTRR_FIX16K_A0000 ||
 		     (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000);
-	if (!fixed || !(state->cap & MTRRCAP_FIX))
+	if (!fixed || !(state->cap & MTRR_CAP_FIX))
 		return false;
 	for (unsigned int shift = 0; shift < 64; shift += 8) {
 		if (!type_valid(state, (value >> shift) & 0xff))
@@ -138,7 +137,7 @@ static void add_fixed(const struct mtrr_state *state, struct verdict *v, paddr_t
  */
 static void add_variable(const struct mtrr_state *state, struct verdict *v, paddr_t start, u64 size)
 {
-	enum memtype deflt = (enum memtype)(state->def_type & MTRR_DEF_TYPE_TYPE);
+	enum memtype deflt = (enum memtype)(state->def_type & MTRR_DEF_TYPE);
 	enum memtype whole = deflt, part = deflt;
 	bool any_whole = false, any_part = false, part_differs = false;
 
@@ -149,7 +148,7 @@ static void add_variable(const struct mtrr_state *state, struct verdict *v, padd
 		mask &= BITS(63, 12);
 		if ((start ^ state->var_base[i]) & mask & ~(size - 1))
 			continue;
-		enum memtype type = (enum memtype)(state->var_base[i] & BASE_TYPE);
+		enum memtype type = (enum memtype)(state->var_base[i] & MTRR_BASE_TYPE);
 		if (mask & (size - 1)) {
 			part = any_part ? combine(part, type) : type;
 			any_part = true;
@@ -178,11 +177,11 @@ enum memtype mtrr_type_of_range(const struct mtrr_state *state, paddr_t start, u
 	struct verdict v = {.any = false};
 	paddr_t end = start + size;
 
-	if (!(state->def_type & MTRR_DEF_TYPE_E)) {
+	if (!(state->def_type & MTRR_DEF_ENABLE)) {
 		*uniform = true;
 		return MEMTYPE_UC;
 	}
-	if ((state->cap & MTRRCAP_FIX) && (state->def_type & MTRR_DEF_TYPE_FE) &&
+	if ((state->cap & MTRR_CAP_FIX) && (state->def_type & MTRR_DEF_FIXED_ENABLE) &&
 	    start < FIXED_END) {
 		paddr_t fixed_end = end < FIXED_END ? end : FIXED_END;
 		add_fixed(state, &v, start, fixed_end);

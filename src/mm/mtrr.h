@@ -13,6 +13,18 @@ enum {
 	MTRR_VAR_MAX = 16,
 };
 
+/* Fields of the registers, whose addresses are in x86/msr.h. */
+enum mtrr_bits : u64 {
+	MTRR_CAP_VCNT = BITS(7, 0),
+	MTRR_CAP_FIX = BIT(8),
+	MTRR_CAP_WC = BIT(10),
+	MTRR_DEF_TYPE = BITS(7, 0),
+	MTRR_DEF_FIXED_ENABLE = BIT(10),
+	MTRR_DEF_ENABLE = BIT(11),
+	MTRR_BASE_TYPE = BITS(7, 0),
+	MTRR_MASK_VALID = BIT(11),
+};
+
 struct mtrr_state {
 	u64 cap;
 	u64 def_type;
