@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/cmdline.h"
+
+#include "lib/string.h"
+
+/* A piece of the command line; text is NULL when the word had no '=' at all. */
+struct piece {
+	const char *text;
+	size_t length;
+};
+
+struct option {
+	const char *name;
+	/* Store the value into *options, or return false and leave it as it was. */
+	bool (*parse)(struct piece value, struct options *options);
+};
+
+static const struct options defaults = {
+	.serial_port = 0x3f8,
+	.serial_baud = 115200,
+	.log_level = LOG_LEVEL_INFO,
+	.drive = 0x80,
+	.nested = true,
+	.nested_shadow = true,
+};
+
+static bool equals(struct piece p, const char *s)
+{
+	return p.text && p.length == strlen(s) && memcmp(p.text, s, p.length) == 0;
+}
+
+static int digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return 16;
+}
+
+static bool parse_number(struct piece p, u32 max, u32 *out)
+{
+	int base = 10;
+	u64 value = 0;
+
+	if (p.length > 2 && p.text[0] == '0' && (p.text[1] == 'x' || p.text[1] == 'X')) {
+		base = 16;
+		p.text += 2;
+		p.length -= 2;
+	}
+	if (p.length == 0)
+		return false;
+	for (size_t i = 0; i < p.length; i++) {
+		int digit = digit_value(p.text[i]);
+
+		if (digit >= base)
+			return false;
+		value = value * (u64)base + (u64)digit;
+		if (value > max)
+			return false;
+	}
+	*out = (u32)value;
+	return true;
+}
+
+static bool parse_switch(struct piece value, bool *out)
+{
+	bool on = !value.text || equals(value, "on");
+
+	if (!on && !equals(value, "off"))
+		return false;
+	*out = on;
+	return true;
+}
+
+static bool parse_port(struct piece p, u16 *out)
+{
+	static const struct {
+		const char *name;
+		u16 port;
+	} known[] = {{"com1", 0x3f8}, {"com2", 0x2f8}, {"com3", 0x3e8}, {"com4", 0x2e8}};
+	u32 port;
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (equals(p, known[i].name)) {
+			*out = known[i].port;
+			return true;
+		}
+	}
+	/* A 16550 has eight registers, and they must all exist. */
+	if (!parse_number(p, 0xfff8, &port) || port == 0)
+		return false;
+	*out = (u16)port;
+	return true;
+}
+
+static bool parse_serial(struct piece value, struct options *options)
+{
+	struct piece name = value, speed = {0};
+	u32 baud = defaults.serial_baud;
+	u16 port;
+
+	if (equals(value, "none")) {
+		options->serial_port = 0;
+		return true;
+	}
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.text[i] == ',') {
+			name.length = i;
+			speed.text = value.text + i + 1;
+			speed.length = value.length - i - 1;
+			break;
+		}
+	}
+	/* The divisor latch has 16 bits and counts in 1/115200 s. */
+	if (speed.text && (!parse_number(speed, 115200, &baud) || baud < 2 || 115200 % baud != 0))
+		return false;
+	if (!parse_port(name, &port))
+		return false;
+	options->serial_port = port;
+	options->serial_baud = baud;
+	return true;
+}
+
+static bool parse_loglevel(struct piece value, struct options *options)
+{
+	static const char *const names[] = {
+		[LOG_LEVEL_ERROR] = "error",
+		[LOG_LEVEL_WARN] = "warn",
+		[LOG_LEVEL_INFO] = "info",
+		[LOG_LEVEL_DEBUG] = "debug",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (equals(value, names[i])) {
+			options->log_level = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_drive(struct piece value, struct options *options)
+{
+	u32 drive;
+
+	if (!parse_number(value, 0xff, &drive))
+		return false;
+	options->drive = (u8)drive;
+	return true;
+}
+
+static bool parse_verbose(struct piece value, struct options *options)
+{
+	return parse_switch(value, &options->verbose);
+}
+
+static bool parse_nested(struct piece value, struct options *options)
+{
+	return parse_switch(value, &options->nested);
+}
+
+static bool parse_nested_shadow(struct piece value, struct options *options)
+{
+	return parse_switch(value, &options->nested_shadow);
+}
+
+static const struct option table[] = {
+	{"serial", parse_serial},   {"loglevel", parse_loglevel},
+	{"verbose", parse_verbose}, {"drive", parse_drive},
+	{"nested", parse_nested},   {"nested.shadow", parse_nested_shadow},
+};
+
+struct text {
+	char *buf;
+	size_t size;
+	size_t used; /* without the terminator */
+};
+
+static void append(struct text *t, const char *s, size_t length)
+{
+	for (size_t i = 0; i < length && t->used + 1 < t->size; i++) {
+		/* The text goes to a terminal: no control character may come from outside. */
+		t->buf[t->used++] = s[i] >= ' ' && s[i] <= '~' ? s[i] : '?';
+	}
+	if (t->size > 0)
+		t->buf[t->used] = '\0';
+}
+
+static void complain(struct text *t, const char *what, struct piece word)
+{
+	if (t->used > 0)
+		append(t, "; ", 2);
+	append(t, what, strlen(what));
+	append(t, " '", 2);
+	append(t, word.text, word.length);
+	append(t, "'", 1);
+}
+
+static const struct option *find_option(struct piece name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (equals(name, table[i].name))
+			return &table[i];
+	}
+	return NULL;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size)
+{
+	struct text text = {.buf = complaint, .size = size};
+	u32 complaints = 0;
+
+	*out = defaults;
+	append(&text, "", 0);
+	while (*line != '\0') {
+		struct piece word = {.text = line}, name, value = {0};
+		const struct option *option;
+
+		while (*line != '\0' && !is_blank(*line))
+			line++;
+		word.length = (size_t)(line - word.text);
+		while (is_blank(*line))
+			line++;
+		if (word.length == 0)
+			continue;
+
+		name = word;
+		for (size_t i = 0; i < word.length; i++) {
+			if (word.text[i] == '=') {
+				name.length = i;
+				value.text = word.text + i + 1;
+				value.length = word.length - i - 1;
+				break;
+			}
+		}
+		option = find_option(name);
+		if (!option) {
+			complain(&text, "unknown option", word);
+			complaints++;
+		} else if (!option->parse(value, out)) {
+			complain(&text, "bad value in", word);
+			complaints++;
+		}
+	}
+	return complaints;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Umbra's own options, from the command line that GRUB's multiboot2 command passes.
+ *
+ *   serial=com1|com2|com3|com4|PORT[,BAUD] or serial=none
+ *   loglevel=error|warn|info|debug
+ *   verbose[=on|off]
+ *   drive=NUMBER           BIOS drive that a chainloaded boot sector finds in DL
+ *   nested[=on|off]        let the guest use VMX
+ *   nested.shadow[=on|off] use VMCS shadowing when the CPU has it
+ *
+ * Words are separated by blanks, numbers are decimal or 0x-hexadecimal, the last of two wins.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+#include "lib/log_level.h"
+
+struct options {
+	u16 serial_port; /* I/O port of a 16550; 0: no serial console */
+	u32 serial_baud; /* divides 115200 */
+	enum log_level log_level;
+	bool verbose;
+	u8 drive;
+	bool nested;
+	bool nested_shadow;
+};
+
+/*
+ * Set *out to the defaults (serial=com1,115200 loglevel=info drive=0x80 nested=on
+ * nested.shadow=on) and apply what the line says. A word that is not understood changes
+ * nothing and is named in `complaint`, one clause per word, cut to `size` bytes
+ * with the terminator; without any the text is empty. Returns the number of such words.
+ */
+u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/multiboot2.h"
+
+#include "lib/string.h"
+
+/* Multiboot2 Specification, "Boot information format". */
+enum mb2_tag_type {
+	TAG_END = 0,
+	TAG_CMDLINE = 1,
+	TAG_LOADER = 2,
+	TAG_MODULE = 3,
+	TAG_MMAP = 6,
+	TAG_FRAMEBUFFER = 8,
+	TAG_EFI32 = 11,
+	TAG_EFI64 = 12,
+	TAG_RSDP_OLD = 14,
+	TAG_RSDP_NEW = 15,
+	TAG_EFI_MMAP = 17,
+	TAG_EFI_BS = 18,
+	TAG_LOAD_BASE = 21,
+};
+
+enum { RSDP_OLD_LEN = 20, RSDP_NEW_LEN = 36, TAG_ALIGN = 8 };
+
+/* UEFI Specification, EFI_MEMORY_DESCRIPTOR; firmware may append to it. */
+enum { EFI_DESC_MIN = 40 };
+
+struct info_header {
+	u32 total_size;
+	u32 reserved;
+};
+
+struct tag {
+	u32 type;
+	u32 size; /* with this header, without the padding to the next tag */
+};
+_Static_assert(sizeof(struct tag) == 8, "tag header");
+
+struct tag_module {
+	struct tag tag;
+	u32 start;
+	u32 end;
+	char string[];
+};
+_Static_assert(sizeof(struct tag_module) == 16, "module tag");
+
+struct tag_mmap {
+	struct tag tag;
+	u32 entry_size;
+	u32 entry_version;
+};
+_Static_assert(sizeof(struct tag_mmap) == 16, "memory map tag");
+
+struct mmap_entry {
+	u64 base;
+	u64 length;
+	u32 type;
+	u32 reserved;
+};
+_Static_assert(sizeof(struct mmap_entry) == 24, "memory map entry");
+
+/*
+ * The specification's figure gives `reserved` one byte, its header file two. GRUB is built from
+ * the header file, so colour information starts at 32.
+ */
+struct tag_framebuffer {
+	struct tag tag;
+	u64 addr;
+	u32 pitch;
+	u32 width;
+	u32 height;
+	u8 bpp;
+	u8 type;
+	u16 reserved;
+};
+_Static_assert(sizeof(struct tag_framebuffer) == 32, "framebuffer tag");
+
+struct fb_rgb {
+	u8 red_pos, red_size;
+	u8 green_pos, green_size;
+	u8 blue_pos, blue_size;
+};
+_Static_assert(sizeof(struct fb_rgb) == 6, "framebuffer colour information");
+
+struct tag_u32 {
+	struct tag tag;
+	u32 value;
+};
+_Static_assert(sizeof(struct tag_u32) == 12, "tag with one word");
+
+struct tag_u64 {
+	struct tag tag;
+	u64 value;
+};
+_Static_assert(sizeof(struct tag_u64) == 16, "tag with one quadword");
+
+struct tag_efi_mmap {
+	struct tag tag;
+	u32 desc_size;
+	u32 desc_version;
+};
+_Static_assert(sizeof(struct tag_efi_mmap) == 16, "EFI memory map tag");
+
+static bool is_terminated(const char *s, size_t size)
+{
+	return strnlen(s, size) < size;
+}
+
+static enum mb2_status parse_cmdline(const struct tag *tag, struct mb2_info *out)
+{
+	const char *s = (const char *)(tag + 1);
+
+	if (!is_terminated(s, tag->size - sizeof(*tag)))
+		return MB2_CMDLINE_UNTERMINATED;
+	out->cmdline_truncated =
+		str_copy(out->cmdline, sizeof(out->cmdline), s) >= sizeof(out->cmdline);
+	return MB2_OK;
+}
+
+static enum mb2_status parse_loader(const struct tag *tag, struct mb2_info *out)
+{
+	const char *s = (const char *)(tag + 1);
+
+	if (!is_terminated(s, tag->size - sizeof(*tag)))
+		return MB2_LOADER_UNTERMINATED;
+	str_copy(out->loader, sizeof(out->loader), s);
+	return MB2_OK;
+}
+
+static enum mb2_status parse_module(const struct tag *tag, struct mb2_info *out)
+{
+	const struct tag_module *m = (const void *)tag;
+
+	if (!is_terminated(m->string, tag->size - sizeof(*m)))
+		return MB2_MODULE_UNTERMINATED;
+	if (m->end < m->start)
+		return MB2_MODULE_BACKWARDS;
+	if (out->module_count == MB2_MAX_MODULES)
+		return MB2_TOO_MANY_MODULES;
+	out->module[out->module_count++] = (struct mb2_module){
+		.start = m->start,
+		.end = m->end,
+		.string = m->string,
+		.length = (u32)strlen(m->string),
+	};
+	return MB2_OK;
+}
+
+static enum mb2_status parse_mmap(const struct tag *tag, struct mb2_info *out)
+{
+	const struct tag_mmap *m = (const void *)tag;
+	const u8 *entries = (const u8 *)(m + 1);
+	u32 bytes = tag->size - (u32)sizeof(*m);
+
+	if (m->entry_size < sizeof(struct mmap_entry) || m->entry_size % TAG_ALIGN != 0)
+		return MB2_MMAP_ENTRY_SIZE;
+	if (bytes % m->entry_size != 0)
+		return MB2_MMAP_PARTIAL;
+	for (u32 at = 0; at < bytes; at += m->entry_size) {
+		const struct mmap_entry *e = (const void *)(entries + at);
+
+		if (!memmap_add(&out->memmap, e->base, e->length, e->type))
+			return MB2_MMAP_FULL;
+	}
+	return MB2_OK;
+}
+
+static bool color_fits(u8 pos, u8 size, u8 bpp)
+{
+	return size > 0 && pos + size <= bpp;
+}
+
+static enum mb2_status parse_framebuffer(const struct tag *tag, struct mb2_info *out)
+{
+	const struct tag_framebuffer *f = (const void *)tag;
+	struct mb2_framebuffer fb = {
+		.addr = f->addr,
+		.pitch = f->pitch,
+		.width = f->width,
+		.height = f->height,
+		.bpp = f->bpp,
+		.type = f->type,
+	};
+
+	if (fb.width == 0 || fb.height == 0)
+		return MB2_FB_EMPTY;
+	if (fb.bpp == 0 || fb.bpp > 32)
+		return MB2_FB_DEPTH;
+	if (((u64)fb.width * fb.bpp + 7) / 8 > fb.pitch)
+		return MB2_FB_PITCH;
+	if ((u64)fb.pitch * fb.height > UINT64_MAX - fb.addr)
+		return MB2_FB_RANGE;
+	if (fb.type == MB2_FB_RGB) {
+		const struct fb_rgb *rgb = (const void *)(f + 1);
+
+		if (tag->size < sizeof(*f) + sizeof(*rgb))
+			return MB2_TAG_INCOMPLETE;
+		if (!color_fits(rgb->red_pos, rgb->red_size, fb.bpp) ||
+		    !color_fits(rgb->green_pos, rgb->green_size, fb.bpp) ||
+		    !color_fits(rgb->blue_pos, rgb->blue_size, fb.bpp))
+			return MB2_FB_COLOR;
+		fb.red_pos = rgb->red_pos;
+		fb.red_size = rgb->red_size;
+		fb.green_pos = rgb->green_pos;
+		fb.green_size = rgb->green_size;
+		fb.blue_pos = rgb->blue_pos;
+		fb.blue_size = rgb->blue_size;
+	}
+	out->fb = fb;
+	out->has_fb = true;
+	return MB2_OK;
+}
+
+static void set_efi(struct mb2_info *out, paddr_t system_table, bool is_64bit)
+{
+	out->efi_system_table = system_table;
+	out->efi_64bit = is_64bit;
+}
+
+static enum mb2_status parse_efi32(const struct tag *tag, struct mb2_info *out)
+{
+	set_efi(out, ((const struct tag_u32 *)(const void *)tag)->value, false);
+	return MB2_OK;
+}
+
+static enum mb2_status parse_efi64(const struct tag *tag, struct mb2_info *out)
+{
+	set_efi(out, ((const struct tag_u64 *)(const void *)tag)->value, true);
+	return MB2_OK;
+}
+
+static enum mb2_status parse_rsdp_old(const struct tag *tag, struct mb2_info *out)
+{
+	/* A new RSDP contains the old one, and the XSDT besides. */
+	if (out->rsdp_len < RSDP_NEW_LEN) {
+		memcpy(out->rsdp, tag + 1, RSDP_OLD_LEN);
+		out->rsdp_len = RSDP_OLD_LEN;
+	}
+	return MB2_OK;
+}
+
+static enum mb2_status parse_rsdp_new(const struct tag *tag, struct mb2_info *out)
+{
+	memcpy(out->rsdp, tag + 1, RSDP_NEW_LEN);
+	out->rsdp_len = RSDP_NEW_LEN;
+	return MB2_OK;
+}
+
+static enum mb2_status parse_efi_mmap(const struct tag *tag, struct mb2_info *out)
+{
+	const struct tag_efi_mmap *m = (const void *)tag;
+	u32 bytes = tag->size - (u32)sizeof(*m);
+
+	if (m->desc_size < EFI_DESC_MIN || m->desc_size % TAG_ALIGN != 0)
+		return MB2_EFI_MMAP_ENTRY_SIZE;
+	if (bytes % m->desc_size != 0)
+		return MB2_EFI_MMAP_PARTIAL;
+	out->efi_mmap = m + 1;
+	out->efi_mmap_size = bytes;
+	out->efi_desc_size = m->desc_size;
+	out->efi_desc_version = m->desc_version;
+	return MB2_OK;
+}
+
+static enum mb2_status parse_efi_bs(const struct tag *tag, struct mb2_info *out)
+{
+	(void)tag;
+	out->boot_services_running = true;
+	return MB2_OK;
+}
+
+static enum mb2_status parse_load_base(const struct tag *tag, struct mb2_info *out)
+{
+	out->load_base = ((const struct tag_u32 *)(const void *)tag)->value;
+	out->has_load_base = true;
+	return MB2_OK;
+}
+
+/* A handler sees only tags of at least min_size bytes. */
+static const struct {
+	u32 type;
+	u32 min_size;
+	enum mb2_status (*parse)(const struct tag *tag, struct mb2_info *out);
+} handlers[] = {
+	{TAG_CMDLINE, sizeof(struct tag), parse_cmdline},
+	{TAG_LOADER, sizeof(struct tag), parse_loader},
+	{TAG_MODULE, sizeof(struct tag_module), parse_module},
+	{TAG_MMAP, sizeof(struct tag_mmap), parse_mmap},
+	{TAG_FRAMEBUFFER, sizeof(struct tag_framebuffer), parse_framebuffer},
+	{TAG_EFI32, sizeof(struct tag_u32), parse_efi32},
+	{TAG_EFI64, sizeof(struct tag_u64), parse_efi64},
+	{TAG_RSDP_OLD, sizeof(struct tag) + RSDP_OLD_LEN, parse_rsdp_old},
+	{TAG_RSDP_NEW, sizeof(struct tag) + RSDP_NEW_LEN, parse_rsdp_new},
+	{TAG_EFI_MMAP, sizeof(struct tag_efi_mmap), parse_efi_mmap},
+	{TAG_EFI_BS, sizeof(struct tag), parse_efi_bs},
+	{TAG_LOAD_BASE, sizeof(struct tag_u32), parse_load_base},
+};
+
+static enum mb2_status parse_tag(const struct tag *tag, struct mb2_info *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		if (handlers[i].type != tag->type)
+			continue;
+		if (tag->size < handlers[i].min_size)
+			return MB2_TAG_INCOMPLETE;
+		return handlers[i].parse(tag, out);
+	}
+	return MB2_OK;
+}
+
+/* What must be true of the whole once every tag has been seen. */
+static enum mb2_status finish(const struct mb2_info *out)
+{
+	/* With boot services still running the loader leaves the map to whoever ends them. */
+	if (out->memmap.count == 0 && !out->boot_services_running)
+		return MB2_NO_MEMORY_MAP;
+	return MB2_OK;
+}
+
+enum mb2_status mb2_parse(const void *mbi, size_t limit, struct mb2_info *out)
+{
+	const struct info_header *header = mbi;
+	const u8 *base = mbi;
+	u64 total;
+
+	memset(out, 0, sizeof(*out));
+	if ((uintptr_t)mbi % TAG_ALIGN != 0)
+		return MB2_MISALIGNED;
+	if (limit < sizeof(*header))
+		return MB2_NO_HEADER;
+	total = header->total_size;
+	if (total < sizeof(*header) || total > limit)
+		return MB2_BAD_TOTAL_SIZE;
+
+	for (u64 at = sizeof(*header); at < total;) {
+		const struct tag *tag = (const void *)(base + at);
+		enum mb2_status status;
+
+		if (total - at < sizeof(*tag))
+			return MB2_TAG_CUT;
+		if (tag->size < sizeof(*tag))
+			return MB2_TAG_TOO_SMALL;
+		if (tag->size > total - at)
+			return MB2_TAG_OVERRUN;
+		if (tag->type == TAG_END)
+			return tag->size == sizeof(*tag) ? finish(out) : MB2_BAD_END_TAG;
+		status = parse_tag(tag, out);
+		if (status != MB2_OK)
+			return status;
+		at += ALIGN_UP((u64)tag->size, TAG_ALIGN);
+	}
+	return MB2_NO_END_TAG;
+}
+
+const char *mb2_status_text(enum mb2_status status)
+{
+	static const char *const text[MB2_STATUS_COUNT] = {
+		[MB2_OK] = "boot information is valid",
+		[MB2_MISALIGNED] = "boot information is not 8-byte aligned",
+		[MB2_NO_HEADER] = "boot information is too short for its header",
+		[MB2_BAD_TOTAL_SIZE] = "boot information's total size is impossible",
+		[MB2_TAG_CUT] = "boot information ends inside a tag's header",
+		[MB2_TAG_TOO_SMALL] = "a tag is smaller than its own header",
+		[MB2_TAG_OVERRUN] = "a tag runs past the end of the boot information",
+		[MB2_NO_END_TAG] = "boot information has no end tag",
+		[MB2_BAD_END_TAG] = "the end tag has a wrong size",
+		[MB2_TAG_INCOMPLETE] = "a tag is too small for its type",
+		[MB2_CMDLINE_UNTERMINATED] = "the command line is not terminated",
+		[MB2_LOADER_UNTERMINATED] = "the boot loader's name is not terminated",
+		[MB2_MODULE_UNTERMINATED] = "a module's string is not terminated",
+		[MB2_MODULE_BACKWARDS] = "a module ends before it starts",
+		[MB2_TOO_MANY_MODULES] = "there are more than 16 modules",
+		[MB2_NO_MEMORY_MAP] = "the boot loader gave no memory map",
+		[MB2_MMAP_ENTRY_SIZE] = "the memory map's entry size is impossible",
+		[MB2_MMAP_PARTIAL] = "the memory map ends inside an entry",
+		[MB2_MMAP_FULL] = "the memory map has too many ranges",
+		[MB2_FB_EMPTY] = "the framebuffer has no pixels",
+		[MB2_FB_DEPTH] = "the framebuffer's colour depth is impossible",
+		[MB2_FB_PITCH] = "the framebuffer's pitch is shorter than its lines",
+		[MB2_FB_RANGE] = "the framebuffer runs past the end of the address space",
+		[MB2_FB_COLOR] = "the framebuffer's colours do not fit its pixels",
+		[MB2_EFI_MMAP_ENTRY_SIZE] = "the EFI memory map's descriptor size is impossible",
+		[MB2_EFI_MMAP_PARTIAL] = "the EFI memory map ends inside a descriptor",
+	};
+
+	if ((u32)status >= MB2_STATUS_COUNT)
+		return "unknown boot information error";
+	return text[status];
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's memory map as the firmware reports it (ACPI "INT 15H, E820H - Query System
+ * Address Map", multiboot2 "Memory map"), kept sorted, without overlaps and with neighbours of
+ * one type joined. All addresses are physical, all sizes in bytes.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+/* Numbers are E820's, which multiboot2 shares; any other number is treated as reserved. */
+enum memmap_type {
+	MEMMAP_USABLE = 1,
+	MEMMAP_RESERVED = 2,
+	MEMMAP_ACPI_RECLAIM = 3,
+	MEMMAP_ACPI_NVS = 4,
+	MEMMAP_BAD = 5,
+};
+
+enum { MEMMAP_MAX = 256 };
+
+struct memmap_entry {
+	paddr_t start;
+	u64 size; /* never 0, and start + size never wraps */
+	u32 type;
+};
+
+/* An all-zero map is a valid empty one. */
+struct memmap {
+	u32 count;
+	struct memmap_entry e[MEMMAP_MAX];
+};
+
+struct range {
+	paddr_t start;
+	u64 size;
+};
+
+/*
+ * Add a range. Where it overlaps what is there the more restrictive type wins:
+ * reserved (and any unknown type) > bad > NVS > ACPI reclaim > usable.
+ * A range that runs past the top of the 64-bit space is cut at 2^64 - 1; an empty one adds nothing.
+ * False: the table is full. The map is still valid then, but lacks some of the range.
+ */
+bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type);
+
+/*
+ * Bring a map whose first `count` entries were written directly, in any order and with any
+ * overlaps, into the form every other function here expects.
+ * False: the table is full, or count is beyond it. The map is valid then, but incomplete.
+ */
+bool memmap_normalise(struct memmap *map);
+
+/* Mark a range as reserved whatever it was, described or not. False: as for memmap_add(). */
+bool memmap_reserve(struct memmap *map, paddr_t start, u64 size);
+
+/*
+ * The highest `align`-aligned usable range of `size` bytes that ends at or below `limit` and
+ * touches none of the `avoid` ranges. It stays usable in the map; *out is written on success only.
+ * False: there is none, size is 0, or align is not a power of two.
+ */
+bool memmap_find_top(const struct memmap *map, u64 size, u64 align, paddr_t limit,
+		     const struct range *avoid, size_t n_avoid, paddr_t *out);
+
+/* The same, lowest that starts at or above `min`. */
+bool memmap_find_bottom(const struct memmap *map, u64 size, u64 align, paddr_t min,
+			const struct range *avoid, size_t n_avoid, paddr_t *out);
+
+/* Whether every byte of a range is usable RAM; false for an empty range or one that wraps. */
+bool memmap_is_usable(const struct memmap *map, paddr_t start, u64 size);
+
+u64 memmap_usable_bytes(const struct memmap *map);
+
+/* First address after the last usable RAM; 0 when there is none. */
+paddr_t memmap_top(const struct memmap *map);
