@@ -122,6 +122,8 @@ class Bochs(Machine):
             "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
             f"com1: enabled=1, mode=term, dev={self.console.device}",
             "clock: sync=none, time0=utc",
+            # Bochs may die of a machine without a sound card.
+            "sound: driver=dummy",
             "log: bochs.log",
             "panic: action=fatal",
             "error: action=report",
