@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What Umbra needs of the ACPI tables: which CPUs there are, how the machine is reset, and a
+ * timer of known frequency. Section titles are those of the ACPI Specification. All addresses
+ * are physical.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+/*
+ * Make `len` bytes at pa readable. The pointer need not be aligned and stays valid until
+ * acpi_parse() returns. NULL: they cannot be read.
+ */
+typedef const void *(*acpi_map_fn)(void *ctx, paddr_t pa, size_t len);
+
+enum acpi_status {
+	ACPI_OK,
+	ACPI_NO_RSDP, /* len is 0 */
+	ACPI_RSDP_SHORT,
+	ACPI_RSDP_SIGNATURE,
+	ACPI_RSDP_CHECKSUM,
+	ACPI_NO_ROOT,
+	ACPI_ROOT_UNREADABLE,
+	ACPI_ROOT_SIGNATURE,
+	ACPI_ROOT_LENGTH,
+	ACPI_ROOT_CHECKSUM,
+	ACPI_MADT_UNREADABLE,
+	ACPI_MADT_LENGTH,
+	ACPI_MADT_CHECKSUM,
+	ACPI_MADT_ENTRY_SHORT,
+	ACPI_MADT_ENTRY_OVERRUN,
+	ACPI_FADT_UNREADABLE,
+	ACPI_FADT_LENGTH,
+	ACPI_FADT_CHECKSUM,
+	ACPI_STATUS_COUNT,
+};
+
+/* "Generic Address Structure", address space ID: those a reset register may be in. */
+enum acpi_space {
+	ACPI_SPACE_MEMORY = 0,
+	ACPI_SPACE_IO = 1,
+	ACPI_SPACE_PCI = 2, /* bus 0; device, function and offset in bits 47:32, 31:16 and 15:0 */
+};
+
+enum { ACPI_MAX_CPUS = 256 };
+
+struct acpi_info {
+	bool has_madt;
+	paddr_t lapic_base;
+	u32 cpu_count;
+	u32 apic_id[ACPI_MAX_CPUS]; /* of the enabled CPUs, each once, in the firmware's order */
+	u32 cpus_ignored;           /* disabled for good, or without a valid APIC ID */
+	u32 cpus_online_capable;    /* disabled, but may be hot-added: not in apic_id */
+	u32 cpus_over_limit;        /* enabled, but beyond ACPI_MAX_CPUS */
+
+	struct {
+		bool valid;
+		u8 space; /* enum acpi_space */
+		u8 width; /* bits */
+		u64 addr;
+		u8 value; /* write this to reset the machine */
+	} reset;
+
+	u16 pm_timer_port;   /* counts at 3.579545 MHz; 0: none in I/O space */
+	bool pm_timer_32bit; /* else it wraps after 24 bits */
+};
+
+/*
+ * Follow a copy of the RSDP to the MADT ("APIC") and the FADT ("FACP"). The XSDT is preferred;
+ * the RSDT is used when there is no sound one. A missing MADT or FADT is no error.
+ * After an error of one table the others are still read: *out holds what was sound (in a damaged
+ * MADT the entries before the damage, with has_madt false) and the first error is returned.
+ */
+enum acpi_status acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
+			    struct acpi_info *out);
+
+/* One line of text for people, never NULL. */
+const char *acpi_status_text(enum acpi_status status);
