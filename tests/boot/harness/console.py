@@ -7,10 +7,13 @@ import re
 import select
 import sys
 import termios
+import threading
 import time
 import tty
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1bc")
+
+STOP = threading.Event()  # set when the user wants everything to end
 
 
 class Judge:
@@ -82,29 +85,32 @@ class Console:
         return (self.lines + self.rest())[-count:]
 
 
-def watch(machine, judge, timeout, linger=0):
-    """Run until the judge is satisfied (and for linger seconds more), offended, the machine
-    ends or time is up. Returns None or what was wrong."""
-    start = time.monotonic()
-    deadline = start + timeout
+def watch(machine, judge, timeout, linger=0, ends=False):
+    """Run until the judge is satisfied (and for linger seconds more, or until the machine ends
+    when it has to), the machine ends or time is up. Returns None or what was wrong."""
+    deadline = time.monotonic() + timeout
     done_at = None
     console = machine.console
     while True:
+        if STOP.is_set():
+            return "interrupted"
         alive = machine.alive()
         data, lines = console.read(0.2)
-        for line in lines if alive or data else lines + console.rest():
+        ended = not alive and not data
+        for line in lines + (console.rest() if ended else []):
             judge.line(line)
+        now = time.monotonic()
         if judge.offence:
             return judge.complaint()
-        now = time.monotonic()
         if judge.satisfied():
             done_at = done_at or now
-            if now >= done_at + linger:
-                return None
-        if not alive and not data:
-            return judge.complaint() and f"the machine ended; {judge.complaint()}"
+            if ended or (not ends and now >= done_at + linger):
+                return judge.complaint()
+        elif ended:
+            return f"the machine ended; {judge.complaint()}"
         if now > deadline:
-            return f"no end after {timeout} s; {judge.complaint()}"
+            why = "the machine runs on" if judge.satisfied() else judge.complaint()
+            return f"no end after {timeout} s; {why}"
 
 
 def interact(machine):

@@ -13,6 +13,8 @@ import tempfile
 from . import host, media
 from .console import Console
 
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
@@ -21,7 +23,7 @@ class Hardware:
     memory: int = 512                # MiB
     cpu_model: str = None
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
-    bios: pathlib.Path = None        # Bochs: another ROM
+    hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
     extra: tuple = ()                # QEMU: more arguments
 
 
@@ -83,7 +85,7 @@ class Machine:
     def __exit__(self, *_):
         if self.alive():
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._process.wait()
         self.console.close()
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -111,6 +113,9 @@ class Bochs(Machine):
 
     def config(self):
         hardware = self.hardware
+        bios = media.BIOS
+        if hardware.hide_table:
+            bios = media.bios_without(hardware.hide_table, self.work / "bios.bin")
         lines = [
             'display_library: rfb, options="timeout=0"',
             "config_interface: textconfig",
@@ -118,7 +123,7 @@ class Bochs(Machine):
             f"cpu: model={hardware.cpu_model or 'corei7_haswell_4770'}, count={hardware.cpus}, "
             "ips=50000000, reset_on_triple_fault=0, "
             f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}",
-            f"romimage: file={hardware.bios or media.BIOS}",
+            f"romimage: file={bios}",
             "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
             f"com1: enabled=1, mode=term, dev={self.console.device}",
             "clock: sync=none, time0=utc",
@@ -143,7 +148,7 @@ class Bochs(Machine):
     def command(self):
         (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
         (self.work / "commands").write_text("c\n", encoding="ascii")
-        return [*network_namespace(), "bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
+        return [*network_namespace(), *DIE_WITH_PARENT, "bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
 
 
 class Qemu(Machine):
@@ -154,7 +159,7 @@ class Qemu(Machine):
 
     def command(self):
         hardware = self.hardware
-        command = ["qemu-system-x86_64", "-accel", self.accelerator,
+        command = [*DIE_WITH_PARENT, "qemu-system-x86_64", "-accel", self.accelerator,
                    "-cpu", hardware.cpu_model or self.default_cpu,
                    "-smp", str(hardware.cpus), "-m", str(hardware.memory),
                    "-nodefaults", "-nic", "none", "-display", "none", "-vga", "std",

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a boot test is, how it is found and run."""
+
+import dataclasses
+import importlib.util
+import pathlib
+import tempfile
+import typing
+
+from . import console, engines, guest, host, media
+from .build import Variant
+from .tap import TapJudge
+
+TABLES = host.ROOT / "tests/boot"
+
+# What no guest and no hypervisor may ever print.
+FORBID = (
+    r"umbra: (?i:panic)",
+    r"Kernel panic",
+    r"\bBUG: ",
+    r"\bOops: ",
+    r"WARNING: CPU:",
+    r"unchecked MSR access",
+    r"detected stall",
+)
+
+
+class Context:
+    """What a test's media are made of; one per run, with a directory of its own."""
+
+    def __init__(self, variant, directory):
+        self.variant = variant
+        self.image = variant.image
+        self.probe = variant.probe
+        self.directory = directory
+
+    def path(self, name):
+        return self.directory / name
+
+    def write(self, name, data):
+        self.path(name).write_bytes(data)
+        return self.path(name)
+
+    def initrd(self, **options):
+        """The harness's initramfs; see guest.initramfs for the options."""
+        return guest.initramfs(self.path("initrd.img"), **options)
+
+    @staticmethod
+    def command_line(more=""):
+        return f"{guest.COMMAND_LINE} {more}".strip()
+
+
+@dataclasses.dataclass(frozen=True)
+class BootTest:
+    """One boot. `cd` and `disk` make the GRUB entries from a Context; at least one is given."""
+    name: str
+    cd: typing.Callable = None
+    disk: typing.Callable = None
+    expect: tuple = ()               # patterns of serial lines, in this order
+    forbid: tuple = FORBID
+    tap: bool = False                # the guest reports by TAP instead
+    engine: str = "auto"
+    hardware: engines.Hardware = engines.Hardware()
+    timeout: int = 300               # seconds
+    linger: int = 0                  # watch so much longer for forbidden lines
+    ends: bool = False               # the machine must switch itself off in the end
+    slow: bool = False               # not run by default
+    suite: str = "boot"
+    variant: Variant = Variant()     # the build of Umbra it needs
+
+
+@dataclasses.dataclass
+class Result:
+    name: str
+    seconds: float
+    problem: str = None              # None: passed
+    detail: str = ""
+    note: str = ""
+
+
+def find(directory=TABLES):
+    """Every BootTest in the TESTS of the directory's Python files."""
+    tests = []
+    for path in sorted(pathlib.Path(directory).glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"umbra_tests_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        tests += module.TESTS
+    names = [test.name for test in tests]
+    if len(set(names)) != len(names):
+        raise host.Failure("two boot tests have the same name")
+    return tests
+
+
+def log_path(test):
+    path = host.ROOT / "build/logs" / f"{test.name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def judge_of(test):
+    return TapJudge(test.forbid) if test.tap else console.Judge(test.expect, test.forbid)
+
+
+def execute(test):
+    """Run one test. Returns (problem or None, detail for the reader, judge, console lines)."""
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        context = Context(test.variant, pathlib.Path(work))
+        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"))
+        disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
+        judge = judge_of(test)
+        engine = engines.choose(test.engine)
+        with engine(test.hardware, log_path(test), cdrom=cd, disk=disk) as machine:
+            problem = console.watch(machine, judge, test.timeout, test.linger, test.ends)
+            detail = ""
+            if problem:
+                detail = "\n".join([f"--- {log_path(test)}, its end:", *machine.console.tail(),
+                                    f"--- {engine.name}:", *machine.emulator_tail()])
+            return problem, detail, judge, machine.console.lines

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian's stock kernel reaches userspace and computes correctly on every CPU."""
+
+from harness import guest
+from harness.cases import BootTest
+from harness.engines import Hardware
+from harness.media import native_linux, under_umbra
+
+
+def userspace(cpus):
+    return rf"UMBRA-GUEST: userspace nproc={cpus} workload=ok"
+
+
+def bzimage(more):
+    return lambda context: under_umbra(context.image, guest.bzimage(),
+                                       context.command_line(more), context.initrd())
+
+
+def vmlinux(more):
+    return lambda context: under_umbra(context.image, guest.vmlinux(),
+                                       context.command_line(more), context.initrd())
+
+
+def native(more):
+    return lambda context: native_linux(guest.bzimage(), context.command_line(more),
+                                        context.initrd())
+
+
+TESTS = [
+    BootTest("linux.native", cd=native("umbra.after=poweroff"), ends=True,
+             expect=(userspace(1), r"UMBRA-GUEST: poweroff")),
+    BootTest("linux.bzimage", cd=bzimage("umbra.after=poweroff"), ends=True,
+             expect=(userspace(1), r"UMBRA-GUEST: poweroff")),
+    BootTest("linux.pvh-2cpu", cd=vmlinux("umbra.after=idle10"), hardware=Hardware(cpus=2),
+             expect=(userspace(2), r"UMBRA-GUEST: idle over"), timeout=400),
+    BootTest("linux.pvh-4cpu", cd=vmlinux("umbra.after=shell"), hardware=Hardware(cpus=4),
+             expect=(userspace(4), r"UMBRA-GUEST: shell"), timeout=600),
+    BootTest("linux.bzimage-2cpu", cd=bzimage("umbra.after=shell"), hardware=Hardware(cpus=2),
+             expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True),
+    BootTest("linux.native-2cpu", cd=native("umbra.after=shell"), hardware=Hardware(cpus=2),
+             expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True),
+    # A #GP that the machine raises for an MSR it lacks must reach the guest as it is.
+    BootTest("linux.bad-msrs", cd=bzimage("umbra.after=poweroff"), ends=True,
+             hardware=Hardware(ignore_bad_msrs=False), engine="bochs",
+             expect=(userspace(1), r"UMBRA-GUEST: poweroff"), slow=True),
+    BootTest("linux.reboot", cd=bzimage("umbra.after=reboot"),
+             expect=(userspace(1), r"UMBRA-GUEST: reboot", r"Linux version "), engine="bochs",
+             timeout=400, slow=True),
+]

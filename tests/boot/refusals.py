@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What Umbra cannot run on, or cannot start, is refused with one line that says why."""
+
+from harness import guest
+from harness.cases import BootTest, FORBID
+from harness.engines import Hardware
+from harness.media import Entry, under_umbra
+
+# A refused guest never starts.
+NO_GUEST = FORBID + (r"Linux version ",)
+
+
+def kernel(context, command_line=""):
+    return under_umbra(context.image, guest.bzimage(), command_line)
+
+
+def no_module(context):
+    return Entry(("multiboot2 /boot/umbra.elf",), {"/boot/umbra.elf": context.image})
+
+
+def module_of(data):
+    """Umbra with these bytes where a kernel should be."""
+    return lambda context: under_umbra(context.image, context.write("module", data))
+
+
+def truncated_bzimage(context):
+    data = guest.bzimage().read_bytes()
+    return under_umbra(context.image, context.write("vmlinuz", data[:len(data) // 2]))
+
+
+def truncated_elf(context):
+    data = guest.vmlinux().read_bytes()
+    return under_umbra(context.image, context.write("vmlinux", data[:1 << 20]))
+
+
+def long_command_line(context):
+    # Linux on x86 takes 2047 bytes (cmdline_size of the boot protocol).
+    return kernel(context, "x=" + "y" * 3000)
+
+
+def huge_initrd(context):
+    # GRUB can still load it; with the unpacked kernel it does not fit.
+    return under_umbra(context.image, guest.bzimage(), "",
+                       context.write("initrd", b"\0" * (40 << 20)))
+
+
+def refused(name, cd, reason, **options):
+    options.setdefault("engine", "bochs")
+    options.setdefault("timeout", 90)
+    return BootTest(f"refuse.{name}", cd=cd, expect=(rf"umbra: error: .*{reason}",),
+                    forbid=NO_GUEST, linger=2, **options)
+
+
+TESTS = [
+    refused("no-vmx", kernel, r"VMX", engine="tcg"),
+    refused("no-vmx-2cpu", kernel, r"VMX", engine="tcg", hardware=Hardware(cpus=2)),
+    refused("no-ept", kernel, r"EPT|unrestricted guest",
+            hardware=Hardware(cpu_model="core2_penryn_t9600")),
+    refused("no-unrestricted-guest", kernel, r"[Uu]nrestricted guest",
+            hardware=Hardware(cpu_model="corei5_lynnfield_750")),
+    refused("no-acpi", kernel, r"ACPI|RSDP", hardware=Hardware(hide_table=b"PTR ")),
+    refused("no-madt", kernel, r"MADT", hardware=Hardware(hide_table=b"APIC")),
+    refused("no-module", no_module, r"module"),
+    refused("empty-module", module_of(b""), r"module"),
+    refused("text-module", module_of(b"neither kernel nor boot sector\n" * 64), r"module|kernel"),
+    refused("truncated-bzimage", truncated_bzimage, r"bzImage|kernel"),
+    refused("truncated-elf", truncated_elf, r"ELF|kernel"),
+    refused("long-command-line", long_command_line, r"command line"),
+    refused("huge-initrd", huge_initrd, r"initrd", hardware=Hardware(memory=96)),
+    refused("little-memory", module_of(b"\0" * 510 + b"\x55\xaa"), r"memory",
+            hardware=Hardware(memory=5)),
+]
