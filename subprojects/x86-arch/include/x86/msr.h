@@ -89,23 +89,6 @@ enum msr {
 /* SENTER local function enables and SENTER global enable: SMX, hidden with CPUID.SMX. */
 #define FEATURE_CONTROL_SENTER BITS(15, 8)
 
-#define MTRRCAP_VCNT       BITS(7, 0)
-#define MTRRCAP_FIX        BIT(8)
-#define MTRRCAP_WC         BIT(10)
-#define MTRR_DEF_TYPE_TYPE BITS(7, 0)
-#define MTRR_DEF_TYPE_FE   BIT(10)
-#define MTRR_DEF_TYPE_E    BIT(11)
-#define MTRR_MASK_VALID    BIT(11)
-
-/* Memory types as MTRRs, the PAT and EPT encode them. SDM "Memory Types". */
-enum memtype {
-	MEMTYPE_UC = 0,
-	MEMTYPE_WC = 1,
-	MEMTYPE_WT = 4,
-	MEMTYPE_WP = 5,
-	MEMTYPE_WB = 6,
-	MEMTYPE_UC_MINUS = 7, /* PAT only */
-};
 
 /* The PAT after RESET: WB WT UC- UC, twice. SDM "Programming the PAT". */
 #define PAT_RESET 0x0007040600070406ull

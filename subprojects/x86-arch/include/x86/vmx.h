@@ -276,18 +276,6 @@ enum vm_instruction_error {
 	VMERR_INVALID_INVEPT_INVVPID = 28,
 };
 
-/* EPT-violation exit qualification. */
-#define EPT_VIOLATION_READ            BIT(0)
-#define EPT_VIOLATION_WRITE           BIT(1)
-#define EPT_VIOLATION_FETCH           BIT(2)
-#define EPT_VIOLATION_READABLE        BIT(3)
-#define EPT_VIOLATION_WRITABLE        BIT(4)
-#define EPT_VIOLATION_EXECUTABLE      BIT(5)
-#define EPT_VIOLATION_USER_EXECUTABLE BIT(6)
-#define EPT_VIOLATION_GLA_VALID       BIT(7)
-#define EPT_VIOLATION_TRANSLATED      BIT(8)
-#define EPT_VIOLATION_NMI_UNBLOCK     BIT(12)
-
 /* Control-register access qualification. */
 #define CR_ACCESS_NUMBER BITS(3, 0)
 #define CR_ACCESS_TYPE   BITS(5, 4)

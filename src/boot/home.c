@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/home.h"
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "mm/host_paging.h"
+#include "mm/pages.h"
+#include "smp/cpu.h"
+
+/* entry.S */
+void boot_switch_home(void *home, const void *image, size_t size, u64 cr3);
+
+static unsigned int physical_width(void)
+{
+	return cpuid(0x80000000, 0).eax >= 0x80000008 ? (u8)cpuid(0x80000008, 0).eax : 36;
+}
+
+/*
+ * Pages for Umbra's own tables and ept01. A GiB may need a table of 2 MiB entries in either, and
+ * with 1 GiB pages every 512 GiB of the address space need a table of those; the constant covers
+ * the odd ends of the memory map and splits for memory types.
+ */
+static u64 table_pages(const struct memmap *map)
+{
+	const unsigned int width = physical_width() < 48 ? physical_width() : 48;
+	const u64 gigabytes = memmap_top(map) / GIB + 4;
+
+	return 160 + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
+}
+
+struct range home_move_in(struct memmap *map, u32 cpus_expected, const struct range *avoid,
+			  size_t n_avoid)
+{
+	struct range home = {.size = image_size() + cpus_expected * cpu_memory_size() +
+				     table_pages(map) * PAGE_SIZE};
+	paddr_t cr3;
+
+	if (!memmap_find_top(map, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start))
+		fail("no %llu KiB of free memory in one piece below 4 GiB: more memory is needed",
+		     (unsigned long long)(home.size / KIB));
+	pages_init(home.start + image_size(), home.size - image_size());
+	cr3 = host_paging_init(map, home.start, home.size);
+	if (!cr3 || !memmap_reserve(map, home.start, home.size))
+		fail("the memory map has too many pieces for Umbra's page tables");
+	boot_switch_home(phys_to_virt(home.start), image_start, image_size(), cr3);
+	return home;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Umbra's home: one physical range at the top of usable RAM below 4 GiB that holds the image and
+ * everything allocated. The rest of the machine is the guest's.
+ */
+#pragma once
+
+#include "mm/memmap.h"
+
+/*
+ * Picks the home, builds the final page tables in it, moves the running image there and reserves it
+ * in `map`. `avoid` are ranges that still hold something (modules, the present image). Stops with a
+ * message if memory is short. Pointers into the image stay valid.
+ */
+struct range home_move_in(struct memmap *map, u32 cpus, const struct range *avoid, size_t n_avoid);

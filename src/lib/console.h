@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where Umbra's words go: a 16550 serial port and the screen (VGA text or a linear framebuffer).
+ * There is no locking here; log.c does it.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+#include "boot/multiboot2.h"
+
+/* Programs a 16550 at an I/O port, 8N1. Port 0: no serial console. */
+void console_init_serial(u16 port, u32 baud);
+
+/*
+ * The screen the loader left: NULL or a text-mode framebuffer means VGA text at 0xb8000, an RGB
+ * one is drawn on. Its memory must be in the direct map, as the first 4 GiB always are.
+ */
+void console_init_screen(const struct mb2_framebuffer *fb);
+
+void console_write(const char *text, size_t n);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Privileged and special instructions, each as a tiny inline function. All inline assembly but the
+ * entry paths is here, so that the rest is plain C that also compiles hosted.
+ *
+ * The *_safe forms go through the exception table: a fault makes them return false.
+ */
+#pragma once
+
+#include <x86/cpuid.h>
+#include <x86/types.h>
+#include <x86/vmcs.h>
+#include <x86/vmx.h>
+
+/* An entry of the exception table: a fault at `fault` resumes at `fixup`. */
+struct extable_entry {
+	u64 fault;
+	u64 fixup;
+};
+
+#define EXTABLE(fault, fixup)                                                                      \
+	".pushsection .extable, \"a\"\n\t"                                                         \
+	".balign 8\n\t"                                                                            \
+	".quad " fault ", " fixup "\n\t"                                                           \
+	".popsection\n\t"
+
+static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
+{
+	struct cpuid r;
+
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
+	return r;
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+	return ((u64)hi << 32) | lo;
+}
+
+static inline void wrmsr(u32 msr, u64 value)
+{
+	__asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+}
+
+static inline bool rdmsr_safe(u32 msr, u64 *value)
+{
+	u32 lo, hi;
+
+	__asm__ goto volatile("1: rdmsr\n\t" EXTABLE("1b", "%l[fault]")
+			      : "=a"(lo), "=d"(hi)
+			      : "c"(msr)
+			      :
+			      : fault);
+	*value = ((u64)hi << 32) | lo;
+	return true;
+fault:
+	return false;
+}
+
+static inline bool wrmsr_safe(u32 msr, u64 value)
+{
+	__asm__ goto volatile("1: wrmsr\n\t" EXTABLE("1b", "%l[fault]")
+			      :
+			      : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32))
+			      : "memory"
+			      : fault);
+	return true;
+fault:
+	return false;
+}
+
+static inline bool xsetbv_safe(u32 index, u64 value)
+{
+	__asm__ goto volatile("1: xsetbv\n\t" EXTABLE("1b", "%l[fault]")
+			      :
+			      : "c"(index), "a"((u32)value), "d"((u32)(value >> 32))
+			      : "memory"
+			      : fault);
+	return true;
+fault:
+	return false;
+}
+
+#define DEFINE_CR(name)                                                                            \
+	static inline u64 read_##name(void)                                                        \
+	{                                                                                          \
+		u64 value;                                                                         \
+                                                                                                   \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory");                   \
+		return value;                                                                      \
+	}                                                                                          \
+	static inline void write_##name(u64 value)                                                 \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");                      \
+	}
+DEFINE_CR(cr0)
+DEFINE_CR(cr2)
+DEFINE_CR(cr3)
+DEFINE_CR(cr4)
+#undef DEFINE_CR
+
+static inline void write_dr6(u64 value)
+{
+	__asm__ volatile("mov %0, %%dr6" ::"r"(value));
+}
+
+static inline u64 rdtsc(void)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return ((u64)hi << 32) | lo;
+}
+
+static inline void outb(u16 port, u8 value)
+{
+	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
+}
+
+static inline void outw(u16 port, u16 value)
+{
+	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
+}
+
+static inline void outl(u16 port, u32 value)
+{
+	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
+}
+
+static inline u8 inb(u16 port)
+{
+	u8 value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline u32 inl(u16 port)
+{
+	u32 value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline void wbinvd(void)
+{
+	__asm__ volatile("wbinvd" ::: "memory");
+}
+
+static inline void cpu_pause(void)
+{
+	__asm__ volatile("pause");
+}
+
+_Noreturn static inline void cpu_halt_forever(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+static inline void invlpg(const void *va)
+{
+	__asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
+}
+
+struct __attribute__((packed)) table_pointer {
+	u16 limit;
+	u64 base;
+};
+
+static inline void lgdt(const struct table_pointer *p)
+{
+	__asm__ volatile("lgdt %0" ::"m"(*p));
+}
+
+static inline void lidt(const struct table_pointer *p)
+{
+	__asm__ volatile("lidt %0" ::"m"(*p));
+}
+
+static inline void ltr(u16 selector)
+{
+	__asm__ volatile("ltr %0" ::"r"(selector));
+}
+
+/* VMX. Each returns true on VMsucceed. SDM "VMX Instruction Reference". */
+static inline bool vmxon(paddr_t region)
+{
+	bool failed;
+
+	__asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(region) : "memory");
+	return !failed;
+}
+
+static inline void vmxoff(void)
+{
+	__asm__ volatile("vmxoff" ::: "memory", "cc");
+}
+
+static inline bool vmclear(paddr_t region)
+{
+	bool failed;
+
+	__asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(region) : "memory");
+	return !failed;
+}
+
+static inline bool vmptrld(paddr_t region)
+{
+	bool failed;
+
+	__asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(region) : "memory");
+	return !failed;
+}
+
+struct invept_descriptor {
+	u64 eptp;
+	u64 reserved;
+};
+
+static inline bool invept(enum invept_type type, u64 eptp)
+{
+	struct invept_descriptor descriptor = {.eptp = eptp};
+	bool failed;
+
+	__asm__ volatile("invept %1, %2"
+			 : "=@ccbe"(failed)
+			 : "m"(descriptor), "r"((u64)type)
+			 : "memory");
+	return !failed;
+}
+
+struct invvpid_descriptor {
+	u64 vpid;
+	u64 address;
+};
+
+static inline bool invvpid(enum invvpid_type type, u16 vpid, u64 address)
+{
+	struct invvpid_descriptor descriptor = {.vpid = vpid, .address = address};
+	bool failed;
+
+	__asm__ volatile("invvpid %1, %2"
+			 : "=@ccbe"(failed)
+			 : "m"(descriptor), "r"((u64)type)
+			 : "memory");
+	return !failed;
+}

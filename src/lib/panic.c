@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/panic.h"
+
+#include <stdarg.h>
+
+#include "boot/layout.h"
+#include "lib/format.h"
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "smp/cpu.h"
+#include "smp/lapic.h"
+#include "vmx/exit.h"
+#include "vmx/vmcs_dump.h"
+
+static bool panicking;
+
+bool panic_in_progress(void)
+{
+	return __atomic_load_n(&panicking, __ATOMIC_RELAXED);
+}
+
+/* Only the first CPU to panic speaks; a second panic on the way gives up at once. */
+static void begin(void)
+{
+	if (__atomic_exchange_n(&panicking, true, __ATOMIC_ACQ_REL))
+		cpu_halt_forever();
+	log_seize();
+	if (this_cpu_ready() && this_cpu()->vmx_on)
+		lapic_nmi_others();
+	log_show_hidden();
+}
+
+static bool is_stack(u64 frame)
+{
+	return frame >= DIRECT_BASE && !(frame & 7);
+}
+
+/* By frame pointers, which the whole image keeps; `umbra symbolize` turns addresses into names. */
+static void backtrace(u64 rip, u64 rbp)
+{
+	enum { DEPTH = 32 };
+
+	log_error("backtrace (resolve with: umbra symbolize):");
+	for (u32 i = 0; i < DEPTH; i++) {
+		log_error("  [<%016llx>]", (unsigned long long)rip);
+		if (!is_stack(rbp))
+			return;
+		rip = ((const u64 *)rbp)[1];
+		rbp = ((const u64 *)rbp)[0];
+		if (rip < IMAGE_BASE)
+			return;
+	}
+}
+
+static void show_registers(const struct guest_regs *r)
+{
+	static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "---", "rbp",
+						     "rsi", "rdi", "r8 ", "r9 ", "r10", "r11",
+						     "r12", "r13", "r14", "r15"};
+
+	for (u32 i = 0; i < GPR_COUNT; i += 2)
+		log_error("  %s %016llx  %s %016llx", names[i], (unsigned long long)r->gpr[i],
+			  names[i + 1], (unsigned long long)r->gpr[i + 1]);
+}
+
+void panic_show_guest(void)
+{
+	const struct cpu *cpu = this_cpu_ready() ? this_cpu() : NULL;
+
+	if (!cpu || !cpu->vmx_on || !cpu->regs)
+		return;
+	log_error("the exit being handled on CPU %u: %u (%s)", cpu->index,
+		  (u32)(cpu->exit_reason & EXIT_REASON_BASIC), exit_reason_name(cpu->exit_reason));
+	show_registers(cpu->regs);
+	vmcs_dump();
+}
+
+_Noreturn void panic(const char *format, ...)
+{
+	char text[200];
+	va_list args;
+
+	begin();
+	va_start(args, format);
+	fmt_vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_error("PANIC: %s", text);
+	panic_show_guest();
+	backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
+	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
+	cpu_halt_forever();
+}
+
+_Noreturn void panic_trap(const struct trap_frame *f)
+{
+	begin();
+	log_error("PANIC: exception %llu, error code %#llx, in Umbra itself",
+		  (unsigned long long)f->vector, (unsigned long long)f->error_code);
+	log_error("  rip %016llx  rsp %016llx  rflags %#llx  cr2 %016llx", (unsigned long long)f->rip,
+		  (unsigned long long)f->rsp, (unsigned long long)f->rflags,
+		  (unsigned long long)read_cr2());
+	const struct guest_regs regs = {
+		.rax = f->rax, .rcx = f->rcx, .rdx = f->rdx, .rbx = f->rbx, .rbp = f->rbp,
+		.rsi = f->rsi, .rdi = f->rdi, .r8 = f->r8,   .r9 = f->r9,   .r10 = f->r10,
+		.r11 = f->r11, .r12 = f->r12, .r13 = f->r13, .r14 = f->r14, .r15 = f->r15,
+	};
+	show_registers(&regs);
+	backtrace(f->rip, f->rbp);
+	panic_show_guest();
+	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
+	cpu_halt_forever();
+}
+
+_Noreturn void fail(const char *format, ...)
+{
+	char text[200];
+	va_list args;
+
+	va_start(args, format);
+	fmt_vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_error("%s", text);
+	log_error("stopped; restart the machine.");
+	cpu_halt_forever();
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end: for bugs of Umbra's own and for machines it cannot run on. Never for guest input. */
+#pragma once
+
+#include "config.h"
+#include "lib/trap.h"
+
+/*
+ * A bug of Umbra's. Shows the message, the hidden log, the guest's state if a VM exit was being
+ * handled, a backtrace, then stops every CPU.
+ */
+__attribute__((format(printf, 1, 2))) _Noreturn void panic(const char *format, ...);
+
+/* The same with the registers of the exception that caused it. */
+_Noreturn void panic_trap(const struct trap_frame *frame);
+
+/* Whether a CPU has panicked; the others then stop at their next NMI. */
+bool panic_in_progress(void);
+
+/* The exit this CPU is handling, with the guest's registers and VMCS; nothing outside of one. */
+void panic_show_guest(void);
+
+/* The machine or its configuration will not do: one line that says what to do, and a halt. */
+__attribute__((format(printf, 1, 2))) _Noreturn void fail(const char *format, ...);
+
+#define ASSERT(condition)                                                                          \
+	do {                                                                                       \
+		if (UMBRA_ASSERTIONS && !(condition))                                              \
+			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #condition);      \
+	} while (0)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "lib/trap.h"
+
+#include <x86/cr.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "smp/cpu.h"
+#include "vmx/switch.h"
+
+/* SDM "64-Bit Mode IDT", figure "64-Bit IDT Gate Descriptors". */
+struct idt_gate {
+	u16 offset_low;
+	u16 selector;
+	u8 ist;
+	u8 type;
+	u16 offset_middle;
+	u32 offset_high;
+	u32 reserved;
+};
+_Static_assert(sizeof(struct idt_gate) == 16, "IDT gate layout");
+
+enum {
+	GATE_INTERRUPT = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
+	STUB_SIZE = 16,
+};
+
+extern const u8 trap_stubs[];
+extern const struct extable_entry extable_start[], extable_end[];
+
+static struct idt_gate idt[TRAP_VECTORS];
+
+void trap_init(bool with_ist)
+{
+	for (u32 v = 0; v < TRAP_VECTORS; v++) {
+		u64 stub = (u64)(trap_stubs + v * STUB_SIZE);
+
+		idt[v] = (struct idt_gate){
+			.offset_low = (u16)stub,
+			.selector = SELECTOR_CODE,
+			.type = GATE_INTERRUPT,
+			.offset_middle = (u16)(stub >> 16),
+			.offset_high = (u32)(stub >> 32),
+		};
+	}
+	if (with_ist) {
+		idt[VECTOR_NMI].ist = IST_NMI;
+		idt[VECTOR_DF].ist = IST_DF;
+		idt[VECTOR_MC].ist = IST_MC;
+	}
+}
+
+void trap_load(void)
+{
+	const struct table_pointer pointer = {.limit = sizeof(idt) - 1, .base = (u64)idt};
+
+	lidt(&pointer);
+}
+
+u64 trap_idt_base(void)
+{
+	return (u64)idt;
+}
+
+static bool fix_up(struct trap_frame *frame)
+{
+	for (const struct extable_entry *e = extable_start; e < extable_end; e++) {
+		if (e->fault == frame->rip) {
+			frame->rip = e->fixup;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * An event that belongs to the guest arrived while Umbra ran: it is remembered here and injected
+ * on the way back. Between the last look at the flags and VMRESUME it would be overlooked, so the
+ * interrupted code is sent back to that look.
+ */
+static void defer_to_guest(struct trap_frame *frame, u8 event)
+{
+	this_cpu()->pending_events |= event;
+	if (frame->rip >= (u64)switch_last_look && frame->rip <= (u64)switch_vmresume)
+		frame->rip = (u64)switch_last_look;
+	else if (frame->rip >= (u64)switch_launch_last_look && frame->rip <= (u64)switch_vmlaunch)
+		frame->rip = (u64)switch_launch_last_look;
+}
+
+void trap_handle(struct trap_frame *frame)
+{
+	if (frame->vector == VECTOR_NMI && this_cpu_ready())
+		defer_to_guest(frame, PENDING_NMI);
+	else if (frame->vector == VECTOR_MC && this_cpu_ready() && this_cpu()->in_guest_loop)
+		defer_to_guest(frame, PENDING_MC);
+	else if (!fix_up(frame))
+		panic_trap(frame);
+}

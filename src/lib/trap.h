@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exceptions and NMIs that hit Umbra itself. The guest's never come here. */
+#pragma once
+
+#include <x86/types.h>
+
+/* As trap.S pushes it: the last pushed first. */
+struct trap_frame {
+	u64 r15, r14, r13, r12, r11, r10, r9, r8;
+	u64 rdi, rsi, rbp, rbx, rdx, rcx, rax;
+	u64 vector;
+	u64 error_code;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+enum { TRAP_VECTORS = 32 };
+
+/* Interrupt-stack-table slots: these events may come while RSP cannot be trusted. */
+enum trap_ist {
+	IST_NONE,
+	IST_NMI,
+	IST_DF,
+	IST_MC,
+};
+
+/* Builds the IDT, one for all CPUs. Before a CPU has its TSS no vector uses a stack of its own. */
+void trap_init(bool with_ist);
+
+/* Loads it on this CPU. */
+void trap_load(void);
+
+/* The IDT's linear base and limit, for the VMCS host state. */
+u64 trap_idt_base(void);
+
+/* From trap.S. */
+void trap_handle(struct trap_frame *frame);

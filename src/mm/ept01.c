@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mm/ept01.h"
+
+#include <x86/msr.h>
+#include <x86/vmx.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "lib/spinlock.h"
+#include "lib/string.h"
+#include "mm/ept.h"
+#include "mm/pages.h"
+
+static void *alloc_table(void *ctx)
+{
+	(void)ctx;
+	return pages_alloc(1);
+}
+
+static paddr_t table_to_phys(void *ctx, void *table)
+{
+	(void)ctx;
+	return virt_to_phys(table);
+}
+
+static void *table_to_virt(void *ctx, paddr_t table)
+{
+	(void)ctx;
+	return phys_to_virt(table);
+}
+
+static enum memtype type_of_range(const void *ctx, paddr_t start, u64 size, bool *uniform)
+{
+	return mtrr_type_of_range(ctx, start, size, uniform);
+}
+
+static const struct ept_ops table_ops = {
+	.alloc = alloc_table,
+	.to_phys = table_to_phys,
+	.to_virt = table_to_virt,
+};
+
+static struct {
+	struct spinlock lock;    /* for writers; CPUs walk the tables without it */
+	struct mtrr_state mtrrs; /* what the types were made from */
+	struct ept ept;
+	struct range hidden;
+	void *ones;
+} ept01;
+
+void ept01_read_mtrrs(struct mtrr_state *out)
+{
+	*out = (struct mtrr_state){.maxphyaddr = 36};
+	if (cpuid(0x80000000, 0).eax >= 0x80000008)
+		out->maxphyaddr = (u8)cpuid(0x80000008, 0).eax;
+	if (!(cpuid(1, 0).edx & CPUID_1_EDX_MTRR)) {
+		/* Everything WB, as PAT and page tables will have it. */
+		out->def_type = MTRR_DEF_ENABLE | MEMTYPE_WB;
+		return;
+	}
+	out->cap = rdmsr(MSR_IA32_MTRRCAP);
+	out->count = (u8)(out->cap & MTRR_CAP_VCNT);
+	if (out->count > MTRR_VAR_MAX)
+		out->count = MTRR_VAR_MAX;
+	for (u32 msr = MSR_IA32_MTRR_PHYSBASE0; msr <= MSR_IA32_MTRR_DEF_TYPE; msr++) {
+		u64 *reg = mtrr_register(out, msr);
+
+		if (reg)
+			*reg = rdmsr(msr);
+	}
+}
+
+void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
+{
+	ept01_read_mtrrs(&ept01.mtrrs);
+	ept01.ept = (struct ept){
+		.ops = &table_ops,
+		.type_fn = type_of_range,
+		.type_ctx = &ept01.mtrrs,
+		.has_1g = ept_cap & EPT_CAP_1G,
+		.has_2m = ept_cap & EPT_CAP_2M,
+	};
+	ept01.hidden = (struct range){home, size};
+	ept01.ones = pages_alloc(1);
+	if (!ept01.ones ||
+	    !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
+	    !ept_hide(&ept01.ept, home, size))
+		fail("out of memory for the guest's page tables");
+	memset(ept01.ones, 0xff, PAGE_SIZE);
+}
+
+u64 ept01_eptp(void)
+{
+	return ept_eptp(&ept01.ept);
+}
+
+bool ept01_is_hidden(paddr_t start, u64 size)
+{
+	return start < ept01.hidden.start + ept01.hidden.size && start + size > ept01.hidden.start;
+}
+
+/*
+ * The SDM has an OS change MTRRs on all CPUs, each with CR0.CD set and the MTRRs disabled meanwhile
+ * ("MTRR Considerations in MP Systems"). CR0.CD works on the guest directly, so nothing is due
+ * until a CPU enables its MTRRs again: the first one changes the types for all, and every one drops
+ * its own cached translations, at the very point where its own MTRRs would begin to count.
+ */
+void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
+{
+	bool changed = false;
+
+	if (!(mtrrs->def_type & MTRR_DEF_ENABLE))
+		return;
+	spin_lock(&ept01.lock);
+	if (memcmp(mtrrs, &ept01.mtrrs, sizeof(*mtrrs)) != 0) {
+		ept01.mtrrs = *mtrrs;
+		/* Short of memory it makes a block stricter than asked for, which is always safe. */
+		ept_update_types(&ept01.ept, &changed);
+	}
+	spin_unlock(&ept01.lock);
+	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
+}
+
+bool ept01_fill(paddr_t gpa)
+{
+	spin_lock(&ept01.lock);
+	bool mapped = ept_fill(&ept01.ept, gpa);
+
+	spin_unlock(&ept01.lock);
+	return mapped;
+}
+
+bool ept01_show_ones(paddr_t gpa)
+{
+	spin_lock(&ept01.lock);
+	bool shown = ept_set_4k(&ept01.ept, ALIGN_DOWN(gpa, PAGE_SIZE), virt_to_phys(ept01.ones),
+				EPT_READ | EPT_EXEC, MEMTYPE_WB);
+
+	spin_unlock(&ept01.lock);
+	/* Absent before: other CPUs cache nothing of it (SDM "Information That May Be Cached"). */
+	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
+	return shown;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ept01: the one map from guest-physical to physical addresses that L1 runs on, on all CPUs.
+ * Identity, without Umbra's memory, memory types from the guest's MTRRs.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+#include "mm/memmap.h"
+#include "mm/mtrr.h"
+
+/* Reads this CPU's MTRRs. */
+void ept01_read_mtrrs(struct mtrr_state *out);
+
+/*
+ * Builds the map and hides [home, home + size). `ept_cap` is IA32_VMX_EPT_VPID_CAP. Stops with a
+ * message when memory is short.
+ */
+void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
+
+u64 ept01_eptp(void);
+
+/* Whether any byte of [start, start + size) is Umbra's. */
+bool ept01_is_hidden(paddr_t start, u64 size);
+
+/* Lets ept01 follow MTRRs that a CPU's guest has just written. Runs on that CPU. */
+void ept01_mtrrs_written(const struct mtrr_state *mtrrs);
+
+/* Maps `gpa` if it was left out to save memory. False: it is hidden or does not exist. */
+bool ept01_fill(paddr_t gpa);
+
+/*
+ * Backs the hidden page at `gpa` with a read-only page of ones, which is what reads of absent
+ * memory give. False: no memory for tables.
+ */
+bool ept01_show_ones(paddr_t gpa);

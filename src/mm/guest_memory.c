@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mm/guest_memory.h"
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/string.h"
+#include "mm/ept01.h"
+
+/* The direct map spans this much; higher addresses would wrap into other parts of it. */
+static const paddr_t direct_map_end = 1ull << 46;
+
+static bool accessible(paddr_t gpa, size_t size)
+{
+	return gpa < direct_map_end && size < direct_map_end - gpa && !ept01_is_hidden(gpa, size);
+}
+
+/* False: some part faulted, for want of a mapping. */
+static bool copy_safe(void *dst, const void *src, size_t size)
+{
+	__asm__ goto volatile("1: rep movsb\n\t" EXTABLE("1b", "%l[fault]")
+			      : "+D"(dst), "+S"(src), "+c"(size)
+			      :
+			      : "memory"
+			      : fault);
+	return true;
+fault:
+	return false;
+}
+
+/* Page by page, so that a range that runs into a hole keeps its good part. */
+static size_t chunk_of(paddr_t gpa, size_t left)
+{
+	size_t in_page = PAGE_SIZE - (gpa & (PAGE_SIZE - 1));
+
+	return left < in_page ? left : in_page;
+}
+
+void guest_memory_read(paddr_t gpa, void *dst, size_t size)
+{
+	u8 *to = dst;
+
+	while (size) {
+		size_t n = chunk_of(gpa, size);
+
+		if (!accessible(gpa, n) || !copy_safe(to, phys_to_virt(gpa), n))
+			memset(to, 0xff, n);
+		gpa += n;
+		to += n;
+		size -= n;
+	}
+}
+
+void guest_memory_write(paddr_t gpa, const void *src, size_t size)
+{
+	const u8 *from = src;
+
+	while (size) {
+		size_t n = chunk_of(gpa, size);
+
+		if (accessible(gpa, n))
+			copy_safe(phys_to_virt(gpa), from, n);
+		gpa += n;
+		from += n;
+		size -= n;
+	}
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest's physical memory, for Umbra: identity-mapped, so an address only needs a check.
+ * Umbra's own memory and addresses without memory read as ones and ignore writes, as an absent bus
+ * address does; nothing here faults.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+void guest_memory_read(paddr_t gpa, void *dst, size_t size);
+void guest_memory_write(paddr_t gpa, const void *src, size_t size);

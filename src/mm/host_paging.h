@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Umbra's own page tables, shared by all CPUs: the image with each segment's rights, and the direct
+ * map. Nothing is both writable and executable. See boot/layout.h.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+#include "mm/memmap.h"
+
+/*
+ * Builds the tables: `image` is where the image lies (or is about to), [home, home + size) is all
+ * of Umbra's memory with the image at its start. The direct map covers the first 4 GiB and every
+ * range of `map`, without the image. Pages come from pages_alloc(). Returns CR3, or 0 when memory
+ * is short.
+ */
+paddr_t host_paging_init(const struct memmap *map, paddr_t home, u64 size);
+
+/* Adds MMIO or firmware memory outside `map` to the direct map. False: memory is short. */
+bool host_paging_map(paddr_t start, u64 size);
+
+/* Takes a page of the direct map away for good, before any other CPU uses it. */
+void host_paging_guard(const void *page);
+
+/* Maps one page below 1 MiB at its physical address, executable, for the trampoline. */
+bool host_paging_map_trampoline(paddr_t page);
+void host_paging_unmap_trampoline(void);

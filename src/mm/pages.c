@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mm/pages.h"
+
+#include "boot/layout.h"
+#include "lib/spinlock.h"
+#include "lib/string.h"
+
+/* Runs are only ever taken at boot, so a cursor and a list of single pages are enough. */
+static struct {
+	struct spinlock lock;
+	paddr_t next;
+	paddr_t end;
+	void **free;
+	u64 freed;
+} pages;
+
+void pages_init(paddr_t start, u64 size)
+{
+	pages.next = start;
+	pages.end = start + size;
+}
+
+void *pages_alloc(u64 count)
+{
+	void *p = NULL;
+
+	spin_lock(&pages.lock);
+	if (count == 1 && pages.free) {
+		p = pages.free;
+		pages.free = *pages.free;
+		pages.freed--;
+	} else if (count <= (pages.end - pages.next) / PAGE_SIZE) {
+		p = phys_to_virt(pages.next);
+		pages.next += count * PAGE_SIZE;
+	}
+	spin_unlock(&pages.lock);
+	if (p)
+		memset(p, 0, count * PAGE_SIZE);
+	return p;
+}
+
+void pages_free(void *page)
+{
+	spin_lock(&pages.lock);
+	*(void **)page = pages.free;
+	pages.free = page;
+	pages.freed++;
+	spin_unlock(&pages.lock);
+}
+
+u64 pages_left(void)
+{
+	return (pages.end - pages.next) / PAGE_SIZE + pages.freed;
+}

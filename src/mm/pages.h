@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Umbra's page allocator: over the memory reserved at boot, addressed through the direct map.
+ * Pages come zeroed. Any CPU may call; nothing on a local exit path does.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+/* Gives the allocator [start, start + size), physical, page-aligned and mapped in the direct map. */
+void pages_init(paddr_t start, u64 size);
+
+/* `count` contiguous pages, or NULL. */
+void *pages_alloc(u64 count);
+
+/* One page back. */
+void pages_free(void *page);
+
+u64 pages_left(void);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smp/ap_start.h"
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+#include "mm/host_paging.h"
+#include "smp/cpu.h"
+#include "smp/delay.h"
+#include "smp/lapic.h"
+#include "vmx/setup.h"
+
+enum {
+	/* SDM "MP Initialization Example". */
+	INIT_DELAY_US = 10000,
+	SIPI_DELAY_US = 200,
+	START_TIMEOUT_US = 1000000,
+	POLL_US = 20,
+};
+
+/* The end of trampoline.S. */
+struct trampoline_parameters {
+	u64 cr3;
+	u64 cpu;
+	u64 entry;
+};
+
+extern const u8 trampoline_start[], trampoline_end[], trampoline_parameters[];
+
+/* An application processor in C, on its own stack; it never returns. */
+_Noreturn static void ap_main(struct cpu *cpu)
+{
+	static const struct guest_regs no_registers;
+
+	cpu_load(cpu);
+	vmx_setup_cpu(cpu);
+	vmx_guest_wait_for_sipi(cpu);
+	__atomic_store_n(&cpu->ready, true, __ATOMIC_RELEASE);
+	switch_launch(&no_registers);
+}
+
+static bool wait_until_ready(const struct cpu *cpu, u32 us)
+{
+	for (u32 waited = 0; waited < us; waited += POLL_US) {
+		if (__atomic_load_n(&cpu->ready, __ATOMIC_ACQUIRE))
+			return true;
+		delay_us(POLL_US);
+	}
+	return false;
+}
+
+static void start_one(struct cpu *cpu, u8 *page, paddr_t page_address)
+{
+	struct trampoline_parameters *parameters =
+		(struct trampoline_parameters *)(page + (trampoline_parameters - trampoline_start));
+
+	*parameters = (struct trampoline_parameters){
+		.cr3 = read_cr3(),
+		.cpu = (u64)cpu,
+		.entry = (u64)ap_main,
+	};
+	lapic_send_sipi(cpu->apic_id, (u8)(page_address >> PAGE_SHIFT));
+	if (wait_until_ready(cpu, SIPI_DELAY_US))
+		return;
+	/* A second SIPI is ignored by a CPU that has already started. */
+	lapic_send_sipi(cpu->apic_id, (u8)(page_address >> PAGE_SHIFT));
+	if (!wait_until_ready(cpu, START_TIMEOUT_US))
+		fail("the CPU with APIC id %u does not start; without Umbra on it the guest would "
+		     "be on its own there",
+		     cpu->apic_id);
+}
+
+void ap_start_all(const struct memmap *map, const struct range *avoid, size_t n_avoid)
+{
+	static u8 saved[PAGE_SIZE];
+	paddr_t page_address;
+	u8 *page;
+
+	if (cpu_count == 1)
+		return;
+	if (!memmap_find_top(map, PAGE_SIZE, PAGE_SIZE, 640 * KIB, avoid, n_avoid, &page_address) ||
+	    page_address == 0)
+		fail("no free page below 640 KiB to start the other CPUs from");
+	page = phys_to_virt(page_address);
+	memcpy(saved, page, sizeof(saved));
+	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+	if (!host_paging_map_trampoline(page_address))
+		fail("out of memory for starting the other CPUs");
+
+	for (u32 i = 1; i < cpu_count; i++) {
+		if (!lapic_can_reach(cpus[i]->apic_id))
+			fail("APIC id %u needs x2APIC mode; enable x2APIC in the firmware setup",
+			     cpus[i]->apic_id);
+		lapic_send_init(cpus[i]->apic_id);
+	}
+	delay_us(INIT_DELAY_US);
+	for (u32 i = 1; i < cpu_count; i++)
+		start_one(cpus[i], page, page_address);
+
+	host_paging_unmap_trampoline();
+	memcpy(page, saved, sizeof(saved));
+}

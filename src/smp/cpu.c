@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smp/cpu.h"
+
+#include <x86/msr.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "mm/host_paging.h"
+#include "mm/pages.h"
+
+/* Pages of a CPU's memory, in address order; each guard page stops the stack above it. */
+enum {
+	GUARD_PAGES = 1,
+	STACK_PAGES = 4,
+	IST_STACK_PAGES = 1,
+	IST_STACKS = 3,
+	BLOCK_PAGES = (sizeof(struct cpu) + PAGE_SIZE - 1) / PAGE_SIZE,
+	VMX_REGION_PAGES = 2,
+	CPU_PAGES = GUARD_PAGES + STACK_PAGES + IST_STACKS * (GUARD_PAGES + IST_STACK_PAGES) +
+		    BLOCK_PAGES + VMX_REGION_PAGES,
+};
+/* What README promises for each CPU. */
+_Static_assert(CPU_PAGES * PAGE_SIZE <= 64 * 1024, "per-CPU memory");
+
+struct cpu **cpus;
+u32 cpu_count;
+
+bool this_cpu_ready(void)
+{
+	return rdmsr(MSR_IA32_GS_BASE) != 0;
+}
+
+u64 cpu_memory_size(void)
+{
+	return CPU_PAGES * PAGE_SIZE;
+}
+
+static u8 *take(u8 **cursor, u64 pages)
+{
+	u8 *p = *cursor;
+
+	*cursor += pages * PAGE_SIZE;
+	return p;
+}
+
+/* A stack's top; the page below the stack becomes a guard. */
+static u64 take_stack(u8 **cursor, u64 pages)
+{
+	host_paging_guard(take(cursor, GUARD_PAGES));
+	return (u64)take(cursor, pages) + pages * PAGE_SIZE;
+}
+
+/* SDM "TSS Descriptor in 64-bit mode". */
+static void set_tss_descriptor(u64 gdt[2], const struct tss *tss)
+{
+	u64 base = (u64)tss;
+
+	gdt[0] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
+		 (base >> 24 & 0xff) << 56;
+	gdt[1] = base >> 32;
+}
+
+struct cpu *cpu_create(u16 index, u32 apic_id)
+{
+	u8 *cursor = pages_alloc(CPU_PAGES);
+	struct cpu *cpu;
+	u64 stack_top, ist[IST_STACKS];
+
+	if (!cursor)
+		fail("out of memory for CPU %u (APIC id %u)", index, apic_id);
+	stack_top = take_stack(&cursor, STACK_PAGES);
+	for (u32 i = 0; i < IST_STACKS; i++)
+		ist[i] = take_stack(&cursor, IST_STACK_PAGES);
+
+	cpu = (struct cpu *)take(&cursor, BLOCK_PAGES);
+	cpu->self = cpu;
+	cpu->index = index;
+	cpu->apic_id = apic_id;
+	cpu->stack_top = stack_top;
+	cpu->vmxon_region = virt_to_phys(take(&cursor, 1));
+	cpu->vmcs01 = virt_to_phys(take(&cursor, 1));
+
+	cpu->gdt[SELECTOR_CODE / 8] = 0x00af9b000000ffff;
+	cpu->gdt[SELECTOR_DATA / 8] = 0x00cf93000000ffff;
+	set_tss_descriptor(&cpu->gdt[SELECTOR_TSS / 8], &cpu->tss);
+	for (u32 i = 0; i < IST_STACKS; i++)
+		cpu->tss.ist[i] = ist[i];
+	cpu->tss.io_map_base = sizeof(cpu->tss);
+	return cpu;
+}
+
+void cpu_load(struct cpu *cpu)
+{
+	const struct table_pointer gdt = {.limit = sizeof(cpu->gdt) - 1, .base = (u64)cpu->gdt};
+
+	lgdt(&gdt);
+	__asm__ volatile("mov %0, %%ss; mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(
+				 SELECTOR_DATA),
+			 "r"(0));
+	/* The TSS is marked busy by LTR; a CPU loads its block once. */
+	ltr(SELECTOR_TSS);
+	wrmsr(MSR_IA32_GS_BASE, (u64)cpu);
+	trap_load();
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Short busy waits while CPUs are started, and in a reset. */
+#pragma once
+
+#include "boot/acpi.h"
+
+/* Prefers the ACPI PM timer to the PIT, which some platforms switch off. */
+void delay_init(const struct acpi_info *acpi);
+
+/* At least `us` microseconds, at most 50000. */
+void delay_us(u32 us);

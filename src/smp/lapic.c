@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "smp/lapic.h"
+
+#include <x86/msr.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+
+/* SDM "Local APIC Register Address Map" and "Interrupt Command Register (ICR)". */
+enum {
+	LAPIC_ID = 0x20,
+	LAPIC_ICR_LOW = 0x300,
+	LAPIC_ICR_HIGH = 0x310,
+	ICR_NMI = 0x400,
+	ICR_INIT = 0x500,
+	ICR_SIPI = 0x600,
+	ICR_PENDING = 0x1000,
+	ICR_ASSERT = 0x4000,
+	ICR_ALL_BUT_SELF = 0xc0000,
+	XAPIC_BROADCAST_ID = 0xff,
+};
+
+static bool x2apic_mode(void)
+{
+	return rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD;
+}
+
+static volatile u32 *xapic_register(u32 offset)
+{
+	paddr_t base = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDR;
+
+	return (volatile u32 *)((u8 *)phys_to_virt(base) + offset);
+}
+
+static void wait_for_icr(void)
+{
+	/* Bounded: a panic must not hang on an APIC that never accepts. */
+	for (u32 i = 0; i < 1000000 && (*xapic_register(LAPIC_ICR_LOW) & ICR_PENDING); i++)
+		cpu_pause();
+}
+
+static void send(u32 apic_id, u32 command)
+{
+	if (x2apic_mode()) {
+		/* WRMSR to the ICR does not serialise (SDM "MSR Access in x2APIC Mode"). */
+		__asm__ volatile("mfence; lfence" ::: "memory");
+		wrmsr(MSR_X2APIC_ICR, (u64)apic_id << 32 | command);
+		return;
+	}
+	wait_for_icr();
+	*xapic_register(LAPIC_ICR_HIGH) = apic_id << 24;
+	*xapic_register(LAPIC_ICR_LOW) = command;
+	wait_for_icr();
+}
+
+u32 lapic_id(void)
+{
+	return x2apic_mode() ? (u32)rdmsr(MSR_X2APIC_APICID) : *xapic_register(LAPIC_ID) >> 24;
+}
+
+bool lapic_can_reach(u32 apic_id)
+{
+	return x2apic_mode() || apic_id < XAPIC_BROADCAST_ID;
+}
+
+void lapic_send_init(u32 apic_id)
+{
+	send(apic_id, ICR_INIT | ICR_ASSERT);
+}
+
+void lapic_send_sipi(u32 apic_id, u8 vector)
+{
+	send(apic_id, ICR_SIPI | ICR_ASSERT | vector);
+}
+
+void lapic_nmi_others(void)
+{
+	send(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where an application processor begins: real mode, at a page below 1 MiB into which this code is
+ * copied. From there straight to long mode and ap_main(). See SDM "Switching to 64-Bit Mode".
+ */
+#include "smp/cpu.h"
+
+	.section .rodata
+	.balign	16
+	.code16
+	.globl	trampoline_start, trampoline_end, trampoline_parameters
+trampoline_start:
+	cli
+	cld
+	mov	%cs, %ax
+	mov	%ax, %ds
+	/* ebx = linear address of this page */
+	xor	%ebx, %ebx
+	mov	%ax, %bx
+	shl	$4, %ebx
+
+	/* The GDT pointer and the far pointer need linear addresses. */
+	lea	(gdt - trampoline_start)(%ebx), %eax
+	mov	%eax, gdt_pointer - trampoline_start + 2
+	lea	(long_mode - trampoline_start)(%ebx), %eax
+	mov	%eax, far_pointer - trampoline_start
+	lgdtl	gdt_pointer - trampoline_start
+
+	mov	$(1 << 5), %eax			/* CR4.PAE */
+	mov	%eax, %cr4
+	mov	parameter_cr3 - trampoline_start, %eax
+	mov	%eax, %cr3
+	mov	$0xc0000080, %ecx		/* IA32_EFER: LME, NXE */
+	rdmsr
+	or	$0x900, %eax
+	wrmsr
+	mov	%cr0, %eax
+	or	$0x80010021, %eax		/* PG, WP, NE, PE */
+	and	$~0x6000000c, %eax		/* caches on */
+	mov	%eax, %cr0
+	ljmpl	*(far_pointer - trampoline_start)
+
+	.code64
+long_mode:
+	mov	$0x10, %eax
+	mov	%eax, %ss
+	mov	%ebx, %ebx
+	mov	(parameter_cpu - trampoline_start)(%rbx), %rdi
+	mov	(parameter_entry - trampoline_start)(%rbx), %rdx
+	mov	CPU_STACK_TOP_OFFSET(%rdi), %rsp
+	xor	%ebp, %ebp
+	jmp	*%rdx
+
+	.balign	8
+gdt:
+	.quad	0
+	.quad	0x00af9b000000ffff
+	.quad	0x00cf93000000ffff
+gdt_pointer:
+	.word	. - gdt - 1
+	.long	0
+	.balign	4
+far_pointer:
+	.long	0
+	.word	0x08
+
+	.balign	8
+trampoline_parameters:
+parameter_cr3:
+	.quad	0
+parameter_cpu:
+	.quad	0
+parameter_entry:
+	.quad	0
+trampoline_end:

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a CPU's VMX can do. SDM appendix "VMX Capability Reporting Facility". Read once per CPU;
+ * everything that depends on it takes the structure, so it is tested with made-up CPUs.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+/* Low half: bits that must be 1. High half: bits that may be 1. */
+typedef u64 vmx_control_cap;
+
+struct vmx_capabilities {
+	bool has_vmx; /* CPUID.1:ECX.VMX; all else is 0 without it */
+	u64 feature_control;
+	u64 basic;
+	vmx_control_cap pin, primary, secondary, exit, entry;
+	u64 misc;
+	u64 ept_vpid;
+	u64 cr0_fixed0, cr0_fixed1;
+	u64 cr4_fixed0, cr4_fixed1;
+};
+
+/* Reads this CPU's. Privileged; never faults. */
+void vmx_capabilities_read(struct vmx_capabilities *out);
+
+static inline bool vmx_can_set(vmx_control_cap cap, u64 bits)
+{
+	return ((cap >> 32) & bits) == bits;
+}
+
+static inline bool vmx_can_clear(vmx_control_cap cap, u64 bits)
+{
+	return ((u32)cap & bits) == 0;
+}
+
+/* `required` (which the CPU can set), those of `wanted` that it can, and what it insists on. */
+static inline u32 vmx_controls(vmx_control_cap cap, u64 required, u64 wanted)
+{
+	return (u32)(required | (wanted & (cap >> 32)) | (u32)cap);
+}
+
+/*
+ * Calls `report` once for each thing Umbra needs that this CPU lacks, with a text that names it and
+ * says what can be done. Returns how many.
+ */
+u32 vmx_requirements_check(const struct vmx_capabilities *caps,
+			   void (*report)(void *ctx, const char *what, const char *advice),
+			   void *ctx);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/event.h"
+
+#include <x86/msr.h>
+
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "vmx/exit.h"
+#include "vmx/reset.h"
+#include "vmx/vmcs.h"
+
+/* SDM table "Guest Interruptibility": an instruction boundary is over once RFLAGS.RF is set for
+ * faults, so that a code breakpoint does not hit again on return. */
+static void set_resume_flag(void)
+{
+	vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
+}
+
+void event_inject_exception(enum vector vector)
+{
+	set_resume_flag();
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector));
+}
+
+void event_inject_exception_error(enum vector vector, u32 error_code)
+{
+	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
+
+	/* Real mode pushes none, and the entry refuses one. */
+	if (vmreadn(VMCS_GUEST_CR0) & CR0_PE) {
+		info |= (u32)INTR_INFO_ERROR_CODE;
+		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+	}
+	set_resume_flag();
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
+}
+
+/* SDM "Double Fault Exception", table "Interrupt and Exception Classes": the contributory ones. */
+static bool is_contributory(u32 vector)
+{
+	return vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP) ||
+	       vector == VECTOR_CP;
+}
+
+void event_inject_gp0_combined(bool nmi_unblocked)
+{
+	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
+	const u32 vector = info & INTR_INFO_VECTOR;
+
+	if (nmi_unblocked && !(info & INTR_INFO_VALID))
+		vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	if (!(info & INTR_INFO_VALID) || (info & INTR_INFO_TYPE) != INTR_TYPE_HW_EXCEPTION)
+		event_inject_gp0();
+	else if (vector == VECTOR_DF)
+		reset_machine("triple fault in the guest");
+	else if (is_contributory(vector) || vector == VECTOR_PF)
+		event_inject_exception_error(VECTOR_DF, 0);
+	else
+		event_inject_gp0();
+}
+
+void event_redeliver(bool nmi_unblocked)
+{
+	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
+	const u32 type = info & INTR_INFO_TYPE;
+
+	if (!(info & INTR_INFO_VALID)) {
+		if (nmi_unblocked)
+			vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+		return;
+	}
+	if (info & INTR_INFO_ERROR_CODE)
+		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
+			  vmread32(VMCS_IDT_VECTORING_ERROR_CODE));
+	if (type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
+	    type == INTR_TYPE_SW_EXCEPTION)
+		vmwrite32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH,
+			  vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH));
+	/* Its delivery began, so NMIs are blocked; the entry wants that undone to deliver it. */
+	if (type == INTR_TYPE_NMI)
+		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	/* Bit 12 is undefined there and reserved here. */
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info & ~(u32)INTR_INFO_NMI_UNBLOCK);
+}
+
+static void set_nmi_window(struct cpu *cpu, bool on)
+{
+	const u32 controls = on ? cpu->primary_controls | (u32)CPU_NMI_WINDOW_EXITING
+				: cpu->primary_controls & ~(u32)CPU_NMI_WINDOW_EXITING;
+
+	if (controls != cpu->primary_controls) {
+		cpu->primary_controls = controls;
+		vmwrite32(VMCS_PRIMARY_CONTROLS, controls);
+	}
+}
+
+static bool entry_has_event(void)
+{
+	return vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID;
+}
+
+/* The interruptibility checks of SDM "Checks on Guest Non-Register State", for a type-2 event. */
+static bool nmi_possible(void)
+{
+	const u32 blocking = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI;
+
+	return !entry_has_event() && !(vmread32(VMCS_GUEST_INTERRUPTIBILITY) & blocking) &&
+	       vmread32(VMCS_GUEST_ACTIVITY_STATE) <= ACTIVITY_HLT;
+}
+
+static void deliver_nmi(struct cpu *cpu)
+{
+	if (nmi_possible()) {
+		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
+			  (u32)(INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI));
+		cpu->nmi_latched = false;
+	}
+	set_nmi_window(cpu, cpu->nmi_latched);
+}
+
+/*
+ * A machine check that hit root mode concerns the machine, so the guest gets it as a CPU would give
+ * it: #MC, or shutdown while CR4.MCE is 0.
+ */
+static void deliver_mc(struct cpu *cpu)
+{
+	if (!(vmreadn(VMCS_GUEST_CR4) & CR4_MCE)) {
+		reset_machine("machine check while the guest has CR4.MCE clear");
+	} else if (!entry_has_event()) {
+		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
+			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
+		cpu->mc_latched = false;
+	}
+	/* Else: the next exit tries again; the event in the way is delivered by this entry. */
+}
+
+static void take_pending(struct cpu *cpu)
+{
+	const u8 pending = __atomic_exchange_n(&cpu->pending_events, 0, __ATOMIC_RELAXED);
+
+	cpu->nmi_latched |= (pending & PENDING_NMI) != 0;
+	cpu->mc_latched |= (pending & PENDING_MC) != 0;
+	if (cpu->mc_latched)
+		deliver_mc(cpu);
+	if (cpu->nmi_latched)
+		deliver_nmi(cpu);
+}
+
+void event_nmi(struct cpu *cpu)
+{
+	cpu->nmi_latched = true;
+	deliver_nmi(cpu);
+}
+
+void event_deliver_late(struct guest_regs *regs)
+{
+	struct cpu *cpu = this_cpu();
+
+	cpu->regs = regs;
+	if (panic_in_progress())
+		cpu_halt_forever();
+	take_pending(cpu);
+}
+
+void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	const u32 info = vmread32(VMCS_VM_EXIT_INTR_INFO);
+
+	(void)regs;
+	if ((info & INTR_INFO_TYPE) != INTR_TYPE_NMI)
+		panic("exit for an exception that Umbra does not intercept: %#x", info);
+	if (panic_in_progress())
+		cpu_halt_forever();
+	/* An event whose delivery the NMI followed is complete: NMIs come between instructions. */
+	event_nmi(cpu);
+}
+
+void nmi_window_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)regs;
+	deliver_nmi(cpu);
+}

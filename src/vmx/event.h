@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Events given to the guest at the next VM entry. SDM "Event Injection". */
+#pragma once
+
+#include <x86/cr.h>
+
+#include "smp/cpu.h"
+
+/* A fault of the instruction that exited; RIP stays on it. */
+void event_inject_exception(enum vector vector);
+void event_inject_exception_error(enum vector vector, u32 error_code);
+
+static inline void event_inject_ud(void)
+{
+	event_inject_exception(VECTOR_UD);
+}
+
+static inline void event_inject_gp0(void)
+{
+	event_inject_exception_error(VECTOR_GP, 0);
+}
+
+/*
+ * #GP(0) by an exit that may have hit while another event was being delivered: combined with that
+ * one as SDM "Double Fault Exception" says. `nmi_unblocked` as below.
+ */
+void event_inject_gp0_combined(bool nmi_unblocked);
+
+/*
+ * After an exit that hit while an event was being delivered and that Umbra resolves by itself:
+ * delivers it again, with its error code and instruction length; and blocks NMIs again if the exit
+ * undid an IRET's unblocking. `nmi_unblocked`: bit 12 of the exit's qualification or information.
+ */
+void event_redeliver(bool nmi_unblocked);
+
+/* An NMI for the guest: injected now, or as soon as nothing blocks it. */
+void event_nmi(struct cpu *cpu);
+
+/* From switch.S: something came between the exit handler and the entry. */
+void event_deliver_late(struct guest_regs *regs);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/exit.h"
+
+#include "config.h"
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "vmx/event.h"
+#include "vmx/instruction.h"
+#include "vmx/reset.h"
+#include "vmx/vmcs.h"
+
+static exit_handler *const handlers[REASON_COUNT] = {
+	[REASON_EXCEPTION_NMI] = exception_nmi_exit,
+	[REASON_TRIPLE_FAULT] = triple_fault_exit,
+	[REASON_INIT] = init_exit,
+	[REASON_SIPI] = sipi_exit,
+	[REASON_NMI_WINDOW] = nmi_window_exit,
+	[REASON_TASK_SWITCH] = task_switch_exit,
+	[REASON_CPUID] = cpuid_exit,
+	[REASON_GETSEC] = getsec_exit,
+	[REASON_INVD] = invd_exit,
+	[REASON_VMCALL] = vmcall_exit,
+	[REASON_VMCLEAR] = vmx_instruction_exit,
+	[REASON_VMLAUNCH] = vmx_instruction_exit,
+	[REASON_VMPTRLD] = vmx_instruction_exit,
+	[REASON_VMPTRST] = vmx_instruction_exit,
+	[REASON_VMREAD] = vmx_instruction_exit,
+	[REASON_VMRESUME] = vmx_instruction_exit,
+	[REASON_VMWRITE] = vmx_instruction_exit,
+	[REASON_VMXOFF] = vmx_instruction_exit,
+	[REASON_VMXON] = vmx_instruction_exit,
+	[REASON_INVEPT] = vmx_instruction_exit,
+	[REASON_INVVPID] = vmx_instruction_exit,
+	[REASON_CR_ACCESS] = cr_access_exit,
+	[REASON_RDMSR] = rdmsr_exit,
+	[REASON_WRMSR] = wrmsr_exit,
+	[REASON_EPT_VIOLATION] = ept_violation_exit,
+	[REASON_XSETBV] = xsetbv_exit,
+};
+
+const char *exit_reason_name(u32 reason)
+{
+	static const char *const names[REASON_COUNT] = {
+#define X(number, name, text) [REASON_##name] = text,
+		VMX_EXIT_REASONS(X)
+#undef X
+	};
+
+	reason &= EXIT_REASON_BASIC;
+	return reason < REASON_COUNT && names[reason] ? names[reason] : "unknown reason";
+}
+
+_Noreturn static void unexpected_exit(u32 reason)
+{
+	if (reason & EXIT_REASON_ENTRY_FAIL)
+		panic("VM entry failed: %s", exit_reason_name(reason));
+	panic("VM exit that cannot happen: %u (%s)", reason, exit_reason_name(reason));
+}
+
+void exit_handle(struct guest_regs *regs)
+{
+	struct cpu *cpu = this_cpu();
+	const u32 reason = vmread32(VMCS_EXIT_REASON);
+
+	cpu->regs = regs;
+	cpu->exit_reason = reason;
+	if (__builtin_expect(reason >= REASON_COUNT || !handlers[reason], 0))
+		unexpected_exit(reason);
+	if (UMBRA_STATISTICS)
+		cpu->exits[reason]++;
+	handlers[reason](cpu, regs);
+}
+
+_Noreturn void exit_entry_failed(struct guest_regs *regs)
+{
+	this_cpu()->regs = regs;
+	panic("VMLAUNCH or VMRESUME failed: VM-instruction error %u",
+	      vmread32(VMCS_VM_INSTRUCTION_ERROR));
+}
+
+/* The caches are the machine's: dropping them unwritten would lose Umbra's and devices' data. */
+void invd_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	wbinvd();
+	instruction_done();
+}
+
+/* CPUID offers no SMX and CR4.SMXE cannot be set: SDM "GETSEC", #UD. */
+void getsec_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	event_inject_ud();
+}
+
+/* The guest sees no VMX, so CR4.VMXE is 0: #UD in every mode, before any other check. */
+void vmx_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	event_inject_ud();
+}
+
+/*
+ * CPL, CR4.OSXSAVE and the operand size were checked before the exit (SDM "Relative Priority of
+ * Faults and VM Exits"); the value is checked by executing it. XCR0 stays the guest's for ever:
+ * Umbra uses no extended state.
+ */
+void xsetbv_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	if (xsetbv_safe((u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+		instruction_done();
+	else
+		event_inject_gp0();
+}
+
+/* SDM "Shutdown": the platform resets the machine. */
+void triple_fault_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	reset_machine("triple fault in the guest");
+}

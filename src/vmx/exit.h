@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VM-exit handlers, one for each reason Umbra can see. A handler leaves the VMCS ready for the next
+ * entry; the guest's general registers are `regs`. The table is in exit.c.
+ */
+#pragma once
+
+#include "smp/cpu.h"
+
+typedef void exit_handler(struct cpu *cpu, struct guest_regs *regs);
+
+exit_handler cpuid_exit;           /* cpuid.c */
+exit_handler cr_access_exit;       /* control_regs.c */
+exit_handler ept_violation_exit;   /* ept_exit.c */
+exit_handler exception_nmi_exit;   /* event.c */
+exit_handler getsec_exit;          /* exit.c */
+exit_handler init_exit;            /* init_sipi.c */
+exit_handler invd_exit;            /* exit.c */
+exit_handler nmi_window_exit;      /* event.c */
+exit_handler rdmsr_exit;           /* msr.c */
+exit_handler sipi_exit;            /* init_sipi.c */
+exit_handler task_switch_exit;     /* task_switch.c */
+exit_handler triple_fault_exit;    /* exit.c */
+exit_handler vmcall_exit;          /* vmcall.c */
+exit_handler vmx_instruction_exit; /* exit.c */
+exit_handler wrmsr_exit;           /* msr.c */
+exit_handler xsetbv_exit;          /* exit.c */
+
+/* From switch.S. */
+void exit_handle(struct guest_regs *regs);
+_Noreturn void exit_entry_failed(struct guest_regs *regs);
+
+/* "CPUID", "EPT violation", …; never NULL. */
+const char *exit_reason_name(u32 reason);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The register states in which the guest begins: after INIT, and as its loader leaves it. */
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "lib/insn.h"
+#include "vmx/control_regs.h"
+#include "vmx/setup.h"
+#include "vmx/vmcs.h"
+
+enum {
+	/* Types as the SDM's INIT table and "Checks on Guest Segment Registers" want them. */
+	AR_REAL_CODE = 0x9b,
+	AR_REAL_DATA = 0x93,
+	AR_LDT = 0x82,
+	AR_TSS32_BUSY = 0x8b,
+	AR_FLAT_CODE32 = 0xc09b,
+	AR_FLAT_DATA32 = 0xc093,
+};
+
+static void set_segment(enum segment seg, u16 selector, u64 base, u32 limit, u32 access_rights)
+{
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), base);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), limit);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), access_rights);
+}
+
+/* What INIT and a loader's start have in common. */
+static void set_quiet_state(struct cpu *cpu, enum activity_state activity)
+{
+	vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
+	vmwriten(VMCS_GUEST_CR3, 0);
+	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, 0));
+	vmwriten(VMCS_CR4_READ_SHADOW, 0);
+	vmwrite64(VMCS_GUEST_EFER, 0);
+	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
+	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
+	vmwriten(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+	vmwriten(VMCS_GUEST_RSP, 0);
+	vmwriten(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, activity);
+	set_segment(SEG_LDTR, 0, 0, 0xffff, AR_LDT);
+	set_segment(SEG_TR, 0, 0, 0xffff, AR_TSS32_BUSY);
+}
+
+static void set_real_mode(u16 cs, u64 cs_base)
+{
+	static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
+
+	set_segment(SEG_CS, cs, cs_base, 0xffff, AR_REAL_CODE);
+	for (size_t i = 0; i < ARRAY_SIZE(data); i++)
+		set_segment(data[i], 0, 0, 0xffff, AR_REAL_DATA);
+	vmwriten(VMCS_GUEST_GDTR_BASE, 0);
+	vmwrite32(VMCS_GUEST_GDTR_LIMIT, 0xffff);
+	vmwriten(VMCS_GUEST_IDTR_BASE, 0);
+	vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0xffff);
+}
+
+/* INIT keeps the FPU, SSE and MSR state, the TSC and CR0.CD and NW: nothing to do for those. */
+void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity)
+{
+	enum { INIT_CS = 0xf000, INIT_IP = 0xfff0 };
+	u64 cr0 = CR0_ET | (read_cr0() & (CR0_CD | CR0_NW));
+
+	set_quiet_state(cpu, activity);
+	set_real_mode(INIT_CS, 0xffff0000);
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
+	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	vmwriten(VMCS_GUEST_RIP, INIT_IP);
+	write_cr2(0);
+	write_dr6(DR6_INIT);
+}
+
+/* What INIT does not touch but RESET and firmware do; once per CPU, before its first entry. */
+static void set_power_on_state(struct cpu *cpu)
+{
+	vmwrite64(VMCS_GUEST_PAT, PAT_RESET);
+	vmwrite32(VMCS_GUEST_SYSENTER_CS, 0);
+	vmwriten(VMCS_GUEST_SYSENTER_ESP, 0);
+	vmwriten(VMCS_GUEST_SYSENTER_EIP, 0);
+	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_BNDCFGS))
+		vmwrite64(VMCS_GUEST_BNDCFGS, 0);
+	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_RTIT_CTL))
+		vmwrite64(VMCS_GUEST_RTIT_CTL, 0);
+	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_LBR_CTL))
+		vmwrite64(VMCS_GUEST_LBR_CTL, 0);
+	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_PKRS))
+		vmwrite64(VMCS_GUEST_PKRS, 0);
+	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_UINV))
+		vmwrite16(VMCS_GUEST_UINV, 0);
+	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_CET)) {
+		vmwriten(VMCS_GUEST_S_CET, 0);
+		vmwriten(VMCS_GUEST_SSP, 0);
+		vmwriten(VMCS_GUEST_INTERRUPT_SSP_TABLE, 0);
+	}
+}
+
+void vmx_guest_wait_for_sipi(struct cpu *cpu)
+{
+	set_power_on_state(cpu);
+	vmx_guest_init_state(cpu, ACTIVITY_WAIT_SIPI);
+}
+
+void vmx_guest_start_state(struct cpu *cpu, const struct guest_start *start)
+{
+	u64 cr0 = CR0_ET | (start->protected_mode ? CR0_PE : 0);
+
+	set_power_on_state(cpu);
+	set_quiet_state(cpu, ACTIVITY_ACTIVE);
+	if (start->protected_mode) {
+		static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
+
+		set_segment(SEG_CS, GUEST_SELECTOR_CODE, 0, ~0u, AR_FLAT_CODE32);
+		for (size_t i = 0; i < ARRAY_SIZE(data); i++)
+			set_segment(data[i], GUEST_SELECTOR_DATA, 0, ~0u, AR_FLAT_DATA32);
+		vmwriten(VMCS_GUEST_GDTR_BASE, start->gdt_base);
+		vmwrite32(VMCS_GUEST_GDTR_LIMIT, start->gdt_limit);
+		vmwriten(VMCS_GUEST_IDTR_BASE, 0);
+		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0);
+	} else {
+		/* The BIOS's interrupts go on working: its vector table is at 0. */
+		set_real_mode(0, 0);
+		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0x3ff);
+		vmwriten(VMCS_GUEST_RSP, start->regs.rsp_unused);
+	}
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
+	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	vmwriten(VMCS_GUEST_RIP, start->eip);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end of an instruction that Umbra executed for the guest. */
+#pragma once
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "vmx/vmcs.h"
+
+/* IA-32e mode with a 64-bit code segment. */
+static inline bool instruction_in_64bit_mode(void)
+{
+	return (vmread64(VMCS_GUEST_EFER) & EFER_LMA) &&
+	       (vmread32(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_L);
+}
+
+/* The rare cases of instruction_done(). */
+void instruction_done_slow(u64 rflags, u32 interruptibility);
+void instruction_wrap_rip(u64 rip);
+
+/*
+ * Moves the guest behind the instruction that exited: RIP advances, a STI or MOV-SS shadow ends,
+ * RF is cleared, and TF traps after it. SDM "Single-Step Exception Condition", "Interruptibility
+ * State".
+ */
+static inline void instruction_done(void)
+{
+	const u64 old = vmreadn(VMCS_GUEST_RIP);
+	const u64 rip = old + vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH);
+	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
+	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+
+	vmwriten(VMCS_GUEST_RIP, rip);
+	if (__builtin_expect(((old ^ rip) >> 32) != 0, 0))
+		instruction_wrap_rip(rip);
+	if (__builtin_expect((rflags & (RFLAGS_TF | RFLAGS_RF)) |
+				     (interruptibility &
+				      (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
+			     0))
+		instruction_done_slow(rflags, interruptibility);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/msr.h"
+
+#include <x86/msr.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "mm/ept01.h"
+#include "mm/pages.h"
+#include "vmx/event.h"
+#include "vmx/exit.h"
+#include "vmx/instruction.h"
+
+/* SDM "MSR-Bitmap Address": four bitmaps of 1 KiB, for reads and writes of the two MSR ranges. */
+struct msr_bitmap {
+	u8 read_low[1024];
+	u8 read_high[1024];
+	u8 write_low[1024];
+	u8 write_high[1024];
+};
+_Static_assert(sizeof(struct msr_bitmap) == PAGE_SIZE, "MSR bitmap layout");
+
+/* Intel PT's MSRs: control, status and output, and the address filters. */
+enum {
+	MSR_RTIT_FIRST = 0x560,
+	MSR_RTIT_LAST = 0x572,
+	MSR_RTIT_ADDR_FIRST = 0x580,
+	MSR_RTIT_ADDR_LAST = 0x587,
+};
+
+static struct msr_bitmap *bitmap;
+
+static void intercept(u8 *low_range, u32 first, u32 last)
+{
+	for (u32 msr = first; msr <= last; msr++)
+		low_range[msr / 8] |= (u8)(1u << (msr % 8));
+}
+
+static bool pt_hidden(const struct cpu *cpu)
+{
+	return cpu->cpuid_hidden.leaf14;
+}
+
+void msr_bitmap_init(void)
+{
+	bitmap = pages_alloc(1);
+	if (!bitmap)
+		fail("out of memory for the MSR bitmap");
+	intercept(bitmap->read_low, MSR_IA32_FEATURE_CONTROL, MSR_IA32_FEATURE_CONTROL);
+	intercept(bitmap->write_low, MSR_IA32_FEATURE_CONTROL, MSR_IA32_FEATURE_CONTROL);
+	intercept(bitmap->read_low, MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2);
+	intercept(bitmap->write_low, MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2);
+	intercept(bitmap->write_low, MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG);
+	intercept(bitmap->write_low, MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE);
+	/* Reads of MTRRs pass until the guest's value differs from the CPU's: see mtrr_write(). */
+	intercept(bitmap->write_low, MSR_IA32_MTRR_PHYSBASE0,
+		  MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VAR_MAX - 1);
+	intercept(bitmap->write_low, MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000);
+	intercept(bitmap->write_low, MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000);
+	intercept(bitmap->write_low, MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000);
+	intercept(bitmap->write_low, MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE);
+	if (pt_hidden(this_cpu())) {
+		intercept(bitmap->read_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
+		intercept(bitmap->write_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
+		intercept(bitmap->read_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
+		intercept(bitmap->write_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
+	}
+}
+
+paddr_t msr_bitmap_address(void)
+{
+	return virt_to_phys(bitmap);
+}
+
+void msr_init_cpu(struct cpu *cpu)
+{
+	cpu->is_bsp = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
+	ept01_read_mtrrs(&cpu->mtrr);
+}
+
+/* Locked by firmware, without VMX or SMX: what a CPU with VT-x switched off would show. */
+static u64 feature_control(const struct cpu *cpu)
+{
+	return (cpu->vmx.feature_control &
+		~(FEATURE_CONTROL_VMX_INSIDE_SMX | FEATURE_CONTROL_VMX_OUTSIDE_SMX |
+		  FEATURE_CONTROL_SENTER)) |
+	       FEATURE_CONTROL_LOCK;
+}
+
+static bool is_vmx_msr(u32 msr)
+{
+	return msr >= MSR_IA32_VMX_BASIC && msr <= MSR_IA32_VMX_EXIT_CTLS2;
+}
+
+static bool is_pt_msr(u32 msr)
+{
+	return (msr >= MSR_RTIT_FIRST && msr <= MSR_RTIT_LAST) ||
+	       (msr >= MSR_RTIT_ADDR_FIRST && msr <= MSR_RTIT_ADDR_LAST);
+}
+
+/* False: #GP(0). MSRs outside the bitmap's ranges come here too and mostly do not exist. */
+static bool read(struct cpu *cpu, u32 msr, u64 *value)
+{
+	const u64 *mtrr = mtrr_register(&cpu->mtrr, msr);
+
+	if (mtrr) {
+		*value = *mtrr;
+		return true;
+	}
+	if (msr == MSR_IA32_FEATURE_CONTROL) {
+		*value = feature_control(cpu);
+		return true;
+	}
+	if (is_vmx_msr(msr) || (is_pt_msr(msr) && pt_hidden(cpu)))
+		return false;
+	return rdmsr_safe(msr, value);
+}
+
+/*
+ * The guest's MTRRs are its own; the CPU's stay as firmware set them, for Umbra. Once a value
+ * differs, reads of that register exit on every CPU.
+ */
+static bool mtrr_write(struct cpu *cpu, u32 msr, u64 *mtrr, u64 value)
+{
+	u64 hardware;
+
+	if (!mtrr_wrmsr_valid(&cpu->mtrr, msr, value))
+		return false;
+	*mtrr = value;
+	if (!rdmsr_safe(msr, &hardware) || hardware != value)
+		__atomic_or_fetch(&bitmap->read_low[msr / 8], (u8)(1u << (msr % 8)),
+				  __ATOMIC_RELAXED);
+	ept01_mtrrs_written(&cpu->mtrr);
+	return true;
+}
+
+/* A local APIC moved onto Umbra's memory would swallow Umbra's own accesses on this CPU. */
+static bool apic_base_write(u64 value)
+{
+	return !ept01_is_hidden(value & APIC_BASE_ADDR, PAGE_SIZE) &&
+	       wrmsr_safe(MSR_IA32_APIC_BASE, value);
+}
+
+static bool write(struct cpu *cpu, u32 msr, u64 value)
+{
+	u64 *mtrr = mtrr_register(&cpu->mtrr, msr);
+
+	if (mtrr)
+		return mtrr_write(cpu, msr, mtrr, value);
+	switch (msr) {
+	case MSR_IA32_FEATURE_CONTROL: /* locked */
+		return false;
+	case MSR_IA32_BIOS_UPDT_TRIG:
+		/*
+		 * The operand is a guest-linear address, and loading microcode under a running
+		 * hypervisor may take features away from it. The CPU ignores an update it does not
+		 * like (SDM "Microcode Update Loader"), and so does this one.
+		 */
+		cpu->microcode_refused++;
+		return true;
+	case MSR_IA32_APIC_BASE:
+		return apic_base_write(value);
+	default:
+		break;
+	}
+	if (is_vmx_msr(msr) || (is_pt_msr(msr) && pt_hidden(cpu)))
+		return false;
+	return wrmsr_safe(msr, value);
+}
+
+void rdmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	u64 value;
+
+	if (!read(cpu, (u32)regs->rcx, &value)) {
+		event_inject_gp0();
+		return;
+	}
+	regs->rax = (u32)value;
+	regs->rdx = value >> 32;
+	instruction_done();
+}
+
+void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	if (write(cpu, (u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+		instruction_done();
+	else
+		event_inject_gp0();
+}

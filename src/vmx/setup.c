@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/setup.h"
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/trap.h"
+#include "mm/ept01.h"
+#include "vmx/control_regs.h"
+#include "vmx/msr.h"
+#include "vmx/vmcs.h"
+
+enum { VPID_L1 = 1 };
+
+void vmx_capabilities_read(struct vmx_capabilities *out)
+{
+	*out = (struct vmx_capabilities){.has_vmx = cpuid(1, 0).ecx & CPUID_1_ECX_VMX};
+	if (!out->has_vmx)
+		return;
+	out->feature_control = rdmsr(MSR_IA32_FEATURE_CONTROL);
+	out->basic = rdmsr(MSR_IA32_VMX_BASIC);
+	out->misc = rdmsr(MSR_IA32_VMX_MISC);
+	out->cr0_fixed0 = rdmsr(MSR_IA32_VMX_CR0_FIXED0);
+	out->cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
+	out->cr4_fixed0 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
+	out->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
+	if (out->basic & VMX_BASIC_TRUE_CTLS) {
+		out->pin = rdmsr(MSR_IA32_VMX_TRUE_PINBASED_CTLS);
+		out->primary = rdmsr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
+		out->exit = rdmsr(MSR_IA32_VMX_TRUE_EXIT_CTLS);
+		out->entry = rdmsr(MSR_IA32_VMX_TRUE_ENTRY_CTLS);
+	} else {
+		out->pin = rdmsr(MSR_IA32_VMX_PINBASED_CTLS);
+		out->primary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS);
+		out->exit = rdmsr(MSR_IA32_VMX_EXIT_CTLS);
+		out->entry = rdmsr(MSR_IA32_VMX_ENTRY_CTLS);
+	}
+	if (vmx_can_set(out->primary, CPU_SECONDARY_CONTROLS))
+		out->secondary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
+	/* SDM "VPID and EPT Capabilities": the MSR exists only with one of the two. */
+	if ((out->secondary >> 32) & (CPU2_EPT | CPU2_VPID))
+		out->ept_vpid = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
+}
+
+static void report_missing(void *ctx, const char *what, const char *advice)
+{
+	log_error("the CPU with APIC id %u lacks %s: %s", *(const u32 *)ctx, what, advice);
+}
+
+void vmx_require(struct vmx_capabilities *caps, u32 apic_id)
+{
+	vmx_capabilities_read(caps);
+	if (vmx_requirements_check(caps, report_missing, &apic_id))
+		fail("this machine cannot run Umbra; start the operating system without it");
+}
+
+/* SDM "Enabling and Entering VMX Operation". */
+static void enter_vmx_operation(struct cpu *cpu)
+{
+	const struct vmx_capabilities *vmx = &cpu->vmx;
+	u64 cr4 = CR4_PAE | CR4_MCE | CR4_VMXE;
+
+	if (!(vmx->feature_control & FEATURE_CONTROL_LOCK))
+		wrmsr(MSR_IA32_FEATURE_CONTROL, vmx->feature_control |
+							FEATURE_CONTROL_VMX_OUTSIDE_SMX |
+							FEATURE_CONTROL_LOCK);
+	/* For XSETBV on the guest's behalf. */
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)
+		cr4 |= CR4_OSXSAVE;
+	write_cr0((CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG | vmx->cr0_fixed0) & vmx->cr0_fixed1);
+	write_cr4((cr4 | vmx->cr4_fixed0) & vmx->cr4_fixed1);
+	wrmsr(MSR_IA32_PAT, PAT_RESET);
+
+	*(u32 *)phys_to_virt(cpu->vmxon_region) = (u32)(vmx->basic & VMX_BASIC_REVISION);
+	*(u32 *)phys_to_virt(cpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
+	if (!vmxon(cpu->vmxon_region))
+		panic("VMXON failed on CPU %u", cpu->index);
+	cpu->vmx_on = true;
+	if (!vmclear(cpu->vmcs01) || !vmptrld(cpu->vmcs01))
+		panic("VMCLEAR or VMPTRLD of vmcs01 failed on CPU %u", cpu->index);
+}
+
+/*
+ * Pass-through: besides what the SDM forces, the controls only hide Umbra and keep NMIs apart.
+ * Enable bits of instructions are set whenever the CPU has them, or CPUID would promise what #UDs.
+ */
+static void set_controls(struct cpu *cpu)
+{
+	const struct vmx_capabilities *vmx = &cpu->vmx;
+	const u64 enable_instructions = CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES |
+					CPU2_USER_WAIT_PAUSE | CPU2_PCONFIG;
+	/*
+	 * State that must not follow the CPU into root mode. Loading it at entry makes every exit
+	 * save it; Intel PT is switched off and concealed meanwhile.
+	 */
+	const u64 entry_state = ENTRY_LOAD_BNDCFGS | ENTRY_CONCEAL_PT | ENTRY_LOAD_RTIT_CTL |
+				ENTRY_LOAD_UINV | ENTRY_LOAD_CET | ENTRY_LOAD_LBR_CTL |
+				ENTRY_LOAD_PKRS;
+	const u64 exit_state = EXIT_CLEAR_BNDCFGS | EXIT_CONCEAL_PT | EXIT_CLEAR_RTIT_CTL |
+			       EXIT_CLEAR_LBR_CTL | EXIT_CLEAR_UINV | EXIT_LOAD_CET |
+			       EXIT_LOAD_PKRS;
+	u32 secondary;
+
+	cpu->pin_controls = vmx_controls(vmx->pin, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS, 0);
+	cpu->primary_controls =
+		vmx_controls(vmx->primary, CPU_USE_MSR_BITMAPS | CPU_SECONDARY_CONTROLS, 0);
+	secondary = vmx_controls(vmx->secondary, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED_GUEST,
+				 enable_instructions | CPU2_CONCEAL_PT);
+	vmwrite32(VMCS_PIN_CONTROLS, cpu->pin_controls);
+	vmwrite32(VMCS_PRIMARY_CONTROLS, cpu->primary_controls);
+	vmwrite32(VMCS_SECONDARY_CONTROLS, secondary);
+	vmwrite32(VMCS_EXIT_CONTROLS,
+		  vmx_controls(vmx->exit,
+			       EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_SAVE_PAT |
+				       EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+			       exit_state));
+	vmwrite32(VMCS_ENTRY_CONTROLS,
+		  vmx_controls(vmx->entry,
+			       ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+			       entry_state));
+	if (secondary & CPU2_XSAVES)
+		vmwrite64(VMCS_XSS_EXITING_BITMAP, 0);
+	if (secondary & CPU2_PCONFIG)
+		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
+
+	vmwrite32(VMCS_EXCEPTION_BITMAP, 0);
+	vmwrite32(VMCS_PF_ERROR_CODE_MASK, 0);
+	vmwrite32(VMCS_PF_ERROR_CODE_MATCH, 0);
+	vmwrite32(VMCS_CR3_TARGET_COUNT, 0);
+	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
+	vmwrite64(VMCS_MSR_BITMAP, msr_bitmap_address());
+	vmwrite64(VMCS_EPT_POINTER, ept01_eptp());
+	vmwrite16(VMCS_VPID, VPID_L1);
+	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
+	vmwriten(VMCS_CR0_GUEST_HOST_MASK, cr0_host_owned(vmx));
+	vmwriten(VMCS_CR4_GUEST_HOST_MASK, cr4_host_owned(vmx));
+}
+
+static void set_host_state(const struct cpu *cpu)
+{
+	vmwriten(VMCS_HOST_CR0, read_cr0());
+	vmwriten(VMCS_HOST_CR3, read_cr3());
+	vmwriten(VMCS_HOST_CR4, read_cr4());
+	vmwrite64(VMCS_HOST_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+	vmwrite64(VMCS_HOST_PAT, PAT_RESET);
+	vmwrite16(VMCS_HOST_CS_SELECTOR, SELECTOR_CODE);
+	vmwrite16(VMCS_HOST_SS_SELECTOR, SELECTOR_DATA);
+	vmwrite16(VMCS_HOST_DS_SELECTOR, SELECTOR_DATA);
+	vmwrite16(VMCS_HOST_ES_SELECTOR, SELECTOR_DATA);
+	vmwrite16(VMCS_HOST_FS_SELECTOR, 0);
+	vmwrite16(VMCS_HOST_GS_SELECTOR, 0);
+	vmwrite16(VMCS_HOST_TR_SELECTOR, SELECTOR_TSS);
+	vmwriten(VMCS_HOST_FS_BASE, 0);
+	vmwriten(VMCS_HOST_GS_BASE, (u64)cpu);
+	vmwriten(VMCS_HOST_TR_BASE, (u64)&cpu->tss);
+	vmwriten(VMCS_HOST_GDTR_BASE, (u64)cpu->gdt);
+	vmwriten(VMCS_HOST_IDTR_BASE, trap_idt_base());
+	vmwrite32(VMCS_HOST_SYSENTER_CS, 0);
+	vmwriten(VMCS_HOST_SYSENTER_ESP, 0);
+	vmwriten(VMCS_HOST_SYSENTER_EIP, 0);
+	vmwriten(VMCS_HOST_RSP, cpu->stack_top);
+	vmwriten(VMCS_HOST_RIP, (u64)switch_vm_exit);
+	if (vmx_can_set(cpu->vmx.exit, EXIT_LOAD_CET)) {
+		vmwriten(VMCS_HOST_S_CET, 0);
+		vmwriten(VMCS_HOST_SSP, 0);
+		vmwriten(VMCS_HOST_INTERRUPT_SSP_TABLE, 0);
+	}
+	if (vmx_can_set(cpu->vmx.exit, EXIT_LOAD_PKRS))
+		vmwrite64(VMCS_HOST_PKRS, 0);
+}
+
+void vmx_setup_shared(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	vmx_require(&cpu->vmx, cpu->apic_id);
+	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx);
+	msr_bitmap_init();
+}
+
+void vmx_setup_cpu(struct cpu *cpu)
+{
+	vmx_require(&cpu->vmx, cpu->apic_id);
+	enter_vmx_operation(cpu);
+	msr_init_cpu(cpu);
+	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx);
+	set_controls(cpu);
+	set_host_state(cpu);
+	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */
+	if (vmx_can_set(cpu->vmx.secondary, CPU2_EPT))
+		invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
+	if (cpu->vmx.ept_vpid & VPID_CAP_INVVPID)
+		invvpid(cpu->vmx.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE_CONTEXT
+							    : INVVPID_ALL_CONTEXT,
+			VPID_L1, 0);
+	cpu->in_guest_loop = true;
+}

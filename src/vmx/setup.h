@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Into VMX operation, and a vmcs01 for every CPU. */
+#pragma once
+
+#include <x86/vmcs.h>
+
+#include "smp/cpu.h"
+
+/* What all CPUs share; called once, on the boot processor, after ept01_init(). */
+void vmx_setup_shared(void);
+
+/*
+ * Enters VMX operation on this CPU and makes its vmcs01 current and complete but for the guest's
+ * register state. Stops with a message if the CPU lacks something.
+ */
+void vmx_setup_cpu(struct cpu *cpu);
+
+/* Reads the capabilities and stops with one line per missing thing. Before anything is touched. */
+void vmx_require(struct vmx_capabilities *caps, u32 apic_id);
+
+/*
+ * Guest state after INIT (SDM "Processor State After Reset", the INIT column), in the given
+ * activity state.
+ */
+void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity);
+
+/* An application processor's first state: after RESET, waiting for the guest's SIPI. */
+void vmx_guest_wait_for_sipi(struct cpu *cpu);
+
+enum {
+	GUEST_SELECTOR_CODE = 0x10,
+	GUEST_SELECTOR_DATA = 0x18,
+};
+
+/* How the boot processor's guest begins. */
+struct guest_start {
+	bool protected_mode; /* flat 32-bit without paging, selectors as above; else real mode */
+	u32 eip;             /* protected mode: linear; real mode: IP, with CS 0 */
+	u32 gdt_base;        /* protected mode: physical, of a GDT that matches the selectors */
+	u16 gdt_limit;
+	struct guest_regs regs; /* rsp_unused holds SP in real mode */
+};
+
+void vmx_guest_start_state(struct cpu *cpu, const struct guest_start *start);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VM exit and VM entry. The host stack is empty whenever the guest runs, so HOST_RSP is constant
+ * and the guest's registers always lie at its top.
+ */
+#include "smp/cpu.h"
+
+	/* struct guest_regs, from its end; the RSP slot only keeps the numbering. */
+	.macro	save_guest
+	push	%r15
+	push	%r14
+	push	%r13
+	push	%r12
+	push	%r11
+	push	%r10
+	push	%r9
+	push	%r8
+	push	%rdi
+	push	%rsi
+	push	%rbp
+	push	%rbx			/* placeholder for RSP */
+	push	%rbx
+	push	%rdx
+	push	%rcx
+	push	%rax
+	.endm
+
+	.macro	load_guest
+	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	pop	%rbx
+	pop	%rbp			/* placeholder for RSP */
+	pop	%rbp
+	pop	%rsi
+	pop	%rdi
+	pop	%r8
+	pop	%r9
+	pop	%r10
+	pop	%r11
+	pop	%r12
+	pop	%r13
+	pop	%r14
+	pop	%r15
+	.endm
+
+	.macro	call_c function
+	mov	%rsp, %rdi
+	xor	%ebp, %ebp		/* backtraces end here */
+	call	\function
+	.endm
+
+	.text
+	.balign	64
+	.globl	switch_vm_exit, switch_last_look, switch_vmresume
+switch_vm_exit:
+	save_guest
+	call_c	exit_handle
+	load_guest
+	/*
+	 * An NMI or #MC that hits between this look and the entry would wait in pending_events for
+	 * an exit that may never come. trap.c sends code interrupted here back to the look; once
+	 * VMRESUME has begun, an NMI is held by the CPU and exits from the guest.
+	 */
+switch_last_look:
+	testb	$(PENDING_NMI | PENDING_MC), %gs:CPU_PENDING_EVENTS_OFFSET
+	jnz	1f
+switch_vmresume:
+	vmresume
+	save_guest
+	call_c	exit_entry_failed
+
+1:	save_guest
+	call_c	event_deliver_late
+	load_guest
+	jmp	switch_last_look
+
+	.globl	switch_launch, switch_launch_last_look, switch_vmlaunch
+switch_launch:
+	mov	%rdi, %rsp
+	load_guest
+	mov	%gs:CPU_STACK_TOP_OFFSET, %rsp
+switch_launch_last_look:
+	testb	$(PENDING_NMI | PENDING_MC), %gs:CPU_PENDING_EVENTS_OFFSET
+	jnz	1f
+switch_vmlaunch:
+	vmlaunch
+	save_guest
+	call_c	exit_entry_failed
+
+1:	save_guest
+	call_c	event_deliver_late
+	load_guest
+	jmp	switch_launch_last_look

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Access to the current VMCS, typed by field width: a field of another width does not compile
+ * (-Wenum-conversion). A failing VMREAD or VMWRITE is a bug of Umbra's, so only builds with
+ * assertions look.
+ */
+#pragma once
+
+#include "config.h"
+
+#include <x86/types.h>
+#include <x86/vmcs.h>
+
+/* Names the field and panics. */
+_Noreturn void vmcs_access_failed(u32 field, bool write);
+
+static inline u64 vmcs_read(u32 field)
+{
+	u64 value;
+
+	if (UMBRA_ASSERTIONS) {
+		bool failed;
+
+		__asm__ volatile("vmread %2, %1" : "=@ccbe"(failed), "=r"(value) : "r"((u64)field));
+		if (failed)
+			vmcs_access_failed(field, false);
+	} else {
+		__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((u64)field) : "cc");
+	}
+	return value;
+}
+
+static inline void vmcs_write(u32 field, u64 value)
+{
+	if (UMBRA_ASSERTIONS) {
+		bool failed;
+
+		__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed) : "r"(value), "r"((u64)field));
+		if (failed)
+			vmcs_access_failed(field, true);
+	} else {
+		__asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"((u64)field) : "cc");
+	}
+}
+
+static inline u16 vmread16(enum vmcs16 field)
+{
+	return (u16)vmcs_read(field);
+}
+
+static inline u32 vmread32(enum vmcs32 field)
+{
+	return (u32)vmcs_read(field);
+}
+
+static inline u64 vmread64(enum vmcs64 field)
+{
+	return vmcs_read(field);
+}
+
+static inline u64 vmreadn(enum vmcsn field)
+{
+	return vmcs_read(field);
+}
+
+static inline void vmwrite16(enum vmcs16 field, u16 value)
+{
+	vmcs_write(field, value);
+}
+
+static inline void vmwrite32(enum vmcs32 field, u32 value)
+{
+	vmcs_write(field, value);
+}
+
+static inline void vmwrite64(enum vmcs64 field, u64 value)
+{
+	vmcs_write(field, value);
+}
+
+static inline void vmwriten(enum vmcsn field, u64 value)
+{
+	vmcs_write(field, value);
+}
+
+static inline void vmcs_set32(enum vmcs32 field, u32 bits)
+{
+	vmwrite32(field, vmread32(field) | bits);
+}
+
+static inline void vmcs_clear32(enum vmcs32 field, u32 bits)
+{
+	vmwrite32(field, vmread32(field) & ~bits);
+}
+
+/* Segment fields lie two encodings apart, in the order of enum segment. */
+static inline u32 vmcs_segment_field(u32 es_field, enum segment seg)
+{
+	return es_field + 2 * (u32)seg;
+}

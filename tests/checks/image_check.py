@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Checks the finished image: no SSE or x87 instruction (the guest's registers are live while Umbra
+runs), no segment both writable and executable, no relocation left, everything where GRUB can load
+it."""
+
+import re
+import subprocess
+import sys
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def fpu_instructions(objdump, image):
+    register = re.compile(r"%([xyz]?mm|st\b|k[0-7]\b|tmm)")
+    mnemonic = re.compile(r"^\s*(f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
+    found = []
+    for line in output(objdump, "-d", "--no-show-raw-insn", image).splitlines():
+        address, colon, code = line.partition(":")
+        if colon and (register.search(code) or mnemonic.search(code.strip())):
+            found.append(line.strip())
+    return found
+
+
+def segments(readelf, image):
+    """(virtual, physical, flags) of each PT_LOAD."""
+    loads = []
+    for line in output(readelf, "-lW", image).splitlines():
+        fields = line.split()
+        if fields[:1] == ["LOAD"]:
+            loads.append((int(fields[2], 16), int(fields[3], 16), "".join(fields[6:-1])))
+    return loads
+
+
+def main():
+    image, objdump, readelf = sys.argv[1:4]
+    problems = [f"FPU or SSE instruction: {line}" for line in fpu_instructions(objdump, image)]
+    loads = segments(readelf, image)
+    if len(loads) != 3:
+        problems.append(f"expected text, rodata and data segments, found {loads}")
+    for virtual, physical, flags in loads:
+        if "W" in flags and "E" in flags:
+            problems.append(f"segment at {virtual:#x} is writable and executable")
+        if physical < 0x100000 or physical >= 1 << 32:
+            problems.append(f"segment at {virtual:#x} loads at {physical:#x}")
+    if "There are no relocations" not in output(readelf, "-rW", image):
+        problems.append("relocations are left:\n" + output(readelf, "-rW", image))
+    undefined = [l for l in output(readelf, "-sW", image).splitlines() if " UND " in l][1:]
+    problems += [f"undefined symbol: {line}" for line in undefined]
+    for problem in problems:
+        print(problem)
+    print(f"{image}: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
