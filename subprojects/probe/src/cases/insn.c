@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Instructions that CPUID promises work, those it denies do not, and cache control. */
+#include "features.h"
+#include "layout.h"
+#include "memory.h"
+#include "probe.h"
+
+enum {
+	BUFFER_PAGES = 4,
+	XSAVE_PAGES = 4,
+	WORDS = BUFFER_PAGES * 4096 / 8,
+};
+
+static bool buffer_intact(const volatile u64 *words, u64 key)
+{
+	for (u64 i = 0; i < WORDS; i++)
+		if (words[i] != (i ^ key))
+			return false;
+	return true;
+}
+
+static void buffer_fill(volatile u64 *words, u64 key)
+{
+	for (u64 i = 0; i < WORDS; i++)
+		words[i] = i ^ key;
+}
+
+PROBE_CASE(insn_wbinvd, "insn.wbinvd_keeps_memory", CASE_EACH_CPU)
+{
+	volatile u64 *words = memory_pages(BUFFER_PAGES);
+
+	buffer_fill(words, 0x5555555555555555);
+	CHECK_OK(t, TRY("wbinvd", ::: "memory"));
+	CHECK(t, buffer_intact(words, 0x5555555555555555), "memory changed");
+}
+
+/*
+ * What WBINVD has written back INVD cannot lose. SDM "INVD": it may fault where the processor
+ * reserves memory.
+ */
+PROBE_CASE(insn_invd, "insn.invd_after_wbinvd", CASE_EACH_CPU)
+{
+	volatile u64 *words = memory_pages(BUFFER_PAGES);
+	struct fault f;
+
+	buffer_fill(words, 0x3333333333333333);
+	trap_arm();
+	asm volatile("wbinvd\n771: invd\n772:\n" EXTABLE(771b, 772b) : : : "memory");
+	f = trap_taken();
+	CHECK(t, !f.raised || (f.vector == VECTOR_GP && f.error == 0), "INVD: %s(%x)",
+	      vector_name(f.vector), f.error);
+	CHECK(t, buffer_intact(words, 0x3333333333333333), "memory changed");
+}
+
+static void user_wbinvd(void *unused)
+{
+	(void)unused;
+	wbinvd();
+}
+
+static void user_invd(void *unused)
+{
+	(void)unused;
+	asm volatile("invd");
+}
+
+static void user_hlt(void *unused)
+{
+	(void)unused;
+	asm volatile("hlt");
+}
+
+static void user_invlpg(void *unused)
+{
+	(void)unused;
+	invlpg(0);
+}
+
+static void user_cpuid(void *out)
+{
+	*(struct cpuid_regs *)out = cpuid(0, 0);
+}
+
+PROBE_CASE(insn_user, "insn.user_mode", CASE_EACH_CPU)
+{
+	struct cpuid_regs here = cpuid(0, 0), there = {0};
+
+	CHECK_GP(t, user_call(user_wbinvd, NULL, 0));
+	CHECK_GP(t, user_call(user_invd, NULL, 0));
+	CHECK_GP(t, user_call(user_hlt, NULL, 0));
+	CHECK_GP(t, user_call(user_invlpg, NULL, 0));
+	CHECK_OK(t, user_call(user_cpuid, &there, 0));
+	CHECK_EQ(t, there.ebx, here.ebx);
+}
+
+PROBE_CASE(insn_rdtscp, "insn.rdtscp_rdpid", CASE_EACH_CPU)
+{
+	u64 aux = 0, rax = ~0ull, rdx = ~0ull, pid = 0;
+
+	if (!has(FEATURE_RDTSCP)) {
+		CHECK_UD(t, TRY("rdtscp", : "+a"(rax), "+c"(aux), "+d"(rdx)));
+	} else {
+		wrmsr(MSR_IA32_TSC_AUX, 0x1234 + this_cpu()->index);
+		CHECK_OK(t, TRY("rdtscp", : "+a"(rax), "+c"(aux), "+d"(rdx)));
+		CHECK_EQ(t, aux, 0x1234 + this_cpu()->index);
+		CHECK_EQ(t, rax >> 32 | rdx >> 32, 0);
+	}
+	if (has(FEATURE_RDPID)) {
+		CHECK_OK(t, TRY("rdpid %0", : "+r"(pid)));
+		CHECK_EQ(t, pid, 0x1234 + this_cpu()->index);
+	}
+	if (has(FEATURE_RDTSCP))
+		wrmsr(MSR_IA32_TSC_AUX, 0);
+}
+
+static struct fault try_invpcid(u64 type, const u64 *descriptor)
+{
+	return TRY("invpcid (%0), %1", : : "r"(descriptor), "r"(type) : "memory");
+}
+
+PROBE_CASE(insn_invpcid, "insn.invpcid", CASE_EACH_CPU)
+{
+	const u64 descriptor[2] = {0, 0};
+	const u64 bad_pcid[2] = {BIT(12), 0};
+	const u64 bad_address[2] = {0, BIT(47)};
+
+	if (!has(FEATURE_INVPCID)) {
+		CHECK_UD(t, try_invpcid(2, descriptor));
+		return;
+	}
+	for (u64 type = 0; type < 4; type++)
+		CHECK_OK(t, try_invpcid(type, descriptor));
+	CHECK_GP(t, try_invpcid(4, descriptor));
+	CHECK_GP(t, try_invpcid(0, bad_pcid));
+	CHECK_GP(t, try_invpcid(0, bad_address));
+}
+
+PROBE_CASE(insn_xsaves, "insn.xsaves", CASE_EACH_CPU)
+{
+	u8 *area = memory_pages(XSAVE_PAGES);
+	struct fault f;
+	u64 xss = 0;
+
+	SKIP_UNLESS(t, has(FEATURE_XSAVE), "no XSAVE");
+	CHECK_UD(t, TRY("xsave64 (%0)", : : "r"(area), "a"(3), "d"(0) : "memory"));
+	write_cr4(BASE_CR4 | CR4_OSXSAVE);
+	xsetbv(0, 3);
+	CHECK_OK(t, TRY("xsave64 (%0)", : : "r"(area), "a"(3), "d"(0) : "memory"));
+	CHECK_OK(t, TRY("xrstor64 (%0)", : : "r"(area), "a"(3), "d"(0) : "memory"));
+	f = TRY("xsaves64 (%0)", : : "r"(area), "a"(3), "d"(0) : "memory");
+	if (has(FEATURE_XSAVES)) {
+		check_no_fault(t, __LINE__, "XSAVES", f);
+		/* XCOMP_BV: compacted. */
+		CHECK(t, ((u64 *)(void *)area)[65] >> 63, "XSAVES did not compact");
+		CHECK_OK(t, TRY("xrstors64 (%0)", : : "r"(area), "a"(3), "d"(0) : "memory"));
+		CHECK_OK(t, try_rdmsr(MSR_IA32_XSS, &xss));
+		CHECK_OK(t, try_wrmsr(MSR_IA32_XSS, xss));
+		CHECK_GP(t, try_wrmsr(MSR_IA32_XSS, xss | BIT(63)));
+	} else {
+		check_fault(t, __LINE__, "XSAVES", f, VECTOR_UD, 0);
+	}
+	xsetbv(0, 1);
+}
+
+/* Instructions that a hypervisor must enable one by one: each works exactly if CPUID has it. */
+PROBE_CASE(insn_waitpkg, "insn.tpause_follows_cpuid", CASE_EACH_CPU)
+{
+	struct fault f;
+
+	trap_arm();
+	/* A deadline that is past: no wait. */
+	asm volatile("xor %%ecx, %%ecx\n"
+		     "771: .byte 0x66, 0x0f, 0xae, 0xf1\n"
+		     "772:\n" EXTABLE(771b, 772b)
+		     :
+		     : "a"(0), "d"(0)
+		     : "ecx", "memory");
+	f = trap_taken();
+	if (has(FEATURE_WAITPKG))
+		check_no_fault(t, __LINE__, "TPAUSE", f);
+	else
+		check_fault(t, __LINE__, "TPAUSE", f, VECTOR_UD, 0);
+}
+
+PROBE_CASE(insn_fsgsbase, "insn.fsgsbase", CASE_EACH_CPU)
+{
+	u64 v = 0;
+
+	CHECK_UD(t, TRY("rdfsbase %0", : "+r"(v)));
+	SKIP_UNLESS(t, has(FEATURE_FSGSBASE), "no FSGSBASE");
+	write_cr4(BASE_CR4 | CR4_FSGSBASE);
+	CHECK_OK(t, TRY("wrfsbase %0", : : "r"(0x123456789000)));
+	CHECK_OK(t, TRY("rdfsbase %0", : "+r"(v)));
+	CHECK_EQ(t, v, 0x123456789000);
+	CHECK_EQ(t, rdmsr(MSR_IA32_FS_BASE), 0x123456789000);
+	CHECK_OK(t, TRY("rdgsbase %0", : "+r"(v)));
+	CHECK_EQ(t, v, (u64)this_cpu());
+	wrmsr(MSR_IA32_FS_BASE, 0);
+}
+
+/* Offered by CPUID, so no #UD; what else they do depends on a state this kernel does not set up. */
+PROBE_CASE(insn_promised, "insn.promised_are_not_ud", CASE_EACH_CPU)
+{
+	u64 v = 0;
+	u8 *line = memory_pages(1);
+
+#define NOT_UD(leaf, reg, bit, text)                                             \
+	do {                                                                     \
+		struct fault f_ = {0};                                           \
+		if (has((struct feature){leaf, 0, CPUID_##reg, bit}))            \
+			f_ = TRY(text,                                           \
+				 : "+a"(v)                                       \
+				 : "c"(0), "d"(0), "D"(line), "S"(line)          \
+				 : "cc", "memory");                              \
+		CHECK(t, !f_.raised || f_.vector != VECTOR_UD, "%s: #UD", text); \
+	} while (0)
+
+	NOT_UD(1, ECX, 30, "rdrand %%rax");
+	NOT_UD(7, EBX, 18, "rdseed %%rax");
+	NOT_UD(1, ECX, 23, "popcnt %%rdi, %%rax");
+	NOT_UD(1, ECX, 22, "movbe (%%rdi), %%rax");
+	NOT_UD(1, EDX, 19, "clflush (%%rdi)");
+	NOT_UD(7, EBX, 23, "clflushopt (%%rdi)");
+	NOT_UD(7, EBX, 24, "clwb (%%rdi)");
+	NOT_UD(7, EBX, 19, "adcx %%rdi, %%rax");
+	NOT_UD(7, EBX, 8, "bzhi %%rdi, %%rdi, %%rax");
+	NOT_UD(7, ECX, 27, "movdiri %%rdi, (%%rdi)");
+	NOT_UD(7, ECX, 28, "movdir64b (%%rsi), %%rdi");
+	NOT_UD(7, EDX, 14, ".byte 0x0f, 0x01, 0xe8");         /* SERIALIZE */
+	NOT_UD(7, EDX, 18, ".byte 0x0f, 0x01, 0xc5");         /* PCONFIG */
+	NOT_UD(0x80000008, EBX, 9, ".byte 0xf3, 0x0f, 0x09"); /* WBNOINVD */
+	NOT_UD(1, EDX, 11, "rdmsr");
+#undef NOT_UD
+	CHECK_EQ(t, line[1], 0);
+}
+
+PROBE_CASE(insn_monitor, "insn.monitor_mwait", CASE_EACH_CPU)
+{
+	static u64 word;
+	struct fault f;
+
+	SKIP_UNLESS(t, cpuid(1, 0).ecx & BIT(3), "no MONITOR");
+	f = TRY("monitor", : : "a"(&word), "c"(0), "d"(0) : "memory");
+	CHECK_OK(t, f);
+	/* The store ends the wait before it begins. */
+	__atomic_store_n(&word, 1, __ATOMIC_SEQ_CST);
+	CHECK_OK(t, TRY("mwait", : : "a"(0), "c"(0) : "memory"));
+	f = TRY("monitor", : : "a"(&word), "c"(1), "d"(0) : "memory");
+	CHECK_GP(t, f);
+}

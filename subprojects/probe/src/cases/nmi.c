@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SDM "Nonmaskable Interrupt (NMI)" and "Handling Multiple NMIs": none lost, none twice. */
+#include "apic.h"
+#include "layout.h"
+#include "probe.h"
+#include "timer.h"
+
+enum {
+	NMI_WAIT_US = 2000000,
+	SETTLE_US = 2000,
+	STRESS_ROUNDS = 200,
+	STRESS_CPUS = 256,
+	HANDLER_CPUIDS = 200,
+	HLT_ROUNDS = 20,
+};
+
+static bool await_nmi(const struct cpu *cpu, u64 want, bool busy)
+{
+	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_relax()) {
+		if (busy)
+			cpuid(0, 0);
+		if (rdtsc() > end)
+			return false;
+	}
+	return true;
+}
+
+PROBE_CASE(nmi_self, "nmi.self", CASE_EACH_CPU)
+{
+	struct cpu *cpu = this_cpu();
+	u64 before = cpu->nmi_count;
+
+	for (u64 i = 1; i <= 50; i++) {
+		apic_send(cpu->apic_id, APIC_NMI);
+		CHECK(t, await_nmi(cpu, before + i, false), "NMI %lu did not come", i);
+	}
+	timer_wait(SETTLE_US);
+	CHECK_EQ(t, cpu->nmi_count, before + 50);
+}
+
+struct stress {
+	struct barrier start;
+	u32 running;
+	u32 rounds;
+	u32 lost;
+	u32 locked[STRESS_CPUS];
+	u64 sent[STRESS_CPUS];
+};
+
+static void stress(void *arg)
+{
+	struct stress *s = arg;
+	unsigned n = smp_count();
+	unsigned target = this_cpu()->index;
+
+	barrier_wait(&s->start, n);
+	for (u32 i = 0; i < s->rounds && !s->lost; i++) {
+		struct cpu *to;
+		u64 want;
+
+		/* Every CPU in turn, self included; two senders at once could merge their NMIs. */
+		target = (target + 1) % n;
+		to = smp_cpu(target);
+		while (__atomic_exchange_n(&s->locked[target], 1, __ATOMIC_ACQUIRE))
+			cpuid(0, 0);
+		want = to->nmi_count + 1;
+		apic_send(to->apic_id, APIC_NMI);
+		s->sent[target]++;
+		if (!await_nmi(to, want, true)) {
+			print("# NMI %u from CPU %u to CPU %u is lost\n", i, this_cpu()->index,
+			      target);
+			__atomic_add_fetch(&s->lost, 1, __ATOMIC_RELAXED);
+		}
+		__atomic_store_n(&s->locked[target], 0, __ATOMIC_RELEASE);
+	}
+	/* Receive until all others have sent theirs. */
+	__atomic_sub_fetch(&s->running, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&s->running, __ATOMIC_ACQUIRE))
+		cpuid(0, 0);
+}
+
+PROBE_CASE(nmi_stress, "nmi.stress", CASE_ONCE)
+{
+	static struct stress s;
+	u64 before[STRESS_CPUS];
+
+	s = (struct stress){
+		.running = smp_count(),
+		.rounds = (u32)cmdline_number("nmirounds", STRESS_ROUNDS),
+	};
+	for (unsigned i = 0; i < smp_count(); i++) {
+		before[i] = smp_cpu(i)->nmi_count;
+		smp_cpu(i)->nmi_max_depth = 0;
+	}
+	CHECK(t, smp_run_all(stress, &s), "a CPU failed");
+	timer_wait(SETTLE_US);
+	CHECK_EQ(t, s.lost, 0);
+	for (unsigned i = 0; i < smp_count(); i++) {
+		u64 received = smp_cpu(i)->nmi_count - before[i];
+
+		CHECK(t, received == s.sent[i], "CPU %u got %lu of %lu NMIs", i, received,
+		      s.sent[i]);
+		CHECK(t, smp_cpu(i)->nmi_max_depth <= 1, "CPU %u: NMIs nested", i);
+	}
+}
+
+static struct {
+	u64 count_in_handler;
+	bool done;
+} nested;
+
+/* First NMI: sends another to the same CPU, and gives it every chance to come too early. */
+static void send_in_handler(struct cpu *cpu)
+{
+	if (nested.done)
+		return;
+	nested.done = true;
+	apic_send(cpu->apic_id, APIC_NMI);
+	for (unsigned i = 0; i < HANDLER_CPUIDS; i++)
+		cpuid(0, 0);
+	timer_wait(SETTLE_US);
+	nested.count_in_handler = cpu->nmi_count;
+}
+
+PROBE_CASE(nmi_nested, "nmi.nested_blocking", CASE_EACH_CPU)
+{
+	struct cpu *cpu = this_cpu();
+	u64 before = cpu->nmi_count;
+
+	nested.done = false;
+	nested.count_in_handler = 0;
+	cpu->nmi_max_depth = 0;
+	cpu->nmi_hook = send_in_handler;
+	apic_send(cpu->apic_id, APIC_NMI);
+	CHECK(t, await_nmi(cpu, before + 2, false), "%lu NMIs of 2 came", cpu->nmi_count - before);
+	timer_wait(SETTLE_US);
+	cpu->nmi_hook = NULL;
+	CHECK_EQ(t, nested.count_in_handler, before + 1);
+	CHECK_EQ(t, cpu->nmi_max_depth, 1);
+	CHECK_EQ(t, cpu->nmi_count, before + 2);
+}
+
+/* Two sent while blocked: one is remembered, "subsequent NMIs are lost". */
+static void send_two_in_handler(struct cpu *cpu)
+{
+	if (nested.done)
+		return;
+	nested.done = true;
+	apic_send(cpu->apic_id, APIC_NMI);
+	cpuid(0, 0);
+	apic_send(cpu->apic_id, APIC_NMI);
+	for (unsigned i = 0; i < HANDLER_CPUIDS; i++)
+		cpuid(0, 0);
+}
+
+PROBE_CASE(nmi_merge, "nmi.two_while_blocked_are_one", CASE_EACH_CPU)
+{
+	struct cpu *cpu = this_cpu();
+	u64 before = cpu->nmi_count;
+
+	nested.done = false;
+	cpu->nmi_max_depth = 0;
+	cpu->nmi_hook = send_two_in_handler;
+	apic_send(cpu->apic_id, APIC_NMI);
+	CHECK(t, await_nmi(cpu, before + 2, false), "%lu NMIs of 2 came", cpu->nmi_count - before);
+	timer_wait(SETTLE_US);
+	cpu->nmi_hook = NULL;
+	CHECK_EQ(t, cpu->nmi_max_depth, 1);
+	CHECK_EQ(t, cpu->nmi_count, before + 2);
+}
+
+static void send_nmi(void *arg)
+{
+	const struct cpu *target = arg;
+
+	/* Long enough for the target to be in HLT. */
+	timer_wait(SETTLE_US);
+	apic_send(target->apic_id, APIC_NMI);
+}
+
+static void halt_for_nmi(struct run *t, struct cpu *sender)
+{
+	struct cpu *cpu = this_cpu();
+	u64 before = cpu->nmi_count;
+
+	smp_start_work(sender, send_nmi, cpu);
+	/* IF is 0: only the NMI ends it. */
+	asm volatile("hlt" : : : "memory");
+	CHECK_EQ(t, cpu->nmi_count, before + 1);
+	CHECK(t, smp_finish_work(sender), "CPU %u failed", sender->index);
+}
+
+PROBE_CASE(nmi_hlt, "nmi.in_hlt", CASE_ONCE)
+{
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	for (unsigned i = 1; i < smp_count(); i++)
+		for (unsigned round = 0; round < HLT_ROUNDS; round++)
+			halt_for_nmi(t, smp_cpu(i));
+}
+
+static void halt_once(void *unused)
+{
+	(void)unused;
+	asm volatile("hlt" : : : "memory");
+}
+
+PROBE_CASE(nmi_hlt_ap, "nmi.in_hlt_other_cpus", CASE_ONCE)
+{
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	for (unsigned i = 1; i < smp_count(); i++) {
+		struct cpu *cpu = smp_cpu(i);
+		u64 before = cpu->nmi_count;
+
+		smp_start_work(cpu, halt_once, NULL);
+		timer_wait(SETTLE_US);
+		CHECK(t, cpu->work, "CPU %u left HLT by itself", i);
+		apic_send(cpu->apic_id, APIC_NMI);
+		CHECK(t, smp_finish_work(cpu), "CPU %u failed", i);
+		CHECK_EQ(t, cpu->nmi_count, before + 1);
+	}
+}
+
+/* An exception in the handler returns by IRET and so ends the blocking: SDM, same section. */
+static void fault_in_handler(struct cpu *cpu)
+{
+	if (nested.done)
+		return;
+	nested.done = true;
+	apic_send(cpu->apic_id, APIC_NMI);
+	(void)TRY("ud2", ::: "memory");
+	for (unsigned i = 0; i < HANDLER_CPUIDS && cpu->nmi_max_depth < 2; i++)
+		cpuid(0, 0);
+	nested.count_in_handler = cpu->nmi_count;
+}
+
+PROBE_CASE(nmi_iret, "nmi.iret_unblocks", CASE_EACH_CPU)
+{
+	struct cpu *cpu = this_cpu();
+	u64 before = cpu->nmi_count;
+
+	nested.done = false;
+	cpu->nmi_max_depth = 0;
+	cpu->nmi_hook = fault_in_handler;
+	apic_send(cpu->apic_id, APIC_NMI);
+	CHECK(t, await_nmi(cpu, before + 2, false), "%lu NMIs of 2 came", cpu->nmi_count - before);
+	cpu->nmi_hook = NULL;
+	CHECK_EQ(t, nested.count_in_handler, before + 2);
+	CHECK_EQ(t, cpu->nmi_max_depth, 2);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starting CPUs and interrupting each other. */
+#include "apic.h"
+#include "layout.h"
+#include "probe.h"
+#include "timer.h"
+
+enum {
+	IPI_WAIT_US = 1000000,
+	SETTLE_US = 1000,
+	RESTART_WAIT_US = 2000000,
+	CPUS_CHECKED = 64,
+};
+
+PROBE_CASE(smp_all_started, "smp.all_started", CASE_ONCE)
+{
+	CHECK_EQ(t, smp_count(), smp_expected());
+	CHECK_EQ(t, smp_arrivals(), smp_count() - 1);
+	CHECK(t, rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP, "the first CPU is not marked as BSP");
+}
+
+static void count_in(void *arg)
+{
+	__atomic_add_fetch((u32 *)arg, 1, __ATOMIC_SEQ_CST);
+}
+
+PROBE_CASE(smp_run_on_all, "smp.run_on_all", CASE_ONCE)
+{
+	u32 n = 0;
+
+	CHECK(t, smp_run_all(count_in, &n), "a CPU failed");
+	CHECK_EQ(t, n, smp_count());
+}
+
+/* SDM "MP Initialization Protocol": a SIPI counts only in the wait-for-SIPI state. */
+PROBE_CASE(smp_second_sipi, "smp.sipi_to_running_cpu_ignored", CASE_ONCE)
+{
+	u32 before = smp_arrivals();
+
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	for (unsigned i = 1; i < smp_count(); i++) {
+		u32 n = 0;
+
+		smp_send_sipi(smp_cpu(i)->apic_id);
+		timer_wait(SETTLE_US);
+		CHECK(t, smp_run_on(smp_cpu(i), count_in, &n) && n == 1, "CPU %u is gone", i);
+	}
+	CHECK_EQ(t, smp_arrivals(), before);
+}
+
+PROBE_CASE(smp_init_restart, "smp.init_sipi_restart", CASE_EXPLICIT)
+{
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	for (unsigned i = 1; i < smp_count(); i++) {
+		struct cpu *cpu = smp_cpu(i);
+		u32 before = smp_arrivals();
+		u32 n = 0;
+
+		smp_prepare_restart(cpu);
+		smp_send_init(cpu->apic_id);
+		CHECK_EQ(t, smp_arrivals(), before);
+		smp_send_sipi(cpu->apic_id);
+		CHECK(t, smp_wait_online(RESTART_WAIT_US), "CPU %u did not come back", i);
+		CHECK(t, smp_run_on(cpu, count_in, &n) && n == 1, "CPU %u does not work", i);
+		CHECK_EQ(t, smp_arrivals(), before + 1);
+	}
+}
+
+static void wait_for_count(struct cpu *cpu, u8 vector, u32 want)
+{
+	irq_enable();
+	for (u64 end = timer_deadline(IPI_WAIT_US); cpu->irq_count[vector] < want && rdtsc() < end;)
+		cpu_relax();
+	irq_disable();
+}
+
+struct ipi_order {
+	u32 target;
+	u32 command;
+};
+
+static void send_ipi(void *arg)
+{
+	const struct ipi_order *o = arg;
+
+	apic_send(o->target, o->command);
+}
+
+static void await_test_vector(void *arg)
+{
+	wait_for_count(this_cpu(), VEC_TEST, *(u32 *)arg);
+}
+
+PROBE_CASE(smp_ipi_matrix, "smp.ipi.each_to_each", CASE_ONCE)
+{
+	for (unsigned from = 0; from < smp_count(); from++) {
+		for (unsigned to = 0; to < smp_count(); to++) {
+			struct cpu *target = smp_cpu(to);
+			struct ipi_order o = {target->apic_id, APIC_FIXED | VEC_TEST};
+			u32 want = target->irq_count[VEC_TEST] + 1;
+
+			CHECK(t, smp_run_on(smp_cpu(from), send_ipi, &o), "CPU %u failed", from);
+			CHECK(t, smp_run_on(target, await_test_vector, &want), "CPU %u failed", to);
+			CHECK(t, target->irq_count[VEC_TEST] == want, "from %u to %u: %u, not %u",
+			      from, to, target->irq_count[VEC_TEST], want);
+		}
+	}
+}
+
+static void check_broadcast(struct run *t, u32 shorthand, bool self)
+{
+	u32 before[CPUS_CHECKED];
+	unsigned n = smp_count() < CPUS_CHECKED ? smp_count() : CPUS_CHECKED;
+
+	for (unsigned i = 0; i < n; i++)
+		before[i] = smp_cpu(i)->irq_count[VEC_TEST];
+	apic_send_shorthand(APIC_FIXED | VEC_TEST | shorthand);
+	for (unsigned i = 0; i < n; i++) {
+		u32 want = before[i] + (i || self);
+
+		CHECK(t, smp_run_on(smp_cpu(i), await_test_vector, &want), "CPU %u failed", i);
+		CHECK(t, smp_cpu(i)->irq_count[VEC_TEST] == want, "CPU %u has %u, not %u", i,
+		      smp_cpu(i)->irq_count[VEC_TEST], want);
+	}
+}
+
+PROBE_CASE(smp_ipi_shorthands, "smp.ipi.shorthands", CASE_ONCE)
+{
+	check_broadcast(t, APIC_TO_ALL, true);
+	check_broadcast(t, APIC_TO_OTHERS, false);
+}

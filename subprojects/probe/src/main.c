@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "acpi.h"
+#include "apic.h"
+#include "boot_info.h"
+#include "layout.h"
+#include "memory.h"
+#include "power.h"
+#include "probe.h"
+#include "string.h"
+#include "timer.h"
+
+enum {
+	OPTION_SIZE = 16,
+};
+
+struct boot_info boot_info;
+
+/* Entry point of start.S. */
+void probe_main(u32 kind, u32 info);
+
+static void print_machine(void)
+{
+	struct cpuid_regs vendor = cpuid(0, 0);
+	struct cpuid_regs version = cpuid(1, 0);
+	char name[13] = {0};
+
+	memcpy(name, &vendor.ebx, 4);
+	memcpy(name + 4, &vendor.edx, 4);
+	memcpy(name + 8, &vendor.ecx, 4);
+	print("# cpu %s signature %x, %u of %u running, %s, %lu ticks/us\n", name, version.eax,
+	      smp_count(), smp_expected(), apic_is_x2apic() ? "x2APIC" : "xAPIC",
+	      timer_ticks_per_us());
+}
+
+void probe_main(u32 kind, u32 info)
+{
+	char how[OPTION_SIZE];
+	unsigned failed = 0;
+
+	console_init();
+	boot_info_read(&boot_info, kind, info);
+	cmdline_set(boot_info.cmdline);
+	print("TAP version 13\n# probe, started by %s: %s\n",
+	      kind == BOOT_KIND_MULTIBOOT2 ? "multiboot2" : "PVH", boot_info.cmdline);
+	memory_init();
+	smp_init_bsp(cmdline_flag("x2apic"));
+	timer_init();
+	if (!acpi_init(boot_info.rsdp))
+		print("# no ACPI tables\n");
+	smp_start_all();
+	print_machine();
+
+	if (cmdline_flag("bench"))
+		bench_run();
+	else
+		failed = probe_run();
+	print("PROBE-END %s\n", failed ? "fail" : "pass");
+
+	cmdline_value("exit", how, sizeof(how));
+	if (memcmp(how, "reboot", 7) == 0)
+		power_reboot();
+	if (memcmp(how, "poweroff", 9) == 0)
+		power_off();
+	power_halt();
+}

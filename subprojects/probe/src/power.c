@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "power.h"
+
+#include "acpi.h"
+#include "console.h"
+#include "insn.h"
+#include "timer.h"
+
+enum {
+	RESET_CONTROL = 0xcf9,
+	RESET_HARD = 0x06,
+	KEYBOARD_COMMAND = 0x64,
+	KEYBOARD_PULSE_RESET = 0xfe,
+	BOCHS_SHUTDOWN = 0x8900,
+	PM1_SLP_TYP_SHIFT = 10,
+	PM1_SLP_EN = 1 << 13,
+	RESET_WAIT_US = 100000,
+};
+
+_Noreturn void power_halt(void)
+{
+	for (;;)
+		asm volatile("cli; hlt" : : : "memory");
+}
+
+_Noreturn void panic(const char *format, ...)
+{
+	va_list args;
+
+	print("Bail out! ");
+	va_start(args, format);
+	vprint(format, args);
+	va_end(args);
+	print("\nPROBE-END panic\n");
+	power_halt();
+}
+
+_Noreturn void triple_fault(void)
+{
+	struct table_pointer none = {0, 0};
+
+	asm volatile("lidt %0; ud2" : : "m"(none));
+	power_halt();
+}
+
+_Noreturn void power_reboot(void)
+{
+	outb(RESET_CONTROL, RESET_HARD);
+	timer_wait(RESET_WAIT_US);
+	outb(KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
+	timer_wait(RESET_WAIT_US);
+	triple_fault();
+}
+
+_Noreturn void power_off(void)
+{
+	struct acpi_poweroff s5;
+
+	if (acpi_poweroff(&s5)) {
+		outw(s5.pm1a, (u16)(s5.type_a << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+		if (s5.pm1b)
+			outw(s5.pm1b, (u16)(s5.type_b << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+		timer_wait(RESET_WAIT_US);
+	}
+	for (const char *p = "Shutdown"; *p; p++)
+		outb(BOCHS_SHUTDOWN, (u8)*p);
+	power_halt();
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "probe.h"
+
+#include "string.h"
+
+enum { PATTERNS_SIZE = 512 };
+
+extern const struct probe_case __cases_start[], __cases_end[];
+
+static char selected[PATTERNS_SIZE], skipped[PATTERNS_SIZE];
+static u64 random_state;
+
+u64 probe_random(void)
+{
+	/* xorshift64; the state is never 0. */
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+void run_fail(struct run *t, int line, const char *format, ...)
+{
+	va_list args;
+
+	t->failures++;
+	print("# %s:%d: CPU %u: ", t->c->name, line, this_cpu()->index);
+	va_start(args, format);
+	vprint(format, args);
+	va_end(args);
+	print("\n");
+}
+
+void run_skip(struct run *t, const char *reason)
+{
+	t->skip_reason = reason;
+}
+
+void check_fault(struct run *t, int line, const char *what, struct fault f, u8 vector, u32 error)
+{
+	if (!f.raised)
+		run_fail(t, line, "%s: no fault, expected %s(%x)", what, vector_name(vector),
+			 error);
+	else if (f.vector != vector || f.error != error)
+		run_fail(t, line, "%s: %s(%x) at %lx, expected %s(%x)", what, vector_name(f.vector),
+			 f.error, f.rip, vector_name(vector), error);
+}
+
+void check_no_fault(struct run *t, int line, const char *what, struct fault f)
+{
+	if (f.raised)
+		run_fail(t, line, "%s: %s(%x) at %lx, CR2 %lx", what, vector_name(f.vector),
+			 f.error, f.rip, f.cr2);
+}
+
+void check_equal(struct run *t, int line, const char *what, u64 got, u64 want)
+{
+	if (got != want)
+		run_fail(t, line, "%s: is %lx, expected %lx", what, got, want);
+}
+
+static void call_case(void *arg)
+{
+	struct run *t = arg;
+
+	t->c->fn(t);
+}
+
+static void reset_cpu(void *unused)
+{
+	(void)unused;
+	cpu_baseline(this_cpu());
+}
+
+static void run_case(struct run *t)
+{
+	bool each = t->c->flags & CASE_EACH_CPU;
+
+	for (unsigned i = 0; i < (each ? smp_count() : 1); i++) {
+		struct cpu *cpu = smp_cpu(i);
+
+		if (!smp_run_on(cpu, call_case, t)) {
+			print("# %s: CPU %u: did not end well\n", t->c->name, i);
+			t->failures++;
+		}
+	}
+	for (unsigned i = 0; i < smp_count(); i++)
+		if (!smp_run_on(smp_cpu(i), reset_cpu, NULL))
+			t->failures++;
+}
+
+static bool is_selected(const struct probe_case *c)
+{
+	return glob_list_match(selected, c->name, c->flags & CASE_EXPLICIT) &&
+	       !glob_list_match(skipped, c->name, false);
+}
+
+unsigned probe_run(void)
+{
+	unsigned number = 0, failed = 0, passed = 0, skips = 0;
+	bool list = cmdline_flag("list"), trace = cmdline_flag("trace");
+
+	if (!cmdline_value("cases", selected, sizeof(selected)))
+		memcpy(selected, "*", 2);
+	cmdline_value("skip", skipped, sizeof(skipped));
+	random_state = cmdline_number("seed", 1) | BIT(63);
+
+	for (const struct probe_case *c = __cases_start; c < __cases_end; c++) {
+		struct run t = {.c = c};
+
+		if (!is_selected(c))
+			continue;
+		if (list) {
+			print("%s%s\n", c->name, c->flags & CASE_EXPLICIT ? " (explicit)" : "");
+			continue;
+		}
+		if (trace)
+			print("# running %s\n", c->name);
+		run_case(&t);
+		number++;
+		failed += t.failures != 0;
+		if (t.failures) {
+			print("not ok %u - %s\n", number, c->name);
+		} else if (t.skip_reason) {
+			print("ok %u - %s # SKIP %s\n", number, c->name, t.skip_reason);
+			skips++;
+		} else {
+			print("ok %u - %s\n", number, c->name);
+			passed++;
+		}
+	}
+	if (!list)
+		print("1..%u\n# passed %u, failed %u, skipped %u\n", number, passed, failed, skips);
+	return failed;
+}
