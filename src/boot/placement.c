@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/placement.h"
+
+#include "lib/string.h"
+
+enum {
+	PIECES_MAX = PLACEMENT_SEGMENTS_MAX + PLACEMENT_MODULES_MAX,
+	/* All sources, all destinations, and the areas of kernel, data and low memory. */
+	AVOID_MAX = 2 * PIECES_MAX + 4,
+};
+
+static const paddr_t FIRST_4G = 1ull << 32;
+static const paddr_t LOW_MEMORY_END = 640 * 1024;
+static const struct range FIRST_MIB = {.start = 0, .size = 1 << 20};
+static const struct range BIOS_DATA = {.start = 0, .size = PAGE_SIZE};
+
+/* What one step moves, as long as it is not done. */
+struct piece {
+	paddr_t src;
+	paddr_t dst;
+	u64 size;
+	bool done;
+};
+
+struct planner {
+	const struct placement_request *request;
+	struct placement_plan *plan;
+	u32 count;
+	struct piece piece[PIECES_MAX];
+};
+
+struct avoid_list {
+	size_t count;
+	struct range range[AVOID_MAX];
+};
+
+static void avoid(struct avoid_list *list, paddr_t start, u64 size)
+{
+	if (size)
+		list->range[list->count++] = (struct range){.start = start, .size = size};
+}
+
+static void avoid_kernel(struct avoid_list *list, const struct planner *p)
+{
+	avoid(list, p->plan->kernel_base, p->request->kernel_size);
+}
+
+static void avoid_sources(struct avoid_list *list, const struct placement_request *request)
+{
+	for (u32 i = 0; i < request->segment_count; i++)
+		avoid(list, request->segment[i].source, request->segment[i].filesz);
+	for (u32 i = 0; i < request->module_count; i++)
+		avoid(list, request->module[i].start, request->module[i].size);
+}
+
+static bool overlap(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
+{
+	return a_size && b_size && a < b + b_size && b < a + a_size;
+}
+
+static enum placement_status place_kernel(struct planner *p)
+{
+	const struct placement_request *r = p->request;
+	paddr_t base = r->kernel_base;
+
+	if (!r->relocatable) {
+		/* What is between segments need not be RAM. */
+		for (u32 i = 0; i < r->segment_count; i++) {
+			const struct placement_segment *s = &r->segment[i];
+			if (!memmap_is_usable(r->map, base + s->offset, s->memsz) ||
+			    base + s->offset + s->memsz > FIRST_4G)
+				return PLACEMENT_KERNEL_ADDRESS;
+		}
+	} else if (base % r->kernel_align || !memmap_is_usable(r->map, base, r->kernel_size)) {
+		/*
+		 * A Linux kernel loaded below its preferred address moves itself there, into
+		 * whatever made us avoid it: only higher addresses help.
+		 */
+		if (!memmap_find_bottom(r->map, r->kernel_size, r->kernel_align, base, NULL, 0,
+					&base))
+			return PLACEMENT_KERNEL_SPACE;
+	}
+	if (base > FIRST_4G || r->kernel_size > FIRST_4G - base)
+		return r->relocatable ? PLACEMENT_KERNEL_SPACE : PLACEMENT_KERNEL_ADDRESS;
+	p->plan->kernel_base = base;
+	return PLACEMENT_OK;
+}
+
+/* The common case costs no copy: one module, page-aligned, in nobody's way. */
+static bool may_stay(const struct planner *p)
+{
+	const struct placement_request *r = p->request;
+	const struct range *m = &r->module[0];
+
+	return r->module_count == 1 && m->start % PAGE_SIZE == 0 && m->start >= FIRST_MIB.size &&
+	       memmap_is_usable(r->map, m->start, m->size) &&
+	       m->start + m->size - 1 <= r->module_max && m->start + m->size <= FIRST_4G &&
+	       !overlap(m->start, m->size, p->plan->kernel_base, r->kernel_size);
+}
+
+static enum placement_status place_modules(struct planner *p)
+{
+	const struct placement_request *r = p->request;
+	struct placement_plan *plan = p->plan;
+	struct avoid_list list = {0};
+	const u64 usable = memmap_usable_bytes(r->map);
+	u64 size = 0;
+
+	for (u32 i = 0; i < r->module_count; i++) {
+		if (r->module[i].size > usable - size)
+			return PLACEMENT_MODULES_SIZE;
+		size = ALIGN_UP(size, r->module_align) + r->module[i].size;
+		if (size > usable)
+			return PLACEMENT_MODULES_SIZE;
+	}
+	if (!size)
+		return PLACEMENT_OK;
+
+	paddr_t limit = r->module_max < FIRST_4G ? r->module_max + 1 : FIRST_4G;
+	avoid_kernel(&list, p);
+	avoid(&list, FIRST_MIB.start, FIRST_MIB.size);
+	size_t needed = list.count;
+	avoid_sources(&list, r);
+	if (may_stay(p))
+		plan->modules_start = r->module[0].start;
+	else if (!memmap_find_top(r->map, size, PAGE_SIZE, limit, list.range, list.count,
+				  &plan->modules_start) &&
+		 !memmap_find_top(r->map, size, PAGE_SIZE, limit, list.range, needed,
+				  &plan->modules_start))
+		return PLACEMENT_MODULES_SPACE;
+
+	plan->modules_size = size;
+	u64 offset = 0;
+	for (u32 i = 0; i < r->module_count; i++) {
+		offset = ALIGN_UP(offset, r->module_align);
+		plan->module[i] = plan->modules_start + offset;
+		offset += r->module[i].size;
+	}
+	return PLACEMENT_OK;
+}
+
+static enum placement_status place_data(struct planner *p)
+{
+	const struct placement_request *r = p->request;
+	struct avoid_list list = {0};
+
+	if (!r->data_size)
+		return PLACEMENT_OK;
+	avoid_kernel(&list, p);
+	avoid(&list, p->plan->modules_start, p->plan->modules_size);
+	avoid(&list, BIOS_DATA.start, BIOS_DATA.size);
+	avoid_sources(&list, r);
+	if (memmap_find_top(r->map, r->data_size, PAGE_SIZE, LOW_MEMORY_END, list.range, list.count,
+			    &p->plan->data) ||
+	    memmap_find_top(r->map, r->data_size, PAGE_SIZE, FIRST_4G, list.range, list.count,
+			    &p->plan->data))
+		return PLACEMENT_OK;
+	return PLACEMENT_DATA_SPACE;
+}
+
+static void add_step(struct placement_plan *plan, struct placement_step step)
+{
+	plan->step[plan->step_count++] = step;
+}
+
+static void add_piece(struct planner *p, paddr_t src, paddr_t dst, u64 size)
+{
+	if (size && src != dst)
+		p->piece[p->count++] = (struct piece){.src = src, .dst = dst, .size = size};
+}
+
+/* A piece that stays where it is has no step, but its place is a source to protect: none moves
+ * there, as destinations are disjoint. */
+static void collect_pieces(struct planner *p)
+{
+	const struct placement_request *r = p->request;
+
+	for (u32 i = 0; i < r->segment_count; i++)
+		add_piece(p, r->segment[i].source, p->plan->kernel_base + r->segment[i].offset,
+			  r->segment[i].filesz);
+	for (u32 i = 0; i < r->module_count; i++)
+		add_piece(p, r->module[i].start, p->plan->module[i], r->module[i].size);
+}
+
+static bool blocked(const struct planner *p, u32 i)
+{
+	const struct piece *mine = &p->piece[i];
+
+	for (u32 j = 0; j < p->count; j++) {
+		const struct piece *other = &p->piece[j];
+		if (j != i && !other->done &&
+		    overlap(mine->dst, mine->size, other->src, other->size))
+			return true;
+	}
+	return false;
+}
+
+static bool blocks(const struct planner *p, u32 i)
+{
+	const struct piece *mine = &p->piece[i];
+
+	for (u32 j = 0; j < p->count; j++) {
+		const struct piece *other = &p->piece[j];
+		if (j != i && !other->done &&
+		    overlap(other->dst, other->size, mine->src, mine->size))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Moves one piece out of the others' way, to memory that nobody needs. There it blocks no one, so
+ * each piece is staged once at most.
+ */
+static bool stage_smallest(struct planner *p)
+{
+	const struct placement_request *r = p->request;
+	struct avoid_list list = {0};
+	struct piece *smallest = NULL;
+	paddr_t stage;
+
+	avoid_kernel(&list, p);
+	avoid(&list, p->plan->modules_start, p->plan->modules_size);
+	avoid(&list, p->plan->data, r->data_size);
+	avoid(&list, BIOS_DATA.start, BIOS_DATA.size);
+	for (u32 i = 0; i < p->count; i++) {
+		struct piece *piece = &p->piece[i];
+		if (piece->done)
+			continue;
+		avoid(&list, piece->src, piece->size);
+		if (blocks(p, i) && (!smallest || piece->size < smallest->size))
+			smallest = piece;
+	}
+	if (!smallest || !memmap_find_top(r->map, smallest->size, PAGE_SIZE, FIRST_4G, list.range,
+					  list.count, &stage))
+		return false;
+	add_step(p->plan, (struct placement_step){
+				  .dst = stage, .src = smallest->src, .size = smallest->size});
+	smallest->src = stage;
+	return true;
+}
+
+static enum placement_status order_moves(struct planner *p)
+{
+	u32 left = p->count;
+
+	while (left) {
+		u32 before = left;
+		for (u32 i = 0; i < p->count; i++) {
+			struct piece *piece = &p->piece[i];
+			if (piece->done || blocked(p, i))
+				continue;
+			add_step(p->plan, (struct placement_step){.dst = piece->dst,
+								  .src = piece->src,
+								  .size = piece->size});
+			piece->done = true;
+			left--;
+		}
+		/* All that is left waits for itself in a circle. */
+		if (left == before && !stage_smallest(p))
+			return PLACEMENT_STAGING_SPACE;
+	}
+	return PLACEMENT_OK;
+}
+
+static void zero(struct placement_plan *plan, paddr_t start, u64 size)
+{
+	if (size)
+		add_step(plan, (struct placement_step){.zero = true, .dst = start, .size = size});
+}
+
+/* After all moves: what is zeroed may have been a source. */
+static void add_zeroes(struct planner *p)
+{
+	const struct placement_request *r = p->request;
+	struct placement_plan *plan = p->plan;
+
+	for (u32 i = 0; i < r->segment_count; i++) {
+		const struct placement_segment *s = &r->segment[i];
+		zero(plan, plan->kernel_base + s->offset + s->filesz, s->memsz - s->filesz);
+	}
+	for (u32 i = 0; i + 1 < r->module_count && plan->modules_size; i++) {
+		paddr_t end = plan->module[i] + r->module[i].size;
+		zero(plan, end, plan->module[i + 1] - end);
+	}
+}
+
+enum placement_status placement_plan(const struct placement_request *request,
+				     struct placement_plan *plan)
+{
+	struct planner p = {.request = request, .plan = plan};
+	enum placement_status status;
+
+	*plan = (struct placement_plan){0};
+	status = place_kernel(&p);
+	if (status == PLACEMENT_OK)
+		status = place_modules(&p);
+	if (status == PLACEMENT_OK)
+		status = place_data(&p);
+	if (status != PLACEMENT_OK)
+		return status;
+	collect_pieces(&p);
+	status = order_moves(&p);
+	if (status == PLACEMENT_OK)
+		add_zeroes(&p);
+	return status;
+}
+
+void placement_run(const struct placement_plan *plan, void *(*to_virt)(paddr_t))
+{
+	for (u32 i = 0; i < plan->step_count; i++) {
+		const struct placement_step *step = &plan->step[i];
+		if (step->zero)
+			memset(to_virt(step->dst), 0, step->size);
+		else
+			memmove(to_virt(step->dst), to_virt(step->src), step->size);
+	}
+}
+
+const char *placement_status_text(enum placement_status status)
+{
+	switch (status) {
+	case PLACEMENT_OK:
+		return "placed";
+	case PLACEMENT_KERNEL_ADDRESS:
+		return "there is no free memory at the address the kernel must be loaded to";
+	case PLACEMENT_KERNEL_SPACE:
+		return "there is not enough contiguous memory below 4 GiB for the kernel";
+	case PLACEMENT_MODULES_SIZE:
+		return "the modules are larger than the memory";
+	case PLACEMENT_MODULES_SPACE:
+		return "there is not enough contiguous memory for the modules";
+	case PLACEMENT_DATA_SPACE:
+		return "there is no memory for the boot parameters";
+	case PLACEMENT_STAGING_SPACE:
+		return "there is not enough memory to move the kernel and modules past each other";
+	}
+	return "unknown status";
+}
