@@ -149,7 +149,8 @@ static bool is_power_of_two(u64 x)
 static const struct range *conflict(const struct range *avoid, size_t n, paddr_t start, paddr_t end)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (avoid[i].start < end && start < end_of(avoid[i].start, avoid[i].size))
+		if (avoid[i].size > 0 && avoid[i].start < end &&
+		    start < end_of(avoid[i].start, avoid[i].size))
 			return &avoid[i];
 	}
 	return NULL;
