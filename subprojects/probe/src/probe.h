@@ -61,8 +61,9 @@ void check_equal(struct run *t, int line, const char *what, u64 got, u64 want);
 /* The expression raised exactly that exception with that error code (0 where there is none). */
 #define CHECK_FAULT(t, expression, vector, error) \
 	check_fault(t, __LINE__, #expression, expression, vector, error)
-#define CHECK_GP(t, expression) CHECK_FAULT(t, expression, VECTOR_GP, 0)
-#define CHECK_UD(t, expression) CHECK_FAULT(t, expression, VECTOR_UD, 0)
+/* Not by way of each other: the text is the expression as written, its macros not expanded. */
+#define CHECK_GP(t, expression) check_fault(t, __LINE__, #expression, expression, VECTOR_GP, 0)
+#define CHECK_UD(t, expression) check_fault(t, __LINE__, #expression, expression, VECTOR_UD, 0)
 #define CHECK_OK(t, expression) check_no_fault(t, __LINE__, #expression, expression)
 #define CHECK_EQ(t, got, want)  check_equal(t, __LINE__, #got, got, want)
 

@@ -229,7 +229,6 @@ PROBE_CASE(insn_promised, "insn.promised_are_not_ud", CASE_EACH_CPU)
 	NOT_UD(7, EDX, 14, ".byte 0x0f, 0x01, 0xe8");         /* SERIALIZE */
 	NOT_UD(7, EDX, 18, ".byte 0x0f, 0x01, 0xc5");         /* PCONFIG */
 	NOT_UD(0x80000008, EBX, 9, ".byte 0xf3, 0x0f, 0x09"); /* WBNOINVD */
-	NOT_UD(1, EDX, 11, "rdmsr");
 #undef NOT_UD
 	CHECK_EQ(t, line[1], 0);
 }
