@@ -18,7 +18,7 @@ def cd(context):
 
 TESTS = [
     # Proves that the disk is good, so that a failure of the next test is Umbra's.
-    BootTest("chainload.native", disk=disk, ends=True, slow=True,
+    BootTest("chainload.native", disk=disk, ends=True, slow=True, variant=None,
              expect=(r"UMBRA-GUEST: userspace nproc=1 workload=ok", r"UMBRA-GUEST: poweroff")),
     BootTest("chainload.disk", cd=cd, disk=disk, ends=True, timeout=400,
              expect=(r"umbra: ", r"Linux version ",

@@ -27,7 +27,7 @@ def native(more):
 
 
 TESTS = [
-    BootTest("linux.native", cd=native("umbra.after=poweroff"), ends=True,
+    BootTest("linux.native", cd=native("umbra.after=poweroff"), ends=True, variant=None,
              expect=(userspace(1), r"UMBRA-GUEST: poweroff")),
     BootTest("linux.bzimage", cd=bzimage("umbra.after=poweroff"), ends=True,
              expect=(userspace(1), r"UMBRA-GUEST: poweroff")),
@@ -38,7 +38,8 @@ TESTS = [
     BootTest("linux.bzimage-2cpu", cd=bzimage("umbra.after=shell"), hardware=Hardware(cpus=2),
              expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True),
     BootTest("linux.native-2cpu", cd=native("umbra.after=shell"), hardware=Hardware(cpus=2),
-             expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True),
+             expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True,
+             variant=None),
     # A #GP that the machine raises for an MSR it lacks must reach the guest as it is.
     BootTest("linux.bad-msrs", cd=bzimage("umbra.after=poweroff"), ends=True,
              hardware=Hardware(ignore_bad_msrs=False), engine="bochs",

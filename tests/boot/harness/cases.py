@@ -30,8 +30,8 @@ class Context:
 
     def __init__(self, variant, directory):
         self.variant = variant
-        self.image = variant.image
-        self.probe = variant.probe
+        self.image = variant and variant.image
+        self.probe = variant and variant.probe
         self.directory = directory
 
     def path(self, name):
@@ -66,7 +66,7 @@ class BootTest:
     ends: bool = False               # the machine must switch itself off in the end
     slow: bool = False               # not run by default
     suite: str = "boot"
-    variant: Variant = Variant()     # the build of Umbra it needs
+    variant: Variant = Variant()     # the build of Umbra it needs; None: no Umbra in it
 
 
 @dataclasses.dataclass

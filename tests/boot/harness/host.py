@@ -17,7 +17,7 @@ BOOT_PACKAGES = (
     "mtools", "busybox-static", "cpio", "lz4", "e2fsprogs", "python3-pexpect",
 )
 CHECK_PACKAGES = (
-    "clang-format", "clang-tidy", "clang-19", "lld-19", "llvm-19", "libclang-rt-19-dev",
+    "clang-format", "clang-19", "lld-19", "llvm-19", "libclang-rt-19-dev",
     "clang-tidy-19",
 )
 ALL_PACKAGES = BUILD_PACKAGES + BOOT_PACKAGES + CHECK_PACKAGES

@@ -106,7 +106,7 @@ def run_boot_test(test):
 
 def run_boot_tests(tests, jobs, report):
     """Emulators use one CPU each, so as many run at once as jobs says."""
-    for variant in dict.fromkeys(test.variant for test in tests):
+    for variant in dict.fromkeys(test.variant for test in tests if test.variant):
         built = timed(f"boot.build-{variant.name}", lambda v=variant: build.build(v) and None)
         if built.problem:
             report.add(built)
