@@ -53,6 +53,84 @@ PROBE_CASE(insn_invd, "insn.invd_after_wbinvd", CASE_EACH_CPU)
 	CHECK(t, buffer_intact(words, 0x3333333333333333), "memory changed");
 }
 
+/* Everything CPUID leaves alone: RFLAGS, the other registers, CR2, debug and XMM registers. */
+struct kept {
+	u64 general[11]; /* RSI RDI RBP R8…R15 */
+	u64 rflags;
+	u64 xmm[32];
+};
+
+enum {
+	ARITHMETIC_FLAGS = 0xcd7, /* CF PF AF ZF SF DF OF, and the fixed bit */
+	KEPT_LEAVES = 3,
+};
+
+/* Loads all of *in, executes CPUID, stores all into *out; in assembly below. */
+void cpuid_keeping(const struct kept *in, struct kept *out, u32 leaf);
+
+#define XMM_ALL(X) \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define XMM_LOAD(n)  "movdqu 96+16*" #n "(%rdi), %xmm" #n "\n"
+#define XMM_STORE(n) "movdqu %xmm" #n ", 96+16*" #n "(%rax)\n"
+
+asm(".pushsection .text\n"
+    "cpuid_keeping:\n"
+    "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+    "push %rsi\n"
+    "mov %edx, %eax\n"
+    "xor %ecx, %ecx\n" XMM_ALL(
+	    XMM_LOAD) "mov 16(%rdi), %rbp\n"
+		      "mov 24(%rdi), %r8; mov 32(%rdi), %r9; mov 40(%rdi), %r10; mov 48(%rdi), "
+		      "%r11\n"
+		      "mov 56(%rdi), %r12; mov 64(%rdi), %r13; mov 72(%rdi), %r14; mov 80(%rdi), "
+		      "%r15\n"
+		      "mov 0(%rdi), %rsi\n"
+		      "push 88(%rdi)\n"
+		      "mov 8(%rdi), %rdi\n"
+		      "popf\n"
+		      "cpuid\n"
+		      "pushf\n"
+		      "cld\n"
+		      "mov 8(%rsp), %rax\n"
+		      "mov %rsi, 0(%rax); mov %rdi, 8(%rax); mov %rbp, 16(%rax)\n"
+		      "mov %r8, 24(%rax); mov %r9, 32(%rax); mov %r10, 40(%rax); mov %r11, "
+		      "48(%rax)\n"
+		      "mov %r12, 56(%rax); mov %r13, 64(%rax); mov %r14, 72(%rax); mov %r15, "
+		      "80(%rax)\n"
+		      "pop 88(%rax)\n" XMM_ALL(XMM_STORE) "pop %rsi\n"
+							  "pop %r15; pop %r14; pop %r13; pop %r12; "
+							  "pop %rbp; pop %rbx\n"
+							  "ret\n"
+							  ".popsection\n");
+
+PROBE_CASE(insn_kept, "insn.cpuid_keeps_the_rest", CASE_EACH_CPU)
+{
+	static const u32 leaves[KEPT_LEAVES] = {0, 1, 0x80000001};
+	static const u64 flags[] = {0x002, 0xcd7, 0x453, 0x886};
+	struct kept in, out;
+
+	asm volatile("mov %0, %%cr2" : : "r"(0x123456789000));
+	write_dr0(0x1111222233334444);
+	write_dr1(0x5555666677778888);
+	for (unsigned i = 0; i < KEPT_LEAVES * ARRAY_SIZE(flags); i++) {
+		u64 *words = (u64 *)&in, *after = (u64 *)&out;
+
+		for (unsigned w = 0; w < sizeof(in) / sizeof(u64); w++)
+			words[w] = probe_random();
+		in.rflags = flags[i % ARRAY_SIZE(flags)];
+		cpuid_keeping(&in, &out, leaves[i / ARRAY_SIZE(flags)]);
+		out.rflags &= ARITHMETIC_FLAGS;
+		for (unsigned w = 0; w < sizeof(in) / sizeof(u64); w++)
+			CHECK(t, words[w] == after[w], "word %u: was %lx, is %lx", w, words[w],
+			      after[w]);
+	}
+	CHECK_EQ(t, read_cr2(), 0x123456789000);
+	CHECK_EQ(t, read_dr0(), 0x1111222233334444);
+	CHECK_EQ(t, read_dr1(), 0x5555666677778888);
+	write_dr0(0);
+	write_dr1(0);
+}
+
 static void user_wbinvd(void *unused)
 {
 	(void)unused;
@@ -228,6 +306,7 @@ PROBE_CASE(insn_promised, "insn.promised_are_not_ud", CASE_EACH_CPU)
 	NOT_UD(7, ECX, 27, "movdiri %%rdi, (%%rdi)");
 	NOT_UD(7, ECX, 28, "movdir64b (%%rsi), %%rdi");
 	NOT_UD(7, EDX, 14, ".byte 0x0f, 0x01, 0xe8");         /* SERIALIZE */
+	v = 0xffffffff;                                       /* no such leaf of PCONFIG */
 	NOT_UD(7, EDX, 18, ".byte 0x0f, 0x01, 0xc5");         /* PCONFIG */
 	NOT_UD(0x80000008, EBX, 9, ".byte 0xf3, 0x0f, 0x09"); /* WBNOINVD */
 #undef NOT_UD

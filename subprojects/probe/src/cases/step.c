@@ -235,12 +235,6 @@ PROBE_CASE(step_sti_rdmsr, "step.sti.rdmsr", CASE_EACH_CPU)
 	SHADOW(t, "mov $0x10, %%ecx; sti", "rdmsr");
 }
 
-PROBE_CASE(step_sti_movss, "step.sti.movss.cpuid", CASE_EACH_CPU)
-{
-	/* The shadow of MOV SS, after STI's own has ended with it. */
-	SHADOW(t, "mov %%ss, %%edx; sti; mov %%edx, %%ss", "cpuid");
-}
-
 PROBE_CASE(step_sti_hlt, "step.sti.hlt", CASE_EACH_CPU)
 {
 	SHADOW(t, "sti", "hlt");
