@@ -148,8 +148,11 @@ static enum elf_status add_load(struct elf_image *elf, const struct elf64_segmen
 		elf->lowest = s->paddr;
 	if (s->paddr + s->memsz > elf->highest)
 		elf->highest = s->paddr + s->memsz;
-	elf->segment[elf->count++] = (struct elf_segment){
-		.paddr = s->paddr, .offset = s->offset, .filesz = s->filesz, .memsz = s->memsz};
+	elf->segment[elf->count++] = (struct elf_segment){.paddr = s->paddr,
+							  .vaddr = s->vaddr,
+							  .offset = s->offset,
+							  .filesz = s->filesz,
+							  .memsz = s->memsz};
 	return ELF_OK;
 }
 

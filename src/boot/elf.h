@@ -18,6 +18,7 @@ enum elf_status {
 
 struct elf_segment {
 	paddr_t paddr;
+	u64 vaddr;
 	u64 offset; /* in the file */
 	u64 filesz;
 	u64 memsz; /* at least filesz; the rest is to be zeroed */

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/mb2_kernel.h"
+
+#include "lib/string.h"
+
+/* Multiboot2 Specification, "OS image format". */
+enum {
+	SEARCH_SIZE = 32768,
+	ALIGNMENT = 8,
+	ARCHITECTURE_I386 = 0,
+	TAG_OPTIONAL = 1,
+};
+
+static const u32 HEADER_MAGIC = 0xe85250d6;
+
+enum header_tag_type {
+	HEADER_END = 0,
+	HEADER_INFORMATION_REQUEST = 1,
+	HEADER_ADDRESS = 2,
+	HEADER_ENTRY = 3,
+	HEADER_CONSOLE = 4,
+	HEADER_FRAMEBUFFER = 5,
+	HEADER_MODULE_ALIGN = 6,
+	HEADER_EFI_BOOT_SERVICES = 7,
+	HEADER_EFI32_ENTRY = 8,
+	HEADER_EFI64_ENTRY = 9,
+	HEADER_RELOCATABLE = 10,
+};
+
+struct header {
+	u32 magic, architecture, length, checksum;
+};
+
+struct header_tag {
+	u16 type, flags;
+	u32 size;
+};
+
+/* "Boot information format". */
+enum info_tag_type {
+	INFO_END = 0,
+	INFO_CMDLINE = 1,
+	INFO_LOADER = 2,
+	INFO_MODULE = 3,
+	INFO_BASIC_MEMORY = 4,
+	INFO_MEMORY_MAP = 6,
+	INFO_ACPI_OLD = 14,
+	INFO_ACPI_NEW = 15,
+};
+
+struct info_tag {
+	u32 type, size;
+};
+
+struct info_map_entry {
+	u64 base, length;
+	u32 type, reserved;
+};
+_Static_assert(sizeof(struct info_map_entry) == 24, "multiboot_mmap_entry");
+
+static u32 load32(const u8 *at)
+{
+	u32 value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static bool find_header(const u8 *image, size_t size, struct header *h, size_t *offset)
+{
+	size_t end = size < SEARCH_SIZE ? size : SEARCH_SIZE;
+
+	for (size_t at = 0; at + sizeof(*h) <= end; at += ALIGNMENT) {
+		memcpy(h, image + at, sizeof(*h));
+		if (h->magic == HEADER_MAGIC &&
+		    h->magic + h->architecture + h->length + h->checksum == 0) {
+			*offset = at;
+			/* "contained completely within the first 32768 bytes" */
+			return h->length <= end - at;
+		}
+	}
+	return false;
+}
+
+static bool offered(u32 type)
+{
+	switch (type) {
+	case INFO_CMDLINE:
+	case INFO_LOADER:
+	case INFO_MODULE:
+	case INFO_BASIC_MEMORY:
+	case INFO_MEMORY_MAP:
+	case INFO_ACPI_OLD:
+	case INFO_ACPI_NEW:
+		return true;
+	default:
+		return false;
+	}
+}
+
+struct wishes {
+	bool has_entry, align_modules;
+	u32 entry;
+};
+
+static enum mb2_kernel_status read_tag(const u8 *at, const struct header_tag *tag,
+				       struct wishes *wishes)
+{
+	const bool optional = tag->flags & TAG_OPTIONAL;
+
+	switch (tag->type) {
+	case HEADER_INFORMATION_REQUEST:
+		for (u32 i = sizeof(*tag); i + 4 <= tag->size; i += 4) {
+			if (!optional && !offered(load32(at + i)))
+				return MB2_KERNEL_UNSUPPORTED;
+		}
+		return MB2_KERNEL_OK;
+	case HEADER_ENTRY:
+		if (tag->size < sizeof(*tag) + 4)
+			return MB2_KERNEL_BAD_HEADER;
+		wishes->has_entry = true;
+		wishes->entry = load32(at + sizeof(*tag));
+		return MB2_KERNEL_OK;
+	case HEADER_MODULE_ALIGN:
+		wishes->align_modules = true;
+		return MB2_KERNEL_OK;
+	case HEADER_CONSOLE:     /* there is a text console, or what GRUB left */
+	case HEADER_EFI32_ENTRY: /* count only for a loader that keeps boot services */
+	case HEADER_EFI64_ENTRY:
+	case HEADER_RELOCATABLE: /* permits what need not be done */
+		return MB2_KERNEL_OK;
+	default:
+		/* An address tag without ELF, a frame buffer, boot services, or not yet known. */
+		return optional ? MB2_KERNEL_OK : MB2_KERNEL_UNSUPPORTED;
+	}
+}
+
+static enum mb2_kernel_status read_tags(const u8 *header, u32 length, struct wishes *wishes)
+{
+	u32 at = sizeof(struct header);
+
+	while (length - at >= sizeof(struct header_tag)) {
+		struct header_tag tag;
+		memcpy(&tag, header + at, sizeof(tag));
+		if (tag.size < sizeof(tag) || tag.size > length - at)
+			return MB2_KERNEL_BAD_HEADER;
+		if (tag.type == HEADER_END)
+			return MB2_KERNEL_OK;
+		enum mb2_kernel_status status = read_tag(header + at, &tag, wishes);
+		if (status != MB2_KERNEL_OK)
+			return status;
+		u32 step = ALIGN_UP(tag.size, (u32)ALIGNMENT);
+		if (step > length - at)
+			return MB2_KERNEL_BAD_HEADER;
+		at += step;
+	}
+	return MB2_KERNEL_BAD_HEADER;
+}
+
+/* e_entry is virtual; GRUB, too, takes it through the segment that contains it. */
+static u64 physical_entry(const struct mb2_kernel *kernel)
+{
+	const struct elf_image *elf = &kernel->elf;
+
+	for (u32 i = 0; i < elf->count; i++) {
+		const struct elf_segment *s = &elf->segment[i];
+		if (elf->entry - s->vaddr < s->memsz)
+			return elf->entry - s->vaddr + s->paddr;
+	}
+	return elf->entry;
+}
+
+enum mb2_kernel_status mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *out)
+{
+	const u8 *bytes = image;
+	struct header h;
+	struct wishes wishes = {0};
+	size_t offset;
+	enum mb2_kernel_status status;
+
+	if (!find_header(bytes, size, &h, &offset))
+		return MB2_KERNEL_NO_HEADER;
+	if (h.architecture != ARCHITECTURE_I386 || h.length < sizeof(h))
+		return MB2_KERNEL_BAD_HEADER;
+	status = read_tags(bytes + offset, h.length, &wishes);
+	if (status != MB2_KERNEL_OK)
+		return status;
+
+	out->elf_status = elf_parse(image, size, &out->elf);
+	if (out->elf_status != ELF_OK)
+		return MB2_KERNEL_BAD_ELF;
+	u64 entry = wishes.has_entry ? wishes.entry : physical_entry(out);
+	if (entry > UINT32_MAX || !elf_contains(&out->elf, entry))
+		return MB2_KERNEL_BAD_ENTRY;
+	out->entry = (u32)entry;
+	out->align_modules = wishes.align_modules;
+	return MB2_KERNEL_OK;
+}
+
+const char *mb2_kernel_status_text(const struct mb2_kernel *kernel, enum mb2_kernel_status status)
+{
+	switch (status) {
+	case MB2_KERNEL_OK:
+		return "multiboot2 kernel";
+	case MB2_KERNEL_NO_HEADER:
+		return "no multiboot2 header";
+	case MB2_KERNEL_BAD_HEADER:
+		return "invalid multiboot2 header";
+	case MB2_KERNEL_UNSUPPORTED:
+		return "multiboot2 header requires what Umbra does not offer";
+	case MB2_KERNEL_BAD_ELF:
+		return elf_status_text(kernel->elf_status);
+	case MB2_KERNEL_BAD_ENTRY:
+		return "multiboot2 entry is outside of the kernel";
+	}
+	return "unknown status";
+}
+
+/* Appends to a buffer that is large enough, or only counts when there is none. */
+struct writer {
+	u8 *buffer;
+	size_t used;
+};
+
+static void put(struct writer *w, const void *data, size_t size)
+{
+	if (w->buffer)
+		memcpy(w->buffer + w->used, data, size);
+	w->used += size;
+}
+
+static void put_tag(struct writer *w, enum info_tag_type type, size_t payload)
+{
+	static const u8 zeroes[ALIGNMENT];
+	const struct info_tag tag = {.type = type, .size = (u32)(sizeof(tag) + payload)};
+
+	put(w, zeroes, ALIGN_UP(w->used, (size_t)ALIGNMENT) - w->used);
+	put(w, &tag, sizeof(tag));
+}
+
+static void put_text(struct writer *w, enum info_tag_type type, const char *text)
+{
+	put_tag(w, type, strlen(text) + 1);
+	put(w, text, strlen(text) + 1);
+}
+
+static void put_module(struct writer *w, const struct mb2_kernel_module *module)
+{
+	const u32 bounds[2] = {(u32)module->start, (u32)(module->start + module->size)};
+
+	put_tag(w, INFO_MODULE, sizeof(bounds) + strlen(module->string) + 1);
+	put(w, bounds, sizeof(bounds));
+	put(w, module->string, strlen(module->string) + 1);
+}
+
+/* KiB from 0 and from 1 MiB on to the first hole. */
+static void put_basic_memory(struct writer *w, const struct memmap *map)
+{
+	u64 lower = 0, upper = 0;
+
+	for (u32 i = 0; i < map->count; i++) {
+		const struct memmap_entry *e = &map->e[i];
+		if (e->type != MEMMAP_USABLE)
+			continue;
+		if (e->start == 0)
+			lower = e->size;
+		if (e->start <= MIB && MIB - e->start < e->size)
+			upper = e->size - (MIB - e->start);
+	}
+	lower = lower < 640 * KIB ? lower : 640 * KIB;
+	upper = upper < 4 * GIB - MIB ? upper : 4 * GIB - MIB;
+	const u32 kib[2] = {(u32)(lower / KIB), (u32)(upper / KIB)};
+	put_tag(w, INFO_BASIC_MEMORY, sizeof(kib));
+	put(w, kib, sizeof(kib));
+}
+
+static void put_map(struct writer *w, const struct memmap *map)
+{
+	const u32 format[2] = {sizeof(struct info_map_entry), 0};
+
+	put_tag(w, INFO_MEMORY_MAP, sizeof(format) + map->count * sizeof(struct info_map_entry));
+	put(w, format, sizeof(format));
+	for (u32 i = 0; i < map->count; i++) {
+		const struct memmap_entry *e = &map->e[i];
+		bool known = e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD;
+		const struct info_map_entry entry = {.base = e->start,
+						     .length = e->size,
+						     .type = known ? e->type : MEMMAP_RESERVED};
+		put(w, &entry, sizeof(entry));
+	}
+}
+
+static void put_all(struct writer *w, const struct mb2_kernel_handover *handover, u32 total)
+{
+	enum { ACPI_1_SIZE = 20 };
+	const u32 start[2] = {total, 0};
+
+	put(w, start, sizeof(start));
+	put_text(w, INFO_CMDLINE, handover->cmdline);
+	put_text(w, INFO_LOADER, "Umbra");
+	for (u32 i = 0; i < handover->module_count; i++)
+		put_module(w, &handover->module[i]);
+	put_basic_memory(w, handover->map);
+	put_map(w, handover->map);
+	if (handover->rsdp_size) {
+		put_tag(w, handover->rsdp_size > ACPI_1_SIZE ? INFO_ACPI_NEW : INFO_ACPI_OLD,
+			handover->rsdp_size);
+		put(w, handover->rsdp, handover->rsdp_size);
+	}
+	put_tag(w, INFO_END, 0);
+}
+
+size_t mb2_kernel_fill_info(void *buffer, size_t size, const struct mb2_kernel_handover *handover)
+{
+	struct writer measure = {0};
+	struct writer writer = {.buffer = buffer};
+
+	put_all(&measure, handover, 0);
+	if (measure.used <= size)
+		put_all(&writer, handover, (u32)measure.used);
+	return measure.used;
+}
