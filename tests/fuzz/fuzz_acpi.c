@@ -74,6 +74,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 			rsdp[15] = 2;
 			memcpy(rsdp + 20, &extended, sizeof(extended));
+			/* The XSDT's address, below 64 KiB. */
+			memset(rsdp + 26, 0, 6);
 		}
 		mend(rsdp, 20, 8);
 		mend(rsdp, RSDP_LEN, 32);
