@@ -60,6 +60,19 @@ def network_namespace():
     return []
 
 
+@functools.lru_cache
+def vmx_fixes():
+    """A library to preload into Bochs 2.7: see bochs_vmx_fixes.c."""
+    source = pathlib.Path(__file__).with_name("bochs_vmx_fixes.c")
+    library = host.CACHE / "bochs_vmx_fixes.so"
+    host.CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
+        fresh = pathlib.Path(work) / library.name
+        host.run(["clang", "-O2", "-shared", "-fPIC", "-o", fresh, source])
+        fresh.rename(library)
+    return library
+
+
 class Machine:
     """A running emulator. Always use it in a with statement: it is killed at the end."""
 
@@ -148,7 +161,8 @@ class Bochs(Machine):
     def command(self):
         (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
         (self.work / "commands").write_text("c\n", encoding="ascii")
-        return [*network_namespace(), *DIE_WITH_PARENT, "bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
+        return [*network_namespace(), *DIE_WITH_PARENT, "env", f"LD_PRELOAD={vmx_fixes()}",
+                "bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
 
 
 class Qemu(Machine):

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "boot/guest.h"
+
+#include "boot/chainload.h"
+#include "boot/layout.h"
+#include "boot/linux.h"
+#include "boot/placement.h"
+#include "boot/pvh.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+/* What the first module turned out to be. */
+enum guest_kind {
+	GUEST_LINUX,
+	GUEST_PVH,
+	GUEST_BOOT_SECTOR,
+};
+
+/* Boot data of a kernel, in one block of guest memory that the kernel keeps until it is up. */
+enum {
+	CMDLINE_MAX = 4096,
+	GDT_ENTRIES = 4,
+	INFO_MAX = 32 * 1024, /* boot_params or start info, and the tables that follow it */
+};
+
+struct boot_data {
+	u64 gdt[GDT_ENTRIES];
+	u8 rsdp[64];
+	char cmdline[CMDLINE_MAX];
+	_Alignas(4096) u8 info[INFO_MAX];
+};
+
+/* Filled by guest_check_modules(). */
+static struct {
+	enum guest_kind kind;
+	struct linux_image linux;
+	struct pvh_image pvh;
+} guest;
+
+static const void *module_image(const struct mb2_module *module)
+{
+	return phys_to_virt(module->start);
+}
+
+static size_t module_size(const struct mb2_module *module)
+{
+	return module->end - module->start;
+}
+
+static void check_command_line(const struct mb2_module *kernel, size_t limit)
+{
+	if (limit > CMDLINE_MAX - 1)
+		limit = CMDLINE_MAX - 1;
+	if (kernel->length > limit)
+		fail("the kernel's command line has %u characters, %zu are possible; shorten it",
+		     kernel->length, limit);
+}
+
+void guest_check_modules(const struct mb2_info *info)
+{
+	const struct mb2_module *kernel = &info->module[0];
+	enum linux_status linux_status;
+	enum pvh_status pvh_status;
+
+	if (info->module_count == 0)
+		fail("no guest: add a line \"module2 /boot/vmlinuz …\" after the multiboot2 line");
+	linux_status = linux_parse(module_image(kernel), module_size(kernel), &guest.linux);
+	if (linux_status == LINUX_OK) {
+		guest.kind = GUEST_LINUX;
+		check_command_line(kernel, guest.linux.cmdline_size);
+		return;
+	}
+	if (linux_status != LINUX_NOT_LINUX)
+		fail("the kernel module: %s", linux_status_text(linux_status));
+	pvh_status = pvh_parse(module_image(kernel), module_size(kernel), &guest.pvh);
+	if (pvh_status == PVH_OK) {
+		guest.kind = GUEST_PVH;
+		check_command_line(kernel, CMDLINE_MAX);
+		return;
+	}
+	if (guest.pvh.elf_status != ELF_NOT_ELF)
+		fail("the kernel module: %s", pvh_status_text(&guest.pvh, pvh_status));
+	if (!chainload_is_boot_sector(module_image(kernel), module_size(kernel)))
+		fail("the first module is neither a Linux bzImage nor an ELF kernel with a PVH note "
+		     "nor a boot sector");
+	guest.kind = GUEST_BOOT_SECTOR;
+}
+
+static void add_segment(struct placement_request *request, const struct mb2_module *kernel,
+			u64 file_offset, u64 filesz, u64 offset, u64 memsz)
+{
+	request->segment[request->segment_count++] = (struct placement_segment){
+		.source = kernel->start + file_offset,
+		.filesz = filesz,
+		.offset = offset,
+		.memsz = memsz,
+	};
+}
+
+static void request_linux(struct placement_request *request, const struct mb2_module *kernel)
+{
+	request->kernel_base = guest.linux.pref_address;
+	request->kernel_size = guest.linux.init_size;
+	request->kernel_align = guest.linux.kernel_alignment;
+	request->relocatable = guest.linux.relocatable;
+	request->module_max = guest.linux.initrd_max;
+	add_segment(request, kernel, guest.linux.code_offset, guest.linux.code_size, 0,
+		    guest.linux.code_size);
+}
+
+static void request_pvh(struct placement_request *request, const struct mb2_module *kernel)
+{
+	const struct elf_image *elf = &guest.pvh.elf;
+
+	request->kernel_base = elf->lowest;
+	request->kernel_size = elf->highest - elf->lowest;
+	request->kernel_align = PAGE_SIZE;
+	request->module_max = BITS(31, 0);
+	for (u32 i = 0; i < elf->count; i++)
+		add_segment(request, kernel, elf->segment[i].offset, elf->segment[i].filesz,
+			    elf->segment[i].paddr - elf->lowest, elf->segment[i].memsz);
+}
+
+static void make_plan(const struct mb2_info *info, struct placement_plan *plan)
+{
+	static struct placement_request request;
+	enum placement_status status;
+
+	request = (struct placement_request){
+		.map = &info->memmap,
+		.data_size = ALIGN_UP(sizeof(struct boot_data), PAGE_SIZE),
+		.module_align = 4, /* the kernel takes concatenated initrds, padded to words */
+		.module_count = info->module_count - 1,
+	};
+	if (guest.kind == GUEST_LINUX)
+		request_linux(&request, &info->module[0]);
+	else
+		request_pvh(&request, &info->module[0]);
+	for (u32 i = 1; i < info->module_count; i++)
+		request.module[i - 1] =
+			(struct range){info->module[i].start, module_size(&info->module[i])};
+	status = placement_plan(&request, plan);
+	if (status != PLACEMENT_OK)
+		fail("the guest does not fit: %s", placement_status_text(status));
+}
+
+static void set_gdt(struct boot_data *data)
+{
+	data->gdt[GUEST_SELECTOR_CODE / 8] = 0x00cf9b000000ffff;
+	data->gdt[GUEST_SELECTOR_DATA / 8] = 0x00cf93000000ffff;
+}
+
+static struct linux_screen screen_of(const struct mb2_info *info)
+{
+	const struct mb2_framebuffer *fb = &info->fb;
+
+	if (!info->has_fb || fb->type != MB2_FB_RGB)
+		return (struct linux_screen){.text_row = 24};
+	return (struct linux_screen){
+		.base = fb->addr,
+		.pitch = fb->pitch,
+		.width = fb->width,
+		.height = fb->height,
+		.bpp = fb->bpp,
+		.red_pos = fb->red_pos,
+		.red_size = fb->red_size,
+		.green_pos = fb->green_pos,
+		.green_size = fb->green_size,
+		.blue_pos = fb->blue_pos,
+		.blue_size = fb->blue_size,
+	};
+}
+
+/*
+ * boot_params, and behind it what does not fit there: the rest of a long memory map, and the EFI
+ * memory map, whose original lies in memory that is the guest's to overwrite.
+ */
+static void fill_linux(const struct mb2_info *info, const struct placement_plan *plan,
+		       struct boot_data *data, paddr_t address)
+{
+	struct boot_params *params = (struct boot_params *)data->info;
+	const size_t setup_data = sizeof(*params);
+	const size_t efi_map =
+		ALIGN_UP(setup_data + linux_setup_data_size(&info->memmap), (size_t)8);
+	const paddr_t info_address = address + offsetof(struct boot_data, info);
+	struct linux_handover handover = {
+		.load_address = plan->kernel_base,
+		.cmdline = address + offsetof(struct boot_data, cmdline),
+		.initrd = plan->modules_start,
+		.initrd_size = plan->modules_size,
+		.map = &info->memmap,
+		.rsdp = info->rsdp_len ? address + offsetof(struct boot_data, rsdp) : 0,
+		.screen = screen_of(info),
+		.setup_data = data->info + setup_data,
+		.setup_data_address = info_address + setup_data,
+	};
+
+	if (efi_map > INFO_MAX)
+		fail("the memory map is too long to hand it to the kernel");
+	if (info->efi_system_table && info->efi_mmap &&
+	    info->efi_mmap_size <= INFO_MAX - efi_map) {
+		memcpy(data->info + efi_map, info->efi_mmap, info->efi_mmap_size);
+		handover.efi = (struct linux_efi){
+			.system_table = info->efi_system_table,
+			.memory_map = info_address + efi_map,
+			.memory_map_size = info->efi_mmap_size,
+			.descriptor_size = info->efi_desc_size,
+			.descriptor_version = info->efi_desc_version,
+			.is_32bit = !info->efi_64bit,
+		};
+	}
+	linux_fill_boot_params(params, module_image(&info->module[0]), &guest.linux, &handover);
+}
+
+static void fill_pvh(const struct mb2_info *info, const struct placement_plan *plan,
+		     struct boot_data *data, paddr_t address)
+{
+	const struct pvh_handover handover = {
+		.cmdline = address + offsetof(struct boot_data, cmdline),
+		.initrd = plan->modules_start,
+		.initrd_size = plan->modules_size,
+		.rsdp = info->rsdp_len ? address + offsetof(struct boot_data, rsdp) : 0,
+		.map = &info->memmap,
+	};
+
+	if (pvh_start_info_size(&handover) > INFO_MAX)
+		fail("the memory map is too long to hand it to the kernel");
+	pvh_fill_start_info((struct hvm_start_info *)data->info,
+			    address + offsetof(struct boot_data, info), &handover);
+}
+
+/* The boot data is written first: the moves may overwrite the kernel's header. */
+static void load_kernel(struct mb2_info *info, struct guest_start *start)
+{
+	static struct placement_plan plan;
+	struct boot_data *data;
+	u32 info_address;
+
+	make_plan(info, &plan);
+	data = phys_to_virt(plan.data);
+	info_address = (u32)(plan.data + offsetof(struct boot_data, info));
+	memset(data, 0, sizeof(*data));
+	set_gdt(data);
+	memcpy(data->rsdp, info->rsdp, info->rsdp_len);
+	str_copy(data->cmdline, sizeof(data->cmdline), info->module[0].string);
+	*start = (struct guest_start){
+		.protected_mode = true,
+		.gdt_base = (u32)plan.data,
+		.gdt_limit = sizeof(data->gdt) - 1,
+	};
+	if (guest.kind == GUEST_LINUX) {
+		fill_linux(info, &plan, data, plan.data);
+		start->eip = (u32)plan.kernel_base;
+		start->regs.rsi = info_address;
+	} else {
+		fill_pvh(info, &plan, data, plan.data);
+		start->eip = guest.pvh.entry;
+		start->regs.rbx = info_address;
+	}
+	placement_run(&plan, phys_to_virt);
+}
+
+void guest_load(struct mb2_info *info, const struct options *options, struct guest_start *start)
+{
+	if (guest.kind == GUEST_BOOT_SECTOR)
+		chainload(module_image(&info->module[0]), module_size(&info->module[0]),
+			  &info->memmap, options->drive, start);
+	else
+		load_kernel(info, start);
+}
