@@ -38,9 +38,8 @@ bool chainload_is_boot_sector(const void *image, size_t size)
 {
 	const u8 *bytes = image;
 
-	return size >= SECTOR_SIZE && size % SECTOR_SIZE == 0 &&
-	       size <= 640 * KIB - LOAD_ADDRESS && bytes[SIGNATURE_OFFSET] == 0x55 &&
-	       bytes[SIGNATURE_OFFSET + 1] == 0xaa;
+	return size >= SECTOR_SIZE && size % SECTOR_SIZE == 0 && size <= 640 * KIB - LOAD_ADDRESS &&
+	       bytes[SIGNATURE_OFFSET] == 0x55 && bytes[SIGNATURE_OFFSET + 1] == 0xaa;
 }
 
 /* Takes the last kilobyte of conventional memory, as resident BIOS extensions do. */

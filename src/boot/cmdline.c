@@ -167,10 +167,16 @@ static bool parse_nested_shadow(struct piece value, struct options *options)
 	return parse_switch(value, &options->nested_shadow);
 }
 
+static bool parse_stats(struct piece value, struct options *options)
+{
+	return parse_switch(value, &options->stats);
+}
+
 static const struct option table[] = {
 	{"serial", parse_serial},   {"loglevel", parse_loglevel},
 	{"verbose", parse_verbose}, {"drive", parse_drive},
 	{"nested", parse_nested},   {"nested.shadow", parse_nested_shadow},
+	{"stats", parse_stats},
 };
 
 struct text {

@@ -6,6 +6,7 @@
  *   loglevel=error|warn|info|debug
  *   verbose[=on|off]
  *   drive=NUMBER           BIOS drive that a chainloaded boot sector finds in DL
+ *   stats[=on|off]         answer the guest's VMCALLs for statistics (vmx/statistics.h)
  *   nested[=on|off]        let the guest use VMX
  *   nested.shadow[=on|off] use VMCS shadowing when the CPU has it
  *
@@ -22,6 +23,7 @@ struct options {
 	u32 serial_baud; /* divides 115200 */
 	enum log_level log_level;
 	bool verbose;
+	bool stats;
 	u8 drive;
 	bool nested;
 	bool nested_shadow;

@@ -4,6 +4,7 @@
 #include "boot/chainload.h"
 #include "boot/layout.h"
 #include "boot/linux.h"
+#include "boot/mb2_kernel.h"
 #include "boot/placement.h"
 #include "boot/pvh.h"
 #include "lib/panic.h"
@@ -12,6 +13,7 @@
 /* What the first module turned out to be. */
 enum guest_kind {
 	GUEST_LINUX,
+	GUEST_MULTIBOOT2,
 	GUEST_PVH,
 	GUEST_BOOT_SECTOR,
 };
@@ -34,6 +36,7 @@ struct boot_data {
 static struct {
 	enum guest_kind kind;
 	struct linux_image linux;
+	struct mb2_kernel mb2;
 	struct pvh_image pvh;
 } guest;
 
@@ -60,6 +63,7 @@ void guest_check_modules(const struct mb2_info *info)
 {
 	const struct mb2_module *kernel = &info->module[0];
 	enum linux_status linux_status;
+	enum mb2_kernel_status mb2_status;
 	enum pvh_status pvh_status;
 
 	if (info->module_count == 0)
@@ -72,6 +76,15 @@ void guest_check_modules(const struct mb2_info *info)
 	}
 	if (linux_status != LINUX_NOT_LINUX)
 		fail("the kernel module: %s", linux_status_text(linux_status));
+	/* A kernel that can be started either way (Linux cannot) is told more by multiboot2. */
+	mb2_status = mb2_kernel_parse(module_image(kernel), module_size(kernel), &guest.mb2);
+	if (mb2_status == MB2_KERNEL_OK) {
+		guest.kind = GUEST_MULTIBOOT2;
+		check_command_line(kernel, CMDLINE_MAX);
+		return;
+	}
+	if (mb2_status != MB2_KERNEL_NO_HEADER)
+		fail("the kernel module: %s", mb2_kernel_status_text(&guest.mb2, mb2_status));
 	pvh_status = pvh_parse(module_image(kernel), module_size(kernel), &guest.pvh);
 	if (pvh_status == PVH_OK) {
 		guest.kind = GUEST_PVH;
@@ -81,8 +94,9 @@ void guest_check_modules(const struct mb2_info *info)
 	if (guest.pvh.elf_status != ELF_NOT_ELF)
 		fail("the kernel module: %s", pvh_status_text(&guest.pvh, pvh_status));
 	if (!chainload_is_boot_sector(module_image(kernel), module_size(kernel)))
-		fail("the first module is neither a Linux bzImage nor an ELF kernel with a PVH note "
-		     "nor a boot sector");
+		fail("the first module is neither a Linux bzImage, nor an ELF kernel for "
+		     "multiboot2 "
+		     "or with a PVH note, nor a boot sector");
 	guest.kind = GUEST_BOOT_SECTOR;
 }
 
@@ -108,10 +122,9 @@ static void request_linux(struct placement_request *request, const struct mb2_mo
 		    guest.linux.code_size);
 }
 
-static void request_pvh(struct placement_request *request, const struct mb2_module *kernel)
+static void request_elf(struct placement_request *request, const struct mb2_module *kernel,
+			const struct elf_image *elf)
 {
-	const struct elf_image *elf = &guest.pvh.elf;
-
 	request->kernel_base = elf->lowest;
 	request->kernel_size = elf->highest - elf->lowest;
 	request->kernel_align = PAGE_SIZE;
@@ -135,7 +148,11 @@ static void make_plan(const struct mb2_info *info, struct placement_plan *plan)
 	if (guest.kind == GUEST_LINUX)
 		request_linux(&request, &info->module[0]);
 	else
-		request_pvh(&request, &info->module[0]);
+		request_elf(&request, &info->module[0],
+			    guest.kind == GUEST_PVH ? &guest.pvh.elf : &guest.mb2.elf);
+	/* Multiboot2 modules stay apart, and on pages if the kernel asks for that. */
+	if (guest.kind == GUEST_MULTIBOOT2 && guest.mb2.align_modules)
+		request.module_align = PAGE_SIZE;
 	for (u32 i = 1; i < info->module_count; i++)
 		request.module[i - 1] =
 			(struct range){info->module[i].start, module_size(&info->module[i])};
@@ -197,8 +214,7 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 
 	if (efi_map > INFO_MAX)
 		fail("the memory map is too long to hand it to the kernel");
-	if (info->efi_system_table && info->efi_mmap &&
-	    info->efi_mmap_size <= INFO_MAX - efi_map) {
+	if (info->efi_system_table && info->efi_mmap && info->efi_mmap_size <= INFO_MAX - efi_map) {
 		memcpy(data->info + efi_map, info->efi_mmap, info->efi_mmap_size);
 		handover.efi = (struct linux_efi){
 			.system_table = info->efi_system_table,
@@ -229,6 +245,28 @@ static void fill_pvh(const struct mb2_info *info, const struct placement_plan *p
 			    address + offsetof(struct boot_data, info), &handover);
 }
 
+static void fill_multiboot2(const struct mb2_info *info, const struct placement_plan *plan,
+			    struct boot_data *data)
+{
+	static struct mb2_kernel_handover handover;
+
+	handover = (struct mb2_kernel_handover){
+		.cmdline = data->cmdline,
+		.map = &info->memmap,
+		.module_count = info->module_count - 1,
+		.rsdp = info->rsdp,
+		.rsdp_size = info->rsdp_len,
+	};
+	for (u32 i = 1; i < info->module_count; i++)
+		handover.module[i - 1] = (struct mb2_kernel_module){
+			.start = plan->module[i - 1],
+			.size = module_size(&info->module[i]),
+			.string = info->module[i].string,
+		};
+	if (mb2_kernel_fill_info(data->info, INFO_MAX, &handover) > INFO_MAX)
+		fail("the boot information is too long to hand it to the kernel");
+}
+
 /* The boot data is written first: the moves may overwrite the kernel's header. */
 static void load_kernel(struct mb2_info *info, struct guest_start *start)
 {
@@ -252,6 +290,11 @@ static void load_kernel(struct mb2_info *info, struct guest_start *start)
 		fill_linux(info, &plan, data, plan.data);
 		start->eip = (u32)plan.kernel_base;
 		start->regs.rsi = info_address;
+	} else if (guest.kind == GUEST_MULTIBOOT2) {
+		fill_multiboot2(info, &plan, data);
+		start->eip = guest.mb2.entry;
+		start->regs.rax = MB2_KERNEL_MAGIC;
+		start->regs.rbx = info_address;
 	} else {
 		fill_pvh(info, &plan, data, plan.data);
 		start->eip = guest.pvh.entry;

@@ -23,6 +23,7 @@
 #include "smp/lapic.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
+#include "vmx/statistics.h"
 
 enum {
 	BOOT_INFORMATION_MAX = 32 * 1024,
@@ -141,6 +142,7 @@ static void start_other_cpus(void)
 
 _Noreturn void boot_main(u64 information, u64 load_base)
 {
+	const u64 entry_tsc = rdtsc();
 	struct vmx_capabilities vmx;
 	struct guest_start start;
 	struct range home;
@@ -173,5 +175,6 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
 	log_guest_owns_console(boot.options.verbose);
+	statistics_init(boot.options.stats, home.size, entry_tsc);
 	switch_launch(&start.regs);
 }

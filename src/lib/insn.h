@@ -18,10 +18,10 @@ struct extable_entry {
 	u64 fixup;
 };
 
-#define EXTABLE(fault, fixup)                                                                      \
-	".pushsection .extable, \"a\"\n\t"                                                         \
-	".balign 8\n\t"                                                                            \
-	".quad " fault ", " fixup "\n\t"                                                           \
+#define EXTABLE(fault, fixup)              \
+	".pushsection .extable, \"a\"\n\t" \
+	".balign 8\n\t"                    \
+	".quad " fault ", " fixup "\n\t"   \
 	".popsection\n\t"
 
 static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
@@ -86,17 +86,17 @@ fault:
 	return false;
 }
 
-#define DEFINE_CR(name)                                                                            \
-	static inline u64 read_##name(void)                                                        \
-	{                                                                                          \
-		u64 value;                                                                         \
-                                                                                                   \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory");                   \
-		return value;                                                                      \
-	}                                                                                          \
-	static inline void write_##name(u64 value)                                                 \
-	{                                                                                          \
-		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");                      \
+#define DEFINE_CR(name)                                                          \
+	static inline u64 read_##name(void)                                      \
+	{                                                                        \
+		u64 value;                                                       \
+                                                                                 \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory"); \
+		return value;                                                    \
+	}                                                                        \
+	static inline void write_##name(u64 value)                               \
+	{                                                                        \
+		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");    \
 	}
 DEFINE_CR(cr0)
 DEFINE_CR(cr2)
@@ -146,6 +146,26 @@ static inline u32 inl(u16 port)
 
 	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
+}
+
+/* SDM "Handling Multiple NMIs": IRET unblocks NMIs. To the next instruction, on the same stack. */
+static inline void unblock_nmis(void)
+{
+	u64 scratch;
+
+	__asm__ volatile("mov %%ss, %k0\n\t"
+			 "push %0\n\t"
+			 "lea 8(%%rsp), %0\n\t"
+			 "push %0\n\t"
+			 "pushf\n\t"
+			 "mov %%cs, %k0\n\t"
+			 "push %0\n\t"
+			 "push $1f\n\t"
+			 "iretq\n"
+			 "1:"
+			 : "=&r"(scratch)
+			 :
+			 : "memory", "cc");
 }
 
 static inline void wbinvd(void)

@@ -19,10 +19,10 @@ void log_guest_owns_console(bool verbose);
 /* One formatted line, given the prefix "umbra: " and a newline. Any CPU, any context but NMI. */
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *format, ...);
 
-#define LOG(level, ...)                                                                            \
-	do {                                                                                       \
-		if ((level) <= UMBRA_LOG_LEVEL)                                                    \
-			log_line((level), __VA_ARGS__);                                            \
+#define LOG(level, ...)                                 \
+	do {                                            \
+		if ((level) <= UMBRA_LOG_LEVEL)         \
+			log_line((level), __VA_ARGS__); \
 	} while (0)
 #define log_error(...) LOG(LOG_LEVEL_ERROR, "error: " __VA_ARGS__)
 #define log_warn(...)  LOG(LOG_LEVEL_WARN, "warning: " __VA_ARGS__)

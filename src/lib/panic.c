@@ -96,13 +96,25 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	begin();
 	log_error("PANIC: exception %llu, error code %#llx, in Umbra itself",
 		  (unsigned long long)f->vector, (unsigned long long)f->error_code);
-	log_error("  rip %016llx  rsp %016llx  rflags %#llx  cr2 %016llx", (unsigned long long)f->rip,
-		  (unsigned long long)f->rsp, (unsigned long long)f->rflags,
-		  (unsigned long long)read_cr2());
+	log_error("  rip %016llx  rsp %016llx  rflags %#llx  cr2 %016llx",
+		  (unsigned long long)f->rip, (unsigned long long)f->rsp,
+		  (unsigned long long)f->rflags, (unsigned long long)read_cr2());
 	const struct guest_regs regs = {
-		.rax = f->rax, .rcx = f->rcx, .rdx = f->rdx, .rbx = f->rbx, .rbp = f->rbp,
-		.rsi = f->rsi, .rdi = f->rdi, .r8 = f->r8,   .r9 = f->r9,   .r10 = f->r10,
-		.r11 = f->r11, .r12 = f->r12, .r13 = f->r13, .r14 = f->r14, .r15 = f->r15,
+		.rax = f->rax,
+		.rcx = f->rcx,
+		.rdx = f->rdx,
+		.rbx = f->rbx,
+		.rbp = f->rbp,
+		.rsi = f->rsi,
+		.rdi = f->rdi,
+		.r8 = f->r8,
+		.r9 = f->r9,
+		.r10 = f->r10,
+		.r11 = f->r11,
+		.r12 = f->r12,
+		.r13 = f->r13,
+		.r14 = f->r14,
+		.r15 = f->r15,
 	};
 	show_registers(&regs);
 	backtrace(f->rip, f->rbp);

@@ -23,8 +23,8 @@ void panic_show_guest(void);
 /* The machine or its configuration will not do: one line that says what to do, and a halt. */
 __attribute__((format(printf, 1, 2))) _Noreturn void fail(const char *format, ...);
 
-#define ASSERT(condition)                                                                          \
-	do {                                                                                       \
-		if (UMBRA_ASSERTIONS && !(condition))                                              \
-			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #condition);      \
+#define ASSERT(condition)                                                                     \
+	do {                                                                                  \
+		if (UMBRA_ASSERTIONS && !(condition))                                         \
+			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #condition); \
 	} while (0)

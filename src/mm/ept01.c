@@ -83,8 +83,7 @@ void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 	};
 	ept01.hidden = (struct range){home, size};
 	ept01.ones = pages_alloc(1);
-	if (!ept01.ones ||
-	    !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
+	if (!ept01.ones || !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
 	    !ept_hide(&ept01.ept, home, size))
 		fail("out of memory for the guest's page tables");
 	memset(ept01.ones, 0xff, PAGE_SIZE);
@@ -115,7 +114,8 @@ void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
 	spin_lock(&ept01.lock);
 	if (memcmp(mtrrs, &ept01.mtrrs, sizeof(*mtrrs)) != 0) {
 		ept01.mtrrs = *mtrrs;
-		/* Short of memory it makes a block stricter than asked for, which is always safe. */
+		/* Short of memory it makes a block stricter than asked for, which is always safe.
+		 */
 		ept_update_types(&ept01.ept, &changed);
 	}
 	spin_unlock(&ept01.lock);

@@ -51,7 +51,8 @@ static bool map(u64 va, paddr_t pa, u64 size, u64 flags)
 		u64 *table = root;
 		u64 *entry;
 
-		while (level > 1 && ((va | pa) & (page_size(level) - 1) || end - va < page_size(level)))
+		while (level > 1 &&
+		       ((va | pa) & (page_size(level) - 1) || end - va < page_size(level)))
 			level--;
 		for (unsigned int l = 4; l > level; l--) {
 			entry = entry_of(table, va, l);
@@ -101,7 +102,8 @@ static bool map_segment(const u8 *from, const u8 *to, paddr_t home, u64 flags)
  */
 static bool map_direct(const struct memmap *memmap, paddr_t home, u64 size)
 {
-	/* The first 2 MiB have fixed-range MTRRs: small pages, before anything larger covers them. */
+	/* The first 2 MiB have fixed-range MTRRs: small pages, before anything larger covers them.
+	 */
 	paddr_t at = 2 * MIB;
 
 	for (paddr_t pa = 0; pa < at; pa += PAGE_SIZE) {
@@ -126,8 +128,8 @@ static bool map_direct(const struct memmap *memmap, paddr_t home, u64 size)
 		if (start < at)
 			start = at;
 		/* Reserved ranges up there are MMIO that nobody maps by accident. */
-		if (start >= end || (i < memmap->count && start >= 4 * GIB &&
-				     memmap->e[i].type == MEMMAP_RESERVED))
+		if (start >= end ||
+		    (i < memmap->count && start >= 4 * GIB && memmap->e[i].type == MEMMAP_RESERVED))
 			continue;
 		at = end;
 		if (start < home && end > home) {

@@ -7,7 +7,8 @@
 
 #include <x86/types.h>
 
-/* Gives the allocator [start, start + size), physical, page-aligned and mapped in the direct map. */
+/* Gives the allocator [start, start + size), physical, page-aligned and mapped in the direct map.
+ */
 void pages_init(paddr_t start, u64 size);
 
 /* `count` contiguous pages, or NULL. */

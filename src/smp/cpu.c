@@ -21,7 +21,7 @@ enum {
 		    BLOCK_PAGES + VMX_REGION_PAGES,
 };
 /* What README promises for each CPU. */
-_Static_assert(CPU_PAGES * PAGE_SIZE <= 64 * 1024, "per-CPU memory");
+_Static_assert(CPU_PAGES *PAGE_SIZE <= 64 * 1024, "per-CPU memory");
 
 struct cpu **cpus;
 u32 cpu_count;
@@ -95,9 +95,10 @@ void cpu_load(struct cpu *cpu)
 	const struct table_pointer gdt = {.limit = sizeof(cpu->gdt) - 1, .base = (u64)cpu->gdt};
 
 	lgdt(&gdt);
-	__asm__ volatile("mov %0, %%ss; mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(
-				 SELECTOR_DATA),
-			 "r"(0));
+	__asm__ volatile(
+		"mov %0, %%ss; mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(
+			SELECTOR_DATA),
+		"r"(0));
 	/* The TSS is marked busy by LTR; a CPU loads its block once. */
 	ltr(SELECTOR_TSS);
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpu);

@@ -48,7 +48,7 @@ struct cpu {
 
 	/* The guest's general registers while one of its VM exits is handled, else NULL. */
 	struct guest_regs *regs;
-	u32 exit_reason; /* the exit being handled, with its flag bits */
+	u32 exit_reason;  /* the exit being handled, with its flag bits */
 	bool nmi_latched; /* for the guest: waits until it can be injected */
 	bool mc_latched;
 	bool is_bsp; /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */

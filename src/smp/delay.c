@@ -29,7 +29,8 @@ static void delay_pm_timer(u32 ticks)
 {
 	const u32 start = inl(pm_timer_port);
 
-	for (u32 i = 0; i < SPIN_LIMIT && ((inl(pm_timer_port) - start) & PM_TIMER_MASK) < ticks; i++)
+	for (u32 i = 0; i < SPIN_LIMIT && ((inl(pm_timer_port) - start) & PM_TIMER_MASK) < ticks;
+	     i++)
 		cpu_pause();
 }
 

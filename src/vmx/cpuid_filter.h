@@ -18,7 +18,8 @@ struct cpuid_hidden {
 	bool leaf14; /* Intel PT: the whole leaf */
 };
 
-/* An instruction without its VM-execution control is #UD in the guest, so CPUID must not offer it. */
+/* An instruction without its VM-execution control is #UD in the guest, so CPUID must not offer it.
+ */
 struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx);
 
 /*

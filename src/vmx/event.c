@@ -19,7 +19,8 @@ static void set_resume_flag(void)
 void event_inject_exception(enum vector vector)
 {
 	set_resume_flag();
-	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector));
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
+		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector));
 }
 
 void event_inject_exception_error(enum vector vector, u32 error_code)
@@ -171,6 +172,11 @@ void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)
 		panic("exit for an exception that Umbra does not intercept: %#x", info);
 	if (panic_in_progress())
 		cpu_halt_forever();
+	/*
+	 * The exit left NMIs blocked, and whether an entry with virtual NMIs lifts that is not the
+	 * same on all CPUs. Done here, the next NMI comes to trap.c at once and is kept.
+	 */
+	unblock_nmis();
 	/* An event whose delivery the NMI followed is complete: NMIs come between instructions. */
 	event_nmi(cpu);
 }

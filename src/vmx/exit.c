@@ -16,7 +16,6 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_INIT] = init_exit,
 	[REASON_SIPI] = sipi_exit,
 	[REASON_NMI_WINDOW] = nmi_window_exit,
-	[REASON_TASK_SWITCH] = task_switch_exit,
 	[REASON_CPUID] = cpuid_exit,
 	[REASON_GETSEC] = getsec_exit,
 	[REASON_INVD] = invd_exit,
@@ -105,14 +104,16 @@ void vmx_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 }
 
 /*
- * CPL, CR4.OSXSAVE and the operand size were checked before the exit (SDM "Relative Priority of
- * Faults and VM Exits"); the value is checked by executing it. XCR0 stays the guest's for ever:
+ * CPL and CR4.OSXSAVE are checked before the exit (SDM "Relative Priority of Faults and VM Exits");
+ * CPL once more here, as KVM does, since XCR0 is the one register that user code could ruin for
+ * all. The value is checked by executing it. XCR0 stays the guest's for ever:
  * Umbra uses no extended state.
  */
 void xsetbv_exit(struct cpu *cpu, struct guest_regs *regs)
 {
 	(void)cpu;
-	if (xsetbv_safe((u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+	if (instruction_cpl() == 0 &&
+	    xsetbv_safe((u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
 		instruction_done();
 	else
 		event_inject_gp0();

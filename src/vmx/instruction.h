@@ -14,6 +14,12 @@ static inline bool instruction_in_64bit_mode(void)
 	       (vmread32(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_L);
 }
 
+/* The current privilege level (SDM "Guest Register State": DPL of SS). */
+static inline u32 instruction_cpl(void)
+{
+	return (u32)((vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & AR_DPL) >> AR_DPL_SHIFT);
+}
+
 /* The rare cases of instruction_done(). */
 void instruction_done_slow(u64 rflags, u32 interruptibility);
 void instruction_wrap_rip(u64 rip);
@@ -33,9 +39,9 @@ static inline void instruction_done(void)
 	vmwriten(VMCS_GUEST_RIP, rip);
 	if (__builtin_expect(((old ^ rip) >> 32) != 0, 0))
 		instruction_wrap_rip(rip);
-	if (__builtin_expect((rflags & (RFLAGS_TF | RFLAGS_RF)) |
-				     (interruptibility &
-				      (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
-			     0))
+	if (__builtin_expect(
+		    (rflags & (RFLAGS_TF | RFLAGS_RF)) |
+			    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
+		    0))
 		instruction_done_slow(rflags, interruptibility);
 }

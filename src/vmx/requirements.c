@@ -32,8 +32,8 @@ static bool ept(caps_t c)
 
 static bool ept_format(caps_t c)
 {
-	const u64 needed = EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT |
-			   EPT_CAP_INVEPT_SINGLE;
+	const u64 needed =
+		EPT_CAP_WALK_4 | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE;
 
 	return !ept(c) || (c->ept_vpid & needed) == needed;
 }
@@ -61,8 +61,8 @@ static bool msr_bitmaps(caps_t c)
 
 static bool efer_and_pat(caps_t c)
 {
-	return vmx_can_set(c->exit, EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PAT |
-					    EXIT_LOAD_PAT) &&
+	return vmx_can_set(c->exit,
+			   EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PAT | EXIT_LOAD_PAT) &&
 	       vmx_can_set(c->entry, ENTRY_LOAD_EFER | ENTRY_LOAD_PAT);
 }
 

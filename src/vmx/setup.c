@@ -91,8 +91,8 @@ static void enter_vmx_operation(struct cpu *cpu)
 static void set_controls(struct cpu *cpu)
 {
 	const struct vmx_capabilities *vmx = &cpu->vmx;
-	const u64 enable_instructions = CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES |
-					CPU2_USER_WAIT_PAUSE | CPU2_PCONFIG;
+	const u64 enable_instructions =
+		CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES | CPU2_USER_WAIT_PAUSE | CPU2_PCONFIG;
 	/*
 	 * State that must not follow the CPU into root mode. Loading it at entry makes every exit
 	 * save it; Intel PT is switched off and concealed meanwhile.

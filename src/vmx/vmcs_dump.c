@@ -59,16 +59,15 @@ void vmcs_dump(void)
 			  (unsigned long long)vmcs_read(b->field));
 	}
 	for (u32 seg = 0; seg < SEG_COUNT; seg++)
-		log_error("  %-4s selector %04llx base %016llx limit %08llx rights %05llx",
-			  segments[seg],
-			  (unsigned long long)vmcs_read(
-				  vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg)),
-			  (unsigned long long)vmcs_read(
-				  vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
-			  (unsigned long long)vmcs_read(
-				  vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
-			  (unsigned long long)vmcs_read(
-				  vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)));
+		log_error(
+			"  %-4s selector %04llx base %016llx limit %08llx rights %05llx",
+			segments[seg],
+			(unsigned long long)vmcs_read(
+				vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg)),
+			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
+			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
+			(unsigned long long)vmcs_read(
+				vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)));
 }
 
 _Noreturn void vmcs_access_failed(u32 field, bool write)

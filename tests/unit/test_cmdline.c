@@ -25,6 +25,7 @@ static void expect_defaults(void)
 	assert_int_equal(o.serial_baud, 115200);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 	assert_false(o.verbose);
+	assert_false(o.stats);
 	assert_int_equal(o.drive, 0x80);
 	assert_true(o.nested);
 	assert_true(o.nested_shadow);
@@ -86,6 +87,10 @@ static void test_switches_and_choices(void **state)
 	accept("nested=off");
 	assert_false(o.nested);
 	assert_true(o.nested_shadow);
+	accept("stats");
+	assert_true(o.stats);
+	accept("stats=off");
+	assert_false(o.stats);
 	accept("nested.shadow=off");
 	assert_false(o.nested_shadow);
 	assert_true(o.nested);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What Umbra counts, for whoever runs inside the guest: a VMCALL at any privilege level, answered
+ * only if Umbra's command line says `stats`; otherwise it is #UD, as without a hypervisor.
+ *
+ *   RAX = 0x6172626d75 ("umbra"), RCX = function; results in RAX, RBX, RDX.
+ *     0  CPUs; bytes of memory reserved; bytes of the image
+ *     1  RDX = CPU, RBX = basic exit reason: how many such exits that CPU had
+ *     2  RDX = CPU: pages of Umbra's memory it was first to read; writes to it that were refused
+ *     3  TSC on entry to Umbra; TSC at the guest's first instruction
+ *   An index out of range or an unknown function gives RAX = all ones.
+ */
+#pragma once
+
+#include "smp/cpu.h"
+
+/* Called once, at the end of boot: the boot-time constants above. */
+void statistics_init(bool on, u64 reserved_bytes, u64 entry_tsc);
+
+/* False: not for Umbra. */
+bool statistics_vmcall(struct guest_regs *regs);
