@@ -89,10 +89,7 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 	u64 *table = ept->ops->alloc(ept->ctx);
 	u64 child_size = ept_level_size(level - 1);
 	for (unsigned int i = 0; table && i < EPT_ENTRIES; i++) {
-		paddr_t child = start + i * child_size;
-		if (child >= ept->limit)
-			break;
-		table[i] = build_identity(ept, child, level - 1);
+		table[i] = build_identity(ept, start + i * child_size, level - 1);
 		if (!table[i])
 			return 0;
 	}

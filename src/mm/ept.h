@@ -52,10 +52,10 @@ struct ept_walk {
 };
 
 /*
- * Starts the map of 2^width bytes (at most 2^EPT_MAX_WIDTH are mapped). The caller has set ops,
- * ctx, type_fn, type_ctx, has_1g and has_2m; type_ctx stays alive. With 1 GiB pages, or up to 39
- * bits, all of it is mapped now; otherwise up to the larger of top_of_ram and 4 GiB, the rest being
- * ept_fill's. False: no memory for tables; the map must not be used.
+ * Starts the map of 2^width bytes (32 or more; at most 2^EPT_MAX_WIDTH are mapped). The caller has
+ * set ops, ctx, type_fn, type_ctx, has_1g and has_2m; type_ctx stays alive. With 1 GiB pages, or up
+ * to 39 bits, all of it is mapped now; otherwise up to the larger of top_of_ram and 4 GiB, the rest
+ * being ept_fill's. False: no memory for tables; the map must not be used.
  */
 bool ept_map_identity(struct ept *ept, unsigned int width, paddr_t top_of_ram);
 
