@@ -389,6 +389,18 @@ static void test_root_entries(void **state)
 	assert_int_equal(parse(), ACPI_OK);
 	assert_int_equal(info.cpu_count, 1);
 	assert_int_equal(info.lapic_base, 0xfee00000);
+	/* A second FADT likewise. */
+	set_up(state);
+	table(OTHER, "FACP", 244);
+	append64(XSDT, OTHER);
+	assert_int_equal(parse(), ACPI_OK);
+	assert_int_equal(info.pm_timer_port, 0x608);
+	/* An empty slot is empty even when address 0 could be read as a table. */
+	table(0, "APIC", 44);
+	table(XSDT, "XSDT", 36);
+	append64(XSDT, 0);
+	assert_int_equal(parse(), ACPI_OK);
+	assert_false(info.has_madt);
 }
 
 static void test_cpus(void **state)
@@ -499,6 +511,11 @@ static void test_bad_madt_entries(void **state)
 	empty_madt();
 	append(MADT, (const u8[2]){0x7f, 255}, 2);
 	assert_int_equal(parse(), ACPI_MADT_ENTRY_OVERRUN);
+	/* The smallest entry there is, at the very end. */
+	empty_madt();
+	append(MADT, (const u8[2]){0x7f, 2}, 2);
+	assert_int_equal(parse(), ACPI_OK);
+	assert_true(info.has_madt);
 	/* A longer entry of a known kind, as a later specification may define. */
 	empty_madt();
 	append(MADT, (const u8[12]){0, 12, 0, 9, 1}, 12);
@@ -535,6 +552,10 @@ static void test_reset_register(void **state)
 	seal(FADT);
 	parse();
 	assert_false(info.reset.valid);
+	gas(FADT + 116, 1, 8, 0xffff);
+	seal(FADT);
+	parse();
+	assert_true(info.reset.valid);
 	gas(FADT + 116, 1, 8, 0x10000);
 	seal(FADT);
 	parse();
@@ -570,7 +591,11 @@ static void test_pm_timer(void **state)
 	seal(FADT);
 	parse();
 	assert_int_equal(info.pm_timer_port, 0x608);
-	gas(FADT + 208, 1, 32, 0xb008);
+	gas(FADT + 208, 1, 32, 0xffff);
+	set32(memory + FADT + 4, 220);
+	seal(FADT);
+	parse();
+	assert_int_equal(info.pm_timer_port, 0xffff);
 	set32(memory + FADT + 4, 219);
 	seal(FADT);
 	parse();

@@ -100,6 +100,13 @@ static void test_switches_and_choices(void **state)
 	assert_int_equal(o.drive, 0x81);
 	accept("drive=0");
 	assert_int_equal(o.drive, 0);
+	accept("drive=0xaF");
+	assert_int_equal(o.drive, 0xaf);
+	accept("drive=0XfA");
+	assert_int_equal(o.drive, 0xfa);
+	/* Not octal, and not hexadecimal either. */
+	accept("drive=010");
+	assert_int_equal(o.drive, 10);
 	accept("drive=255");
 	assert_int_equal(o.drive, 255);
 }
@@ -149,7 +156,9 @@ static void test_bad_values(void **state)
 		"loglevel=debu",    "drive",
 		"drive=",           "drive=0x100",
 		"drive=c:",         "drive=4294967296",
-		"drive=80h",        "nested=",
+		"drive=80h",        "drive=0x8@",
+		"drive=0x8:",       "drive=0x8`",
+		"drive=0x8G",       "nested=",
 		"nested=1",         "nested=ON",
 		"nested=on,off",    "nested.shadow=maybe",
 		"verbose=yes",
@@ -183,7 +192,7 @@ static void test_complaints_do_not_stop(void **state)
 static void test_complaint_is_printable(void **state)
 {
 	(void)state;
-	refuse("a\x1b[2J\x80", "unknown option 'a?[2J?'");
+	refuse("a\x1b[2J~\x7f\x80", "unknown option 'a?[2J~??'");
 }
 
 static void test_complaint_is_cut(void **state)
