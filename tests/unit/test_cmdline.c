@@ -192,7 +192,7 @@ static void test_complaints_do_not_stop(void **state)
 static void test_complaint_is_printable(void **state)
 {
 	(void)state;
-	refuse("a\x1b[2J~\x7f\x80", "unknown option 'a?[2J~??'");
+	refuse("a\x1b[2J~\x7f\x80", "unknown option 'a?[2J~?\?'");
 }
 
 static void test_complaint_is_cut(void **state)
