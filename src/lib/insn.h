@@ -104,9 +104,26 @@ DEFINE_CR(cr3)
 DEFINE_CR(cr4)
 #undef DEFINE_CR
 
+static inline u64 read_dr6(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(value));
+	return value;
+}
+
 static inline void write_dr6(u64 value)
 {
 	__asm__ volatile("mov %0, %%dr6" ::"r"(value));
+}
+
+/* Needs CR4.PKE. */
+static inline u32 rdpkru(void)
+{
+	u32 pkru, edx;
+
+	__asm__ volatile("rdpkru" : "=a"(pkru), "=d"(edx) : "c"(0));
+	return pkru;
 }
 
 static inline u64 rdtsc(void)

@@ -14,9 +14,11 @@ static bool accessible(paddr_t gpa, size_t size)
 	return gpa < direct_map_end && size < direct_map_end - gpa && !ept01_is_hidden(gpa, size);
 }
 
-/* False: some part faulted, for want of a mapping. */
+/* False: some part faulted, for want of a mapping. The guest's CR2 survives that. */
 static bool copy_safe(void *dst, const void *src, size_t size)
 {
+	const u64 cr2 = read_cr2();
+
 	__asm__ goto volatile("1: rep movsb\n\t" EXTABLE("1b", "%l[fault]")
 			      : "+D"(dst), "+S"(src), "+c"(size)
 			      :
@@ -24,6 +26,7 @@ static bool copy_safe(void *dst, const void *src, size_t size)
 			      : fault);
 	return true;
 fault:
+	write_cr2(cr2);
 	return false;
 }
 
@@ -63,4 +66,66 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size)
 		from += n;
 		size -= n;
 	}
+}
+
+/* False: other contents, or a fault. */
+static bool exchange1_safe(void *at, u8 old, u8 new)
+{
+	u8 found = old;
+
+	__asm__ goto volatile("1: lock cmpxchgb %2, (%1)\n\t" EXTABLE("1b", "%l[fault]")
+			      : "+a"(found)
+			      : "r"(at), "r"(new)
+			      : "memory", "cc"
+			      : fault);
+	return found == old;
+fault:
+	return false;
+}
+
+static bool exchange4_safe(void *at, u32 old, u32 new)
+{
+	u32 found = old;
+
+	__asm__ goto volatile("1: lock cmpxchgl %2, (%1)\n\t" EXTABLE("1b", "%l[fault]")
+			      : "+a"(found)
+			      : "r"(at), "r"(new)
+			      : "memory", "cc"
+			      : fault);
+	return found == old;
+fault:
+	return false;
+}
+
+static bool exchange8_safe(void *at, u64 old, u64 new)
+{
+	u64 found = old;
+
+	__asm__ goto volatile("1: lock cmpxchgq %2, (%1)\n\t" EXTABLE("1b", "%l[fault]")
+			      : "+a"(found)
+			      : "r"(at), "r"(new)
+			      : "memory", "cc"
+			      : fault);
+	return found == old;
+fault:
+	return false;
+}
+
+bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
+{
+	const u64 cr2 = read_cr2();
+	void *at = phys_to_virt(gpa);
+	bool done = false;
+
+	if (!accessible(gpa, size))
+		return false;
+	if (size == sizeof(u8))
+		done = exchange1_safe(at, (u8)old, (u8) new);
+	else if (size == sizeof(u32))
+		done = exchange4_safe(at, (u32)old, (u32) new);
+	else
+		done = exchange8_safe(at, old, new);
+	if (!done)
+		write_cr2(cr2);
+	return done;
 }

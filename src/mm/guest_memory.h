@@ -10,3 +10,9 @@
 
 void guest_memory_read(paddr_t gpa, void *dst, size_t size);
 void guest_memory_write(paddr_t gpa, const void *src, size_t size);
+
+/*
+ * Atomically replaces `size` (1, 4 or 8) naturally aligned bytes if they equal `old`. False: they
+ * do not, or there is no memory.
+ */
+bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size);

@@ -23,21 +23,31 @@ static u64 merge_shadow(u64 hardware, u64 mask, u64 shadow)
 	return (hardware & ~mask) | (shadow & mask);
 }
 
+u64 guest_cr0(void)
+{
+	return merge_shadow(vmreadn(VMCS_GUEST_CR0), vmreadn(VMCS_CR0_GUEST_HOST_MASK),
+			    vmreadn(VMCS_CR0_READ_SHADOW));
+}
+
+u64 guest_cr4(void)
+{
+	return merge_shadow(vmreadn(VMCS_GUEST_CR4), vmreadn(VMCS_CR4_GUEST_HOST_MASK),
+			    vmreadn(VMCS_CR4_READ_SHADOW));
+}
+
 static struct cr_state read_state(void)
 {
 	return (struct cr_state){
-		.cr0 = merge_shadow(vmreadn(VMCS_GUEST_CR0), vmreadn(VMCS_CR0_GUEST_HOST_MASK),
-				    vmreadn(VMCS_CR0_READ_SHADOW)),
+		.cr0 = guest_cr0(),
 		.cr3 = vmreadn(VMCS_GUEST_CR3),
-		.cr4 = merge_shadow(vmreadn(VMCS_GUEST_CR4), vmreadn(VMCS_CR4_GUEST_HOST_MASK),
-				    vmreadn(VMCS_CR4_READ_SHADOW)),
+		.cr4 = guest_cr4(),
 		.efer = vmread64(VMCS_GUEST_EFER),
 		.cs_long = vmread32(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_L,
 	};
 }
 
 /* SDM "PDPTE Registers": all four are checked before any is used. */
-static bool load_pdptes(const struct cpu *cpu, u64 cr3)
+bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
 {
 	static const enum vmcs64 fields[4] = {VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1,
 					      VMCS_GUEST_PDPTE2, VMCS_GUEST_PDPTE3};
@@ -86,7 +96,7 @@ static void write_guest_cr0(struct cpu *cpu, u64 value)
 	const u64 cr0 = (value & (CR0_DEFINED | BITS(63, 32))) | CR0_ET;
 
 	if (!cr0_write_valid(&state, cr0) ||
-	    (cr0_write_loads_pdptes(&state, cr0) && !load_pdptes(cpu, state.cr3))) {
+	    (cr0_write_loads_pdptes(&state, cr0) && !guest_load_pdptes(cpu, state.cr3))) {
 		event_inject_gp0();
 		return;
 	}
@@ -108,7 +118,7 @@ static void write_guest_cr4(struct cpu *cpu, u64 value)
 	const struct cr_state state = read_state();
 
 	if (!cr4_write_valid(&state, value, cr4_supported(&cpu->vmx)) ||
-	    (cr4_write_loads_pdptes(&state, value) && !load_pdptes(cpu, state.cr3))) {
+	    (cr4_write_loads_pdptes(&state, value) && !guest_load_pdptes(cpu, state.cr3))) {
 		event_inject_gp0();
 		return;
 	}

@@ -2,7 +2,15 @@
 /* Control-register accesses that exit: those that touch a bit VMX operation fixes. */
 #pragma once
 
+#include "smp/cpu.h"
 #include "vmx/cr_rules.h"
 
 /* CR4 bits a guest of this CPU can set. */
 u64 cr4_supported(const struct vmx_capabilities *vmx);
+
+/* CR0 and CR4 as the guest sees them. */
+u64 guest_cr0(void);
+u64 guest_cr4(void);
+
+/* Loads the PDPTE registers for PAE paging with this CR3. False, and nothing done: #GP(0). */
+bool guest_load_pdptes(const struct cpu *cpu, u64 cr3);

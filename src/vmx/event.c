@@ -43,21 +43,47 @@ static bool is_contributory(u32 vector)
 	       vector == VECTOR_CP;
 }
 
-void event_inject_gp0_combined(bool nmi_unblocked)
+static bool is_page_fault(u32 vector)
+{
+	return vector == VECTOR_PF || vector == VECTOR_VE;
+}
+
+void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
 {
 	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
-	const u32 vector = info & INTR_INFO_VECTOR;
+	const u32 first = info & INTR_INFO_VECTOR;
+	const bool after_exception =
+		(info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_HW_EXCEPTION;
 
-	if (nmi_unblocked && !(info & INTR_INFO_VALID))
-		vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
-	if (!(info & INTR_INFO_VALID) || (info & INTR_INFO_TYPE) != INTR_TYPE_HW_EXCEPTION)
-		event_inject_gp0();
-	else if (vector == VECTOR_DF)
+	if (after_exception && first == VECTOR_DF)
 		reset_machine("triple fault in the guest");
-	else if (is_contributory(vector) || vector == VECTOR_PF)
+	else if (after_exception &&
+		 ((is_contributory(first) && is_contributory(vector)) ||
+		  (is_page_fault(first) && (is_contributory(vector) || is_page_fault(vector)))))
 		event_inject_exception_error(VECTOR_DF, 0);
+	else if (has_error)
+		event_inject_exception_error(vector, error_code);
 	else
-		event_inject_gp0();
+		event_inject_exception(vector);
+}
+
+void event_inject_gp0_combined(bool nmi_unblocked)
+{
+	if (nmi_unblocked && !(vmread32(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID))
+		vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	event_inject_combined(VECTOR_GP, true, 0);
+}
+
+/* SDM "Injected-Event Delivery"; "Debug Control Register", "IA32_DEBUGCTL MSR". */
+void event_inject_debug_trap(u64 cause)
+{
+	const u64 lbr_and_btf = BITS(1, 0);
+
+	write_dr6(read_dr6() | cause);
+	vmwriten(VMCS_GUEST_DR7, vmreadn(VMCS_GUEST_DR7) & ~DR7_GD);
+	vmwrite64(VMCS_GUEST_DEBUGCTL, vmread64(VMCS_GUEST_DEBUGCTL) & ~lbr_and_btf);
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
+		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB));
 }
 
 void event_redeliver(bool nmi_unblocked)

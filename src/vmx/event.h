@@ -21,6 +21,18 @@ static inline void event_inject_gp0(void)
 }
 
 /*
+ * A fault by an exit that may have hit while another event was being delivered: combined with that
+ * one as SDM "Double Fault Exception" says. `has_error` as for the vector.
+ */
+void event_inject_combined(enum vector vector, bool has_error, u32 error_code);
+
+/*
+ * A #DB that is a trap, with `cause` set in DR6; entries leave the debug registers alone, so this
+ * does what delivery does to them.
+ */
+void event_inject_debug_trap(u64 cause);
+
+/*
  * #GP(0) by an exit that may have hit while another event was being delivered: combined with that
  * one as SDM "Double Fault Exception" says. `nmi_unblocked` as below.
  */

@@ -16,6 +16,7 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_INIT] = init_exit,
 	[REASON_SIPI] = sipi_exit,
 	[REASON_NMI_WINDOW] = nmi_window_exit,
+	[REASON_TASK_SWITCH] = task_switch_exit,
 	[REASON_CPUID] = cpuid_exit,
 	[REASON_GETSEC] = getsec_exit,
 	[REASON_INVD] = invd_exit,

@@ -11,6 +11,7 @@
 #include "lib/trap.h"
 #include "mm/ept01.h"
 #include "vmx/control_regs.h"
+#include "vmx/guest_linear.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
@@ -183,6 +184,7 @@ void vmx_setup_shared(void)
 	vmx_require(&cpu->vmx, cpu->apic_id);
 	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx);
 	msr_bitmap_init();
+	guest_linear_init();
 }
 
 void vmx_setup_cpu(struct cpu *cpu)

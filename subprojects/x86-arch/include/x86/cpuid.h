@@ -20,8 +20,9 @@ struct cpuid {
 #define CPUID_1_ECX_XSAVE   BIT(26)
 #define CPUID_1_ECX_OSXSAVE BIT(27)
 /* Leaf 1 EDX */
-#define CPUID_1_EDX_MTRR BIT(12)
-#define CPUID_1_EDX_PAT  BIT(16)
+#define CPUID_1_EDX_MTRR  BIT(12)
+#define CPUID_1_EDX_PAT   BIT(16)
+#define CPUID_1_EDX_PSE36 BIT(17)
 /* Leaf 7.0 EBX */
 #define CPUID_7_EBX_SGX     BIT(2)
 #define CPUID_7_EBX_SMEP    BIT(7)

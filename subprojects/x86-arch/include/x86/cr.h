@@ -69,6 +69,7 @@
 
 #define DR6_INIT 0xffff0ff0ull
 #define DR6_BS   BIT(14)
+#define DR6_BT   BIT(15)
 #define DR7_INIT 0x400ull
 #define DR7_GD   BIT(13)
 

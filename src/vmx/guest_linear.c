@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/guest_linear.h"
+
+#include <x86/cpuid.h>
+#include <x86/msr.h>
+
+#include "lib/insn.h"
+#include "mm/guest_memory.h"
+#include "smp/cpu.h"
+#include "vmx/control_regs.h"
+#include "vmx/event.h"
+#include "vmx/vmcs.h"
+
+/* Boot-time constants once guest_linear_init() has run. */
+static bool has_1g_pages, has_pse36;
+
+/* An access as one or two pieces, each within a page. */
+struct pieces {
+	paddr_t pa[2];
+	size_t size[2];
+};
+
+void guest_linear_init(void)
+{
+	has_pse36 = cpuid(1, 0).edx & CPUID_1_EDX_PSE36;
+	if (cpuid(0x80000000, 0).eax >= 0x80000001)
+		has_1g_pages = cpuid(0x80000001, 0).edx & CPUID_81_EDX_PAGE1GB;
+}
+
+/* The register is the guest's even now, but reading it takes CR4.PKE. */
+static u32 guest_pkru(void)
+{
+	const u64 cr4 = read_cr4();
+
+	write_cr4(cr4 | CR4_PKE);
+	u32 pkru = rdpkru();
+	write_cr4(cr4);
+	return pkru;
+}
+
+static struct guest_paging current_paging(void)
+{
+	struct guest_paging paging = {
+		.cr0 = guest_cr0(),
+		.cr3 = vmreadn(VMCS_GUEST_CR3),
+		.cr4 = guest_cr4(),
+		.efer = vmread64(VMCS_GUEST_EFER),
+		.maxphyaddr = this_cpu()->mtrr.maxphyaddr,
+		.has_1g_pages = has_1g_pages,
+		.has_pse36 = has_pse36,
+	};
+	const bool long_mode = paging.efer & EFER_LMA;
+
+	if (!long_mode && (paging.cr0 & CR0_PG) && (paging.cr4 & CR4_PAE)) {
+		paging.pdpte[0] = vmread64(VMCS_GUEST_PDPTE0);
+		paging.pdpte[1] = vmread64(VMCS_GUEST_PDPTE1);
+		paging.pdpte[2] = vmread64(VMCS_GUEST_PDPTE2);
+		paging.pdpte[3] = vmread64(VMCS_GUEST_PDPTE3);
+	}
+	if (long_mode && (paging.cr4 & CR4_PKE))
+		paging.pkru = guest_pkru();
+	if (long_mode && (paging.cr4 & CR4_PKS))
+		paging.pkrs = (u32)vmread64(VMCS_GUEST_PKRS);
+	return paging;
+}
+
+/* Where there is no memory for the guest, a table is all ones to its processor too. */
+static bool read_entry(void *ctx, paddr_t pa, void *dst, size_t size)
+{
+	(void)ctx;
+	guest_memory_read(pa, dst, size);
+	return true;
+}
+
+static bool exchange_entry(void *ctx, paddr_t pa, u64 old, u64 new, size_t size)
+{
+	(void)ctx;
+	return guest_memory_exchange(pa, old, new, size);
+}
+
+static const struct guest_walk_ops walk_ops = {
+	.read = read_entry,
+	.exchange = exchange_entry,
+};
+
+static bool translate(const struct guest_paging *paging, const struct guest_access *access,
+		      enum guest_linear_as as, paddr_t *pa, struct guest_fault *fault)
+{
+	struct guest_walk walk;
+
+	switch (guest_walk(paging, access, &walk_ops, NULL, &walk)) {
+	case GUEST_WALK_OK:
+		*pa = walk.pa;
+		return true;
+	case GUEST_WALK_FAULT:
+		*fault = (struct guest_fault){.vector = VECTOR_PF,
+					      .has_error = true,
+					      .error_code = walk.error_code,
+					      .cr2 = access->linear};
+		return false;
+	case GUEST_WALK_NON_CANONICAL:
+		*fault = (struct guest_fault){.vector = as == GUEST_LINEAR_STACK ? VECTOR_SS
+										 : VECTOR_GP,
+					      .has_error = true};
+		return false;
+	case GUEST_WALK_NO_MEMORY: /* read_entry() always succeeds */
+	case GUEST_WALK_RACE:      /* the walk has tried several times */
+		break;
+	}
+	*fault = (struct guest_fault){.retry = true};
+	return false;
+}
+
+static bool translate_pieces(u64 linear, size_t size, enum guest_access_type type,
+			     enum guest_linear_as as, struct pieces *out, struct guest_fault *fault)
+{
+	const struct guest_paging paging = current_paging();
+	const u64 mask = paging.efer & EFER_LMA ? ~0ull : BITS(31, 0);
+	const u32 cpl = (vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & (u32)AR_DPL) >> AR_DPL_SHIFT;
+	const size_t in_page = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
+	struct guest_access access = {
+		.linear = linear & mask,
+		.type = type,
+		.user = cpl == 3 && as != GUEST_LINEAR_SYSTEM,
+		.implicit = as == GUEST_LINEAR_SYSTEM,
+		.ac = vmreadn(VMCS_GUEST_RFLAGS) & RFLAGS_AC,
+	};
+
+	out->size[0] = size < in_page ? size : in_page;
+	out->size[1] = size - out->size[0];
+	if (!translate(&paging, &access, as, &out->pa[0], fault))
+		return false;
+	if (!out->size[1])
+		return true;
+	access.linear = (linear + in_page) & mask;
+	return translate(&paging, &access, as, &out->pa[1], fault);
+}
+
+bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
+		       struct guest_fault *fault)
+{
+	struct pieces p;
+
+	if (!translate_pieces(linear, size, GUEST_READ, as, &p, fault))
+		return false;
+	guest_memory_read(p.pa[0], dst, p.size[0]);
+	if (p.size[1])
+		guest_memory_read(p.pa[1], (u8 *)dst + p.size[0], p.size[1]);
+	return true;
+}
+
+bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
+			struct guest_fault *fault)
+{
+	struct pieces p;
+
+	if (!translate_pieces(linear, size, GUEST_WRITE, as, &p, fault))
+		return false;
+	guest_memory_write(p.pa[0], src, p.size[0]);
+	if (p.size[1])
+		guest_memory_write(p.pa[1], (const u8 *)src + p.size[0], p.size[1]);
+	return true;
+}
+
+bool guest_linear_exchange(u64 linear, u8 old, u8 new, enum guest_linear_as as,
+			   struct guest_fault *fault)
+{
+	struct pieces p;
+
+	if (!translate_pieces(linear, sizeof(u8), GUEST_WRITE, as, &p, fault))
+		return false;
+	if (guest_memory_exchange(p.pa[0], old, new, sizeof(u8)))
+		return true;
+	*fault = (struct guest_fault){.retry = true};
+	return false;
+}
+
+bool guest_linear_probe(u64 linear, size_t size, enum guest_access_type type,
+			enum guest_linear_as as, struct guest_fault *fault)
+{
+	struct pieces p;
+
+	return translate_pieces(linear, size, type, as, &p, fault);
+}
+
+void guest_fault_inject(const struct guest_fault *fault)
+{
+	if (fault->retry) {
+		event_redeliver(false);
+		return;
+	}
+	/* No entry loads it: the register is the guest's all the time. */
+	if (fault->vector == VECTOR_PF)
+		write_cr2(fault->cr2);
+	event_inject_combined(fault->vector, fault->has_error, fault->error_code);
+}

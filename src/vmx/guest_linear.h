@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The linear memory of the guest whose VMCS is current, by its own paging, for instructions and
+ * switches that Umbra executes on its behalf.
+ */
+#pragma once
+
+#include <x86/cr.h>
+#include <x86/types.h>
+
+#include "mm/guest_walk.h"
+
+/* Whose access it is. */
+enum guest_linear_as {
+	GUEST_LINEAR_DATA,   /* an operand, with the rights of the current CPL */
+	GUEST_LINEAR_STACK,  /* the same, but #SS instead of #GP for a non-canonical address */
+	GUEST_LINEAR_SYSTEM, /* implicit supervisor access: GDT, LDT, IDT, TSS */
+};
+
+/* What an access on the guest's behalf came to instead. */
+struct guest_fault {
+	bool retry; /* no fault: the tables change as they are read, so let the guest try again */
+	bool has_error;
+	u8 vector; /* enum vector */
+	u32 error_code;
+	u64 cr2; /* with VECTOR_PF */
+};
+
+/* Once, before any guest runs. */
+void guest_linear_init(void);
+
+/*
+ * Copy up to a page, which may cross into the next one; outside of IA-32e mode addresses wrap at
+ * 4 GiB. Accessed and dirty flags are set. False: `fault` says why, and nothing was written.
+ */
+bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
+		       struct guest_fault *fault);
+bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
+			struct guest_fault *fault);
+
+/*
+ * Atomically replaces a byte. If it is not `old` any more, the fault asks for a retry.
+ */
+bool guest_linear_exchange(u64 linear, u8 old, u8 new, enum guest_linear_as as,
+			   struct guest_fault *fault);
+
+/* The checks of an access without the access. */
+bool guest_linear_probe(u64 linear, size_t size, enum guest_access_type type,
+			enum guest_linear_as as, struct guest_fault *fault);
+
+/*
+ * Makes the next entry deliver the fault, combined with an event whose delivery the exit
+ * interrupted; or, with `retry`, has the guest do the same again.
+ */
+void guest_fault_inject(const struct guest_fault *fault);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/task_rules.h"
+
+#include <x86/cr.h>
+
+/* SDM "Code- and Data-Segment Descriptor Types" and "System Descriptor Types". */
+enum {
+	TYPE_CODE = 8,
+	TYPE_CODE_CONFORMING = 4,
+	TYPE_CODE_READABLE = 2,
+	TYPE_DATA_EXPAND_DOWN = 4,
+	TYPE_DATA_WRITABLE = 2,
+	SYSTEM_TSS16 = 1,
+	SYSTEM_LDT = 2,
+	SYSTEM_TSS16_BUSY = 3,
+	SYSTEM_TSS32 = 9,
+	SYSTEM_TSS32_BUSY = 11,
+};
+
+/* The others are reserved (SDM "System Flags and Fields in the EFLAGS Register"). */
+static const u32 eflags_defined = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF |
+				  RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_OF | RFLAGS_IOPL |
+				  RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC | RFLAGS_VIF |
+				  RFLAGS_VIP | RFLAGS_ID;
+
+void task_load(bool is_32bit, const union tss_image *image, struct task_state *out)
+{
+	*out = (struct task_state){0};
+	if (is_32bit) {
+		const struct tss32 *tss = &image->tss32;
+
+		out->cr3 = tss->cr3;
+		out->eip = tss->saved.eip;
+		out->eflags = tss->saved.eflags;
+		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.gpr); i++)
+			out->gpr[i] = tss->saved.gpr[i];
+		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.segment); i++)
+			out->segment[i] = tss->saved.segment[i].selector;
+		out->ldt = tss->ldt;
+		out->trap = tss->trap & 1;
+	} else {
+		const struct tss16 *tss = &image->tss16;
+
+		out->eip = tss->saved.ip;
+		out->eflags = tss->saved.flags;
+		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.gpr); i++)
+			out->gpr[i] = tss->saved.gpr[i];
+		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.segment); i++)
+			out->segment[i] = tss->saved.segment[i];
+		out->ldt = tss->ldt;
+	}
+	out->eflags = (out->eflags & eflags_defined) | (u32)RFLAGS_FIXED;
+}
+
+void task_save(bool is_32bit, const struct task_state *state, union tss_saved *out)
+{
+	*out = (union tss_saved){0};
+	if (is_32bit) {
+		struct tss32_saved *saved = &out->tss32;
+
+		saved->eip = state->eip;
+		saved->eflags = state->eflags;
+		for (size_t i = 0; i < ARRAY_SIZE(saved->gpr); i++)
+			saved->gpr[i] = state->gpr[i];
+		for (size_t i = 0; i < ARRAY_SIZE(saved->segment); i++)
+			saved->segment[i].selector = state->segment[i];
+	} else {
+		struct tss16_saved *saved = &out->tss16;
+
+		saved->ip = (u16)state->eip;
+		saved->flags = (u16)state->eflags;
+		for (size_t i = 0; i < ARRAY_SIZE(saved->gpr); i++)
+			saved->gpr[i] = (u16)state->gpr[i];
+		for (size_t i = 0; i < ARRAY_SIZE(saved->segment); i++)
+			saved->segment[i] = state->segment[i];
+	}
+}
+
+/* SDM "Segment Descriptors". */
+struct segment_descriptor segment_decode(u64 raw)
+{
+	const u32 rights =
+		raw >> 40 & (AR_TYPE | AR_S | AR_DPL | AR_P | AR_AVL | AR_L | AR_DB | AR_G);
+	u32 limit = (u32)((raw & BITS(15, 0)) | (raw >> 32 & BITS(19, 16)));
+
+	if (rights & AR_G)
+		limit = limit << 12 | 0xfff;
+	return (struct segment_descriptor){
+		.base = (u32)((raw >> 16 & BITS(23, 0)) | (raw >> 32 & BITS(31, 24))),
+		.limit = limit,
+		.access_rights = rights,
+	};
+}
+
+struct segment_descriptor segment_virtual_8086(u16 selector)
+{
+	return (struct segment_descriptor){
+		.base = (u32)selector << 4,
+		.limit = 0xffff,
+		.access_rights =
+			(u32)(AR_P | AR_DPL | AR_S) | TYPE_DATA_WRITABLE | (u32)AR_ACCESSED,
+	};
+}
+
+static u32 type_of(const struct segment_descriptor *d)
+{
+	return d->access_rights & (u32)AR_TYPE;
+}
+
+static u32 dpl_of(const struct segment_descriptor *d)
+{
+	return (d->access_rights & (u32)AR_DPL) >> AR_DPL_SHIFT;
+}
+
+static bool is_conforming_code(const struct segment_descriptor *d)
+{
+	return (type_of(d) & TYPE_CODE) && (type_of(d) & TYPE_CODE_CONFORMING);
+}
+
+int task_check_tss_selector(enum task_source source, u16 selector, u32 gdt_limit)
+{
+	if (selector_is_null(selector) || selector_in_ldt(selector) ||
+	    !selector_in_limit(selector, gdt_limit))
+		return source == TASK_IRET ? VECTOR_TS : VECTOR_GP;
+	return TASK_CHECK_PASSED;
+}
+
+int task_check_tss(enum task_source source, const struct segment_descriptor *tss, bool cet)
+{
+	const u32 tss16 = source == TASK_IRET ? SYSTEM_TSS16_BUSY : SYSTEM_TSS16;
+	const u32 tss32 = source == TASK_IRET ? SYSTEM_TSS32_BUSY : SYSTEM_TSS32;
+	const bool is_32bit = type_of(tss) == tss32;
+	/* The shadow-stack pointer follows the 104 bytes of the classic layout. */
+	const u32 size = task_image_size(is_32bit) + (cet ? (u32)sizeof(u32) : 0);
+
+	if ((tss->access_rights & AR_S) || (type_of(tss) != tss16 && !is_32bit))
+		return source == TASK_IRET ? VECTOR_TS : VECTOR_GP;
+	if (!(tss->access_rights & AR_P))
+		return VECTOR_NP;
+	if (tss->limit < size - 1 || (cet && !is_32bit))
+		return VECTOR_TS;
+	return TASK_CHECK_PASSED;
+}
+
+static int check_ldt(const struct segment_descriptor *ldt)
+{
+	if ((ldt->access_rights & AR_S) || type_of(ldt) != SYSTEM_LDT ||
+	    !(ldt->access_rights & AR_P))
+		return VECTOR_TS;
+	return TASK_CHECK_PASSED;
+}
+
+static int check_code(const struct segment_descriptor *code, u32 cpl)
+{
+	if (!(code->access_rights & AR_S) || !(type_of(code) & TYPE_CODE))
+		return VECTOR_TS;
+	if (is_conforming_code(code) ? dpl_of(code) > cpl : dpl_of(code) != cpl)
+		return VECTOR_TS;
+	return code->access_rights & AR_P ? TASK_CHECK_PASSED : VECTOR_NP;
+}
+
+static int check_stack(u16 selector, const struct segment_descriptor *stack, u32 cpl)
+{
+	if (!(stack->access_rights & AR_S) || (type_of(stack) & TYPE_CODE) ||
+	    !(type_of(stack) & TYPE_DATA_WRITABLE))
+		return VECTOR_TS;
+	if (!(stack->access_rights & AR_P))
+		return VECTOR_SS;
+	if (dpl_of(stack) != cpl || (selector & 3u) != cpl)
+		return VECTOR_TS;
+	return TASK_CHECK_PASSED;
+}
+
+static int check_data(u16 selector, const struct segment_descriptor *data, u32 cpl)
+{
+	if (!(data->access_rights & AR_S) ||
+	    ((type_of(data) & TYPE_CODE) && !(type_of(data) & TYPE_CODE_READABLE)))
+		return VECTOR_TS;
+	if (!(data->access_rights & AR_P))
+		return VECTOR_NP;
+	if (!is_conforming_code(data) && (dpl_of(data) < cpl || dpl_of(data) < (selector & 3u)))
+		return VECTOR_TS;
+	return TASK_CHECK_PASSED;
+}
+
+int task_check_segment(enum segment seg, u16 selector, const struct segment_descriptor *d,
+		       unsigned int cpl)
+{
+	switch (seg) {
+	case SEG_LDTR:
+		return selector_in_ldt(selector) ? VECTOR_TS : check_ldt(d);
+	case SEG_CS:
+		return check_code(d, cpl);
+	case SEG_SS:
+		return check_stack(selector, d, cpl);
+	default:
+		return check_data(selector, d, cpl);
+	}
+}
+
+bool segment_contains(const struct segment_descriptor *segment, u32 offset, u32 size)
+{
+	const u64 last = (u64)offset + size - 1;
+
+	if ((type_of(segment) & (TYPE_CODE | TYPE_DATA_EXPAND_DOWN)) == TYPE_DATA_EXPAND_DOWN)
+		return offset > segment->limit &&
+		       last <= (segment->access_rights & AR_DB ? UINT32_MAX : UINT16_MAX);
+	return last <= segment->limit;
+}
