@@ -104,6 +104,14 @@ DEFINE_CR(cr3)
 DEFINE_CR(cr4)
 #undef DEFINE_CR
 
+static inline void clear_breakpoint_addresses(void)
+{
+	__asm__ volatile("mov %0, %%dr0\n\t"
+			 "mov %0, %%dr1\n\t"
+			 "mov %0, %%dr2\n\t"
+			 "mov %0, %%dr3" ::"r"(0ull));
+}
+
 static inline u64 read_dr6(void)
 {
 	u64 value;

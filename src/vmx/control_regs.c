@@ -10,6 +10,7 @@
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
+#include "vmx/task_rules.h"
 #include "vmx/vmcs.h"
 
 /* IA32_VMX_CR4_FIXED1 is the set of CR4 bits the CPU has. */
@@ -43,6 +44,7 @@ static struct cr_state read_state(void)
 		.cr4 = guest_cr4(),
 		.efer = vmread64(VMCS_GUEST_EFER),
 		.cs_long = vmread32(VMCS_GUEST_CS_ACCESS_RIGHTS) & AR_L,
+		.tr_16bit = !task_is_32bit(vmread32(VMCS_GUEST_TR_ACCESS_RIGHTS)),
 	};
 }
 
@@ -69,20 +71,14 @@ static void flush_translations(void)
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 }
 
-/*
- * EFER.LMA follows CR0.PG while LME is set. The entry wants TR to be a busy 64-bit TSS then, and
- * the state after RESET has a 16-bit type that no LTR has replaced yet (SDM "Checks on Guest
- * Segment Registers").
- */
+/* EFER.LMA follows CR0.PG while LME is set. */
 static void switch_long_mode(bool on)
 {
 	u64 efer = vmread64(VMCS_GUEST_EFER);
-	u32 tr = vmread32(VMCS_GUEST_TR_ACCESS_RIGHTS);
 
 	if (on) {
 		vmwrite64(VMCS_GUEST_EFER, efer | EFER_LMA);
 		vmcs_set32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
-		vmwrite32(VMCS_GUEST_TR_ACCESS_RIGHTS, (tr & ~(u32)AR_TYPE) | 0xb);
 	} else {
 		vmwrite64(VMCS_GUEST_EFER, efer & ~EFER_LMA);
 		vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);

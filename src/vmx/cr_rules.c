@@ -37,9 +37,10 @@ bool cr0_write_valid(const struct cr_state *state, u64 value)
 	if ((value & CR0_NW) && !(value & CR0_CD))
 		return false;
 	if (enables_paging && (state->efer & EFER_LME) &&
-	    (!(state->cr4 & CR4_PAE) || state->cs_long))
+	    (!(state->cr4 & CR4_PAE) || state->cs_long || state->tr_16bit))
 		return false;
-	if (disables_paging && ((state->cr4 & CR4_PCIDE) || state->cs_long))
+	if (disables_paging &&
+	    ((state->cr4 & CR4_PCIDE) || ((state->efer & EFER_LMA) && state->cs_long)))
 		return false;
 	return (value & CR0_WP) || !(state->cr4 & CR4_CET);
 }

@@ -14,7 +14,8 @@
 struct cr_state {
 	u64 cr0, cr3, cr4;
 	u64 efer;
-	bool cs_long; /* CS.L */
+	bool cs_long;  /* CS.L */
+	bool tr_16bit; /* TR holds a 16-bit TSS */
 };
 
 /* Bits the guest may not change in hardware: unrestricted guest frees PE and PG. */

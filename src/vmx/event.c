@@ -153,12 +153,14 @@ static void deliver_mc(struct cpu *cpu)
 {
 	if (!(vmreadn(VMCS_GUEST_CR4) & CR4_MCE)) {
 		reset_machine("machine check while the guest has CR4.MCE clear");
-	} else if (!entry_has_event()) {
+	} else if (!entry_has_event() &&
+		   vmread32(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_SIPI) {
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
 		cpu->mc_latched = false;
 	}
-	/* Else: the next exit tries again; the event in the way is delivered by this entry. */
+	/* Else the next exit tries again: this entry delivers another event, or may deliver none
+	 * (SDM "Checks on Guest Non-Register State"). */
 }
 
 static void take_pending(struct cpu *cpu)

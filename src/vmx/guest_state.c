@@ -71,6 +71,7 @@ void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity)
 	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
 	vmwriten(VMCS_GUEST_RIP, INIT_IP);
 	write_cr2(0);
+	clear_breakpoint_addresses();
 	write_dr6(DR6_INIT);
 }
 
