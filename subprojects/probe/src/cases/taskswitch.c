@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SDM "Task Switching": in 32-bit protected mode, where it still exists. */
+#include "insn.h"
 #include "layout.h"
 #include "legacy.h"
+#include "memory.h"
 #include "probe.h"
 
 extern u64 boot_pml4[];
@@ -131,4 +133,161 @@ PROBE_CASE(taskswitch_faults, "taskswitch.faults", CASE_EACH_CPU)
 	CHECK_EQ(t, args.out[2], VECTOR_TS << 16 | SEL_TSS_C);
 	CHECK_EQ(t, args.out[3], VECTOR_TS << 16 | SEL_TSS_C);
 	CHECK(t, busy(SEL_TSS_A), "A is not busy at the end");
+}
+
+enum {
+	SEL_SPARE_1 = 0x58,
+	SEL_SPARE_2 = 0x60,
+	TYPE_LDT = 0x82,
+	TYPE_TSS16 = 0x81,
+	TYPE_DATA_NEVER_USED = 0x92,
+	TYPE_CODE = 0x9a,
+	FLAGS_4G_32BIT = 0xc,
+};
+
+static u64 descriptor(u64 base, u32 limit, u32 type, u32 flags)
+{
+	return (limit & 0xffff) | (base & 0xffffff) << 16 | (u64)type << 40 |
+	       (u64)(limit >> 16 & 0xf) << 48 | (u64)flags << 52 | (base >> 24 & 0xff) << 56;
+}
+
+static u64 *spare(u16 selector)
+{
+	return &legacy_gdt[selector / 8];
+}
+
+/* "T (debug trap) flag … causes the processor to raise a debug exception when a task switch to
+ * this task occurs"; the local breakpoints of the old task are off then. */
+PROBE_CASE(taskswitch_trap, "taskswitch.trap_flag", CASE_EACH_CPU)
+{
+	prepare(body_task_jmp, task_b_jmp);
+	legacy_tss[1].trap = 1;
+	write_dr6(0xffff0ff0);
+	write_dr7(0x755);
+	legacy_run(&args);
+	const u64 dr6 = read_dr6(), dr7 = read_dr7();
+
+	write_dr6(0xffff0ff0);
+	write_dr7(0x400);
+	CHECK_EQ(t, args.vector, VECTOR_DB);
+	CHECK_EQ(t, args.eip, (u32)(u64)task_b_jmp);
+	CHECK(t, dr6 & BIT(15), "DR6.BT is clear: %lx", dr6);
+	CHECK(t, !(dr6 & BIT(14)), "DR6.BS is set: %lx", dr6);
+	CHECK_EQ(t, dr7 & 0x55, 0);
+}
+
+/* Data segments are checked in the new task: its first instruction has not run. */
+PROBE_CASE(taskswitch_new_task_faults, "taskswitch.faults_in_new_task", CASE_EACH_CPU)
+{
+	static const struct {
+		u16 selector, vector;
+	} bad[] = {
+		{0xfff8, VECTOR_TS},      {SEL_TSS_C, VECTOR_TS},   {SEL_SPARE_1 | 4, VECTOR_TS},
+		{SEL_SPARE_1, VECTOR_NP}, {SEL_SPARE_2, VECTOR_TS},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		prepare(body_task_jmp, task_b_jmp);
+		/* Not present; present but execute-only. */
+		*spare(SEL_SPARE_1) = descriptor(0, 0xfffff, 0x12, FLAGS_4G_32BIT);
+		*spare(SEL_SPARE_2) = descriptor(0, 0xfffff, 0x98, FLAGS_4G_32BIT);
+		legacy_tss[1].gs = bad[i].selector;
+		legacy_run(&args);
+		CHECK_EQ(t, args.vector, bad[i].vector);
+		CHECK_EQ(t, args.error, bad[i].selector & 0xfffc);
+		CHECK_EQ(t, args.eip, (u32)(u64)task_b_jmp);
+		CHECK(t, !busy(SEL_TSS_A) && busy(SEL_TSS_B), "the switch is not complete");
+	}
+}
+
+PROBE_CASE(taskswitch_ldt, "taskswitch.ldt", CASE_EACH_CPU)
+{
+	static u64 ldt[2];
+	const u16 data = 8 | 4;
+
+	prepare(body_task_call, task_b_iret);
+	ldt[1] = descriptor(0, 0xfffff, TYPE_DATA_NEVER_USED, FLAGS_4G_32BIT);
+	*spare(SEL_SPARE_1) = descriptor((u64)ldt, sizeof(ldt) - 1, TYPE_LDT, 0);
+	legacy_tss[1].ldt = SEL_SPARE_1;
+	legacy_tss[1].ss = data;
+	legacy_tss[1].ds = data;
+	legacy_run(&args);
+	check_nested(t);
+	CHECK(t, ldt[1] >> 40 & 1, "the data segment is not marked as accessed");
+	CHECK_EQ(t, legacy_tss[1].ss, data);
+}
+
+/* SDM "16-Bit TSS": B is one; its segments bring 16-bit offsets to where the code is. */
+PROBE_CASE(taskswitch_16bit, "taskswitch.16bit", CASE_EACH_CPU)
+{
+	enum {
+		IP = 7,
+		FLAGS = 8,
+		SI = 15,
+		SP = 13,
+		ES = 17,
+		CS = 18,
+		SS = 19,
+		DS = 20,
+		WORDS = 22
+	};
+	u16 *b = (u16 *)&legacy_tss[1];
+
+	prepare(body_task_jmp, task_b_jmp);
+	for (unsigned i = 0; i < WORDS; i++)
+		b[i] = 0;
+	*spare(SEL_SPARE_1) = descriptor((u64)task_b_jmp, 0xfffff, TYPE_CODE, FLAGS_4G_32BIT);
+	*spare(SEL_SPARE_2) =
+		descriptor((u64)task_stack, 0xfffff, TYPE_DATA_NEVER_USED, FLAGS_4G_32BIT);
+	legacy_gdt[SEL_TSS_B / 8] = descriptor((u64)b, 2 * WORDS - 1, TYPE_TSS16, 0);
+	b[FLAGS] = 2;
+	b[SI] = 0x4567;
+	b[SP] = sizeof(task_stack);
+	b[CS] = SEL_SPARE_1;
+	b[SS] = SEL_SPARE_2;
+	b[ES] = b[DS] = SEL_DATA;
+	legacy_run(&args);
+	CHECK(t, args.vector == LEGACY_NO_FAULT, "%s(%x) at %x", vector_name((u8)args.vector),
+	      args.error, args.eip);
+	CHECK_EQ(t, args.out[B_ESI] & 0xffff, 0x4567);
+	CHECK_EQ(t, args.out[B_ESP] & 0xffff, sizeof(task_stack));
+	CHECK_EQ(t, args.out[B_TR], SEL_TSS_B);
+	CHECK_EQ(t, args.out[OUT_ESI], REGISTER_IN_A);
+	CHECK_EQ(t, args.out[OUT_TR], SEL_TSS_A);
+	/* Saved again when B jumped back. */
+	CHECK_EQ(t, b[SI], 0x4567);
+	CHECK_EQ(t, b[CS], SEL_SPARE_1);
+	CHECK(t, b[IP] != 0 && b[IP] < 256, "B's IP is %x", b[IP]);
+}
+
+/* B runs in virtual-8086 mode and raises #UD, whose task gate leads back to A. */
+PROBE_CASE(taskswitch_v86, "taskswitch.virtual_8086", CASE_EACH_CPU)
+{
+	enum { UD2_OFFSET = 0xa00, EFLAGS_VM = 1 << 17 };
+	struct tss32 *b = &legacy_tss[1];
+	const u64 page = memory_low() + LOW_REAL_OFFSET;
+	u8 *code = (u8 *)(page + UD2_OFFSET);
+
+	prepare(body_task_jmp, task_b_jmp);
+	legacy_set_task_gate(VECTOR_UD, SEL_TSS_A);
+	code[0] = 0x0f;
+	code[1] = 0x0b;
+	b->eflags = EFLAGS_VM | 2;
+	b->cs = (u32)(page >> 4);
+	b->eip = UD2_OFFSET;
+	b->ss = b->ds = b->es = b->fs = b->gs = b->cs + 1;
+	b->esp = 0x800;
+	legacy_run(&args);
+	CHECK(t, args.vector == LEGACY_NO_FAULT, "%s(%x) at %x", vector_name((u8)args.vector),
+	      args.error, args.eip);
+	CHECK_EQ(t, args.out[OUT_ESI], REGISTER_IN_A);
+	CHECK_EQ(t, args.out[OUT_TR], SEL_TSS_A);
+	CHECK_EQ(t, legacy_tss[0].link, SEL_TSS_B);
+	CHECK(t, busy(SEL_TSS_A) && busy(SEL_TSS_B), "the #UD's task is not nested");
+	CHECK_EQ(t, b->eip, UD2_OFFSET);
+	CHECK(t, b->eflags & EFLAGS_VM, "VM is clear in the image of B");
+	CHECK_EQ(t, (u16)b->cs, (u16)(page >> 4));
+	CHECK_EQ(t, (u16)b->gs, (u16)((page >> 4) + 1));
+	CHECK_EQ(t, (u16)b->esp, 0x800);
+	CHECK_EQ(t, read_cr0(), BASE_CR0);
 }
