@@ -35,3 +35,6 @@
 /* Real-mode code sits in two pages below 1 MiB: the APs' trampoline, then the round trips'. */
 #define LOW_REAL_OFFSET 0x1000
 #define LOW_PAGES       2
+
+/* Linear address of the task switches with paging; no memory is there. */
+#define PAGED_ADDRESS 0x40000000

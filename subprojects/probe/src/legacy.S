@@ -296,6 +296,39 @@ task_call_done:
 	movl	%eax, ARG_OUT(3)(%ebx)
 	ret
 
+	/*
+	 * With paging. IN(0): CR3, IN(1): CR4. What it finds at PAGED_ADDRESS changes with CR3; the
+	 * TSS of C is in the page after that, which is absent.
+	 */
+	.globl	body_task_paged
+body_task_paged:
+	enter_task_a
+	movl	ARG_IN(1)(%ebx), %eax
+	movl	%eax, %cr4
+	movl	ARG_IN(0)(%ebx), %eax
+	movl	%eax, %cr3
+	movl	%cr0, %eax
+	orl	$CR0_PG, %eax
+	movl	%eax, %cr0
+	try32	3, ljmp $SEL_TSS_C, $0
+	movl	%cr2, %eax
+	movl	%eax, ARG_OUT(4)(%ebx)
+	movl	PAGED_ADDRESS, %eax
+	movl	%eax, ARG_OUT(5)(%ebx)
+	movl	$0x11112222, %esi
+	ljmp	$SEL_TSS_B, $0
+	movl	PAGED_ADDRESS, %eax
+	movl	%eax, ARG_OUT(6)(%ebx)
+	movl	%cr3, %eax
+	movl	%eax, ARG_OUT(7)(%ebx)
+	movl	%esi, ARG_OUT(0)(%ebx)
+	movl	%cr0, %eax
+	movl	%eax, ARG_OUT(1)(%ebx)
+	xorl	%eax, %eax
+	str	%ax
+	movl	%eax, ARG_OUT(2)(%ebx)
+	ret
+
 	/* #GP(0xfff8) through a task gate: B finds the error code on its stack. */
 	.globl	body_task_fault
 body_task_fault:
@@ -338,9 +371,18 @@ body_task_busy:
 	movl	%eax, ARG_OUT(12)(%ebx)
 	.endm
 
-	.globl	task_b_jmp, task_b_iret, task_b_error
+	.globl	task_b_jmp, task_b_iret, task_b_error, task_b_paged
 task_b_jmp:
 	task_b_looks
+	ljmp	$SEL_TSS_A, $0
+	ud2
+
+task_b_paged:
+	task_b_looks
+	movl	PAGED_ADDRESS, %eax
+	movl	%eax, ARG_OUT(14)(%ebx)
+	movl	%cr3, %eax
+	movl	%eax, ARG_OUT(15)(%ebx)
 	ljmp	$SEL_TSS_A, $0
 	ud2
 

@@ -56,4 +56,5 @@ void body_task_call(void);
 void body_task_int(void);
 void body_task_fault(void);
 void body_task_busy(void);
+void body_task_paged(void);
 void body_cpuid(void);

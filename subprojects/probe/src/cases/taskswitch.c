@@ -10,6 +10,7 @@ extern u64 boot_pml4[];
 void task_b_jmp(void);
 void task_b_iret(void);
 void task_b_error(void);
+void task_b_paged(void);
 
 enum {
 	TASK_INT = 0x30,
@@ -290,4 +291,85 @@ PROBE_CASE(taskswitch_v86, "taskswitch.virtual_8086", CASE_EACH_CPU)
 	CHECK_EQ(t, (u16)b->gs, (u16)((page >> 4) + 1));
 	CHECK_EQ(t, (u16)b->esp, 0x800);
 	CHECK_EQ(t, read_cr0(), BASE_CR0);
+}
+
+enum {
+	OUT_ABSENT = 3,
+	OUT_CR2 = 4,
+	OUT_SEEN = 5,
+	OUT_SEEN_AGAIN = 6,
+	OUT_CR3 = 7,
+	B_SEEN = 14,
+	B_CR3 = 15,
+	MARK_A = 0xaaaa,
+	MARK_B = 0xbbbb,
+	PTE_BITS = 7, /* present, writable, user */
+	PDE_LARGE = 0x87,
+};
+
+static u32 marked_page(u32 mark)
+{
+	u32 *page = memory_pages(1);
+
+	*page = mark;
+	return (u32)(u64)page;
+}
+
+/* Identity but for one page at PAGED_ADDRESS. Returns CR3. */
+static u32 address_space_32bit(u32 mark)
+{
+	u32 *directory = memory_pages(1);
+	u32 *table = memory_pages(1);
+
+	for (u32 i = 0; i < 1024; i++)
+		directory[i] = i << 22 | PDE_LARGE;
+	directory[PAGED_ADDRESS >> 22] = (u32)(u64)table | PTE_BITS;
+	table[0] = marked_page(mark) | PTE_BITS;
+	return (u32)(u64)directory;
+}
+
+static u32 address_space_pae(u32 mark)
+{
+	u64 *pointers = memory_pages(1);
+	u64 *directory = memory_pages(1);
+	u64 *table = memory_pages(1);
+	const u64 *identity = (const u64 *)(*memory_entry(0, 4) & BITS(51, 12));
+
+	for (u32 i = 0; i < 4; i++)
+		pointers[i] = (identity[i] & BITS(51, 12)) | 1;
+	pointers[PAGED_ADDRESS >> 30] = (u64)directory | 1;
+	directory[0] = (u64)table | PTE_BITS;
+	table[0] = marked_page(mark) | PTE_BITS;
+	return (u32)(u64)pointers;
+}
+
+static void check_paged(struct run *t, u32 cr3_a, u32 cr3_b, u32 cr4)
+{
+	prepare(body_task_paged, task_b_paged);
+	legacy_gdt[SEL_TSS_C / 8] =
+		descriptor(PAGED_ADDRESS + PAGE_SIZE, sizeof(struct tss32) - 1, 0x89, 0);
+	legacy_tss[0].cr3 = cr3_a;
+	legacy_tss[1].cr3 = cr3_b;
+	args.in[0] = cr3_a;
+	args.in[1] = cr4;
+	legacy_run(&args);
+	check_switch(t);
+	CHECK_EQ(t, args.out[OUT_ABSENT] >> 16, VECTOR_PF);
+	CHECK_EQ(t, args.out[OUT_CR2] & ~(u32)(PAGE_SIZE - 1), PAGED_ADDRESS + PAGE_SIZE);
+	CHECK_EQ(t, args.out[OUT_SEEN], MARK_A);
+	CHECK_EQ(t, args.out[B_SEEN], MARK_B);
+	CHECK_EQ(t, args.out[B_CR3], cr3_b);
+	CHECK_EQ(t, args.out[OUT_SEEN_AGAIN], MARK_A);
+	CHECK_EQ(t, args.out[OUT_CR3], cr3_a);
+}
+
+/* "The PDBR (control register CR3)" is loaded from the TSS, and with it new translations. */
+PROBE_CASE(taskswitch_cr3, "taskswitch.cr3_32bit_paging", 0)
+{
+	check_paged(t, address_space_32bit(MARK_A), address_space_32bit(MARK_B), CR4_PSE | CR4_PGE);
+}
+
+PROBE_CASE(taskswitch_cr3_pae, "taskswitch.cr3_pae_paging", 0)
+{
+	check_paged(t, address_space_pae(MARK_A), address_space_pae(MARK_B), CR4_PAE);
 }
