@@ -3,6 +3,9 @@
  * Task switches do not happen in VMX non-root operation (SDM "Treatment of Task Switches"), so
  * Umbra does them. The processor has checked privileges and the TSS descriptor before the exit;
  * the descriptor is checked again because memory may have changed since.
+ *
+ * Shadow stacks stay as they are: 32-bit systems that switch tasks by hardware do not use them.
+ * With CR4.CET set, only the checks of the TSS's type and limit are added.
  */
 #include <x86/cr.h>
 #include <x86/msr.h>
