@@ -21,6 +21,12 @@ def vmlinux(more):
                                        context.command_line(more), context.initrd())
 
 
+def mwait(context):
+    """Idle by MWAIT, which is safe in Bochs with one CPU."""
+    line = context.command_line("umbra.after=poweroff").replace("idle=halt", "")
+    return under_umbra(context.image, guest.vmlinux(), line, context.initrd())
+
+
 def native(more):
     return lambda context: native_linux(guest.bzimage(), context.command_line(more),
                                         context.initrd())
@@ -40,6 +46,15 @@ TESTS = [
     BootTest("linux.native-2cpu", cd=native("umbra.after=shell"), hardware=Hardware(cpus=2),
              expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True,
              variant=None),
+    # Without the table of CPUs Umbra goes on with one.
+    BootTest("linux.no-acpi", cd=vmlinux("umbra.after=shell"), engine="bochs",
+             hardware=Hardware(hide_table=b"PTR "),
+             expect=(r"umbra: warning: no ACPI MADT", userspace(1), r"UMBRA-GUEST: shell")),
+    BootTest("linux.no-madt", cd=vmlinux("umbra.after=shell"), engine="bochs",
+             hardware=Hardware(hide_table=b"APIC"), slow=True,
+             expect=(r"umbra: warning: no ACPI MADT", userspace(1), r"UMBRA-GUEST: shell")),
+    BootTest("linux.mwait", cd=mwait, ends=True,
+             expect=(r"using mwait in idle threads", userspace(1), r"UMBRA-GUEST: poweroff")),
     # A #GP that the machine raises for an MSR it lacks must reach the guest as it is.
     BootTest("linux.bad-msrs", cd=bzimage("umbra.after=poweroff"), ends=True,
              hardware=Hardware(ignore_bad_msrs=False), engine="bochs",

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The probe (subprojects/probe) checks the machine against the SDM, bare and as Umbra's guest."""
+
+import re
+
+from harness import cases, host
+from harness.cases import BootTest
+from harness.engines import Hardware
+from harness.media import native_multiboot2, under_umbra
+
+RESERVED = re.compile(r"umbra: .*, (\d+) KiB reserved at 0x([0-9a-f]+)")
+
+
+def bare(options=""):
+    return lambda context: native_multiboot2(context.probe, options)
+
+
+def guest(options=""):
+    return lambda context: under_umbra(context.image, context.probe, options)
+
+
+def umbra_memory(hardware):
+    """Umbra's own memory on such a machine, as it says itself: a first boot finds it out."""
+    first = BootTest("probe.where", cd=guest("list"), expect=(RESERVED.pattern,),
+                     hardware=hardware, timeout=60)
+    problem, _, _, lines = cases.execute(first)
+    if problem:
+        raise host.Failure(problem)
+    size, start = next(filter(None, map(RESERVED.search, lines))).groups()
+    start = int(start, 16)
+    return start, start + int(size) * 1024
+
+
+def isolation(hardware):
+    def cd(context):
+        start, end = umbra_memory(hardware)
+        return under_umbra(context.image, context.probe,
+                           f"cases=mem hidden={start:#x}-{end:#x}")
+    return cd
+
+
+def probe(name, cd, cpus=1, **options):
+    options.setdefault("timeout", 120)
+    options.setdefault("hardware", Hardware(cpus=cpus, memory=256, ignore_bad_msrs=False))
+    return BootTest(f"probe.{name}", cd=cd, tap=True, **options)
+
+
+ISOLATION = Hardware(cpus=2, memory=256, ignore_bad_msrs=False)
+
+TESTS = [
+    # The bare runs show that a failure below is Umbra's and not the machine's.
+    probe("bare", bare()),
+    probe("bare-4cpu", bare(), cpus=4),
+    probe("umbra", guest()),
+    probe("umbra-2cpu", guest(), cpus=2),
+    probe("umbra-4cpu", guest(), cpus=4),
+    probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
+    probe("isolation", isolation(ISOLATION), hardware=ISOLATION, timeout=180),
+    probe("nmi-stress", guest("cases=nmi nmirounds=20000"), cpus=4, timeout=300, slow=True),
+    probe("umbra-skylake", guest(), slow=True,
+          hardware=Hardware(cpus=2, memory=256, cpu_model="corei7_skylake_x")),
+    probe("umbra-tigerlake", guest(), slow=True,
+          hardware=Hardware(cpus=2, memory=256, cpu_model="tigerlake")),
+]
