@@ -42,21 +42,27 @@ bool chainload_is_boot_sector(const void *image, size_t size)
 	       bytes[SIGNATURE_OFFSET] == 0x55 && bytes[SIGNATURE_OFFSET + 1] == 0xaa;
 }
 
-/* Takes the last kilobyte of conventional memory, as resident BIOS extensions do. */
-static void hook_int15(struct memmap *map)
+/*
+ * Takes the last free kilobyte of conventional memory, as resident BIOS extensions do; all above it
+ * counts as theirs from then on.
+ */
+static void hook_int15(struct memmap *map, size_t sector_size)
 {
+	const struct range sector = {LOAD_ADDRESS, sector_size};
 	u16 *memory_kib = phys_to_virt(BDA_MEMORY_KIB);
 	u32 *vector = phys_to_virt(IVT_INT15);
-	paddr_t address = (*memory_kib - 1u) * KIB;
-	u8 *stub = phys_to_virt(address);
+	paddr_t address;
+	u8 *stub;
 
-	if (*memory_kib > 640 || !memmap_is_usable(map, address, HOOK_SIZE) ||
-	    !memmap_reserve(map, address, HOOK_SIZE))
+	if (*memory_kib > 640 ||
+	    !memmap_find_top(map, HOOK_SIZE, KIB, *memory_kib * KIB, &sector, 1, &address) ||
+	    address < LOAD_ADDRESS || !memmap_reserve(map, address, HOOK_SIZE))
 		fail("no conventional memory for the INT 15h hook; was this machine booted by a "
 		     "legacy BIOS?");
+	stub = phys_to_virt(address);
 	memcpy(stub, int15_stub_start, (size_t)(int15_stub_end - int15_stub_start));
 	memcpy(stub + (int15_stub_old_vector - int15_stub_start), vector, sizeof(*vector));
-	*memory_kib = (u16)(*memory_kib - 1);
+	*memory_kib = (u16)(address / KIB);
 	*vector = (u32)(address >> 4) << 16;
 	hook.map = map;
 	hook.vmcall = address + (u64)(int15_stub_vmcall - int15_stub_start);
@@ -65,7 +71,7 @@ static void hook_int15(struct memmap *map)
 void chainload(const void *image, size_t size, struct memmap *map, u8 drive,
 	       struct guest_start *start)
 {
-	hook_int15(map);
+	hook_int15(map, size);
 	memcpy(phys_to_virt(LOAD_ADDRESS), image, size);
 	*start = (struct guest_start){
 		.eip = LOAD_ADDRESS,

@@ -97,6 +97,10 @@ static void read_acpi(void)
 		     "firmware setup",
 		     boot.acpi.cpu_count + boot.acpi.cpus_over_limit,
 		     ARRAY_SIZE(boot.acpi.apic_id));
+	if (boot.acpi.cpus_online_capable)
+		log_warn("%u CPUs may be added while the machine runs; they would not be under "
+			 "Umbra's control",
+			 boot.acpi.cpus_online_capable);
 	delay_init(&boot.acpi);
 	reset_init(&boot.acpi);
 }

@@ -9,6 +9,17 @@
 #include "vmx/vmcs.h"
 
 /*
+ * No way to map it: beyond what a 4-level EPT reaches, or no page is left for a table. Pushes onto
+ * a stack there while an event is delivered come here too.
+ */
+static void refuse(struct cpu *cpu, paddr_t gpa, u64 qualification)
+{
+	log_debug("CPU %u: no access to %#llx, qualification %#llx", cpu->index,
+		  (unsigned long long)gpa, (unsigned long long)qualification);
+	event_inject_gp0_combined(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+}
+
+/*
  * Umbra's memory is no memory to the guest. A write is #GP(0); the first read or fetch of a page
  * puts ones there, so that later ones need no exit, and fetched ones are #UD. Everything else that
  * is absent was left out of ept01 until needed.
@@ -20,24 +31,24 @@ void ept_violation_exit(struct cpu *cpu, struct guest_regs *regs)
 
 	(void)regs;
 	if (!ept01_is_hidden(gpa, 1)) {
-		if (!ept01_fill(gpa))
-			panic("EPT violation at %#llx, qualification %#llx",
-			      (unsigned long long)gpa, (unsigned long long)qualification);
-		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		if (ept01_fill(gpa))
+			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		else
+			refuse(cpu, gpa, qualification);
 		return;
 	}
 	if (!(qualification & EPT_VIOLATION_WRITE)) {
 		if (cpu->hidden_reads++ == 0)
 			log_warn("CPU %u: the guest read Umbra's memory at %#llx", cpu->index,
 				 (unsigned long long)gpa);
-		if (!ept01_show_ones(gpa))
-			panic("out of memory to show the guest a page of ones");
-		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		if (ept01_show_ones(gpa))
+			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		else
+			refuse(cpu, gpa, qualification);
 		return;
 	}
 	if (cpu->hidden_writes++ == 0)
 		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", cpu->index,
 			 (unsigned long long)gpa);
-	/* Pushes onto a stack there while an event is delivered come here too. */
-	event_inject_gp0_combined(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+	refuse(cpu, gpa, qualification);
 }
