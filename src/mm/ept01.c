@@ -94,6 +94,13 @@ u64 ept01_eptp(void)
 	return ept_eptp(&ept01.ept);
 }
 
+u64 ept01_page_size(paddr_t gpa)
+{
+	struct ept_walk walk;
+
+	return ept_walk(&ept01.ept, gpa, &walk) ? walk.size : 0;
+}
+
 bool ept01_is_hidden(paddr_t start, u64 size)
 {
 	return start < ept01.hidden.start + ept01.hidden.size && start + size > ept01.hidden.start;

@@ -21,6 +21,9 @@ void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
 
 u64 ept01_eptp(void);
 
+/* Bytes of the page that maps `gpa`, 0 if none does. */
+u64 ept01_page_size(paddr_t gpa);
+
 /* Whether any byte of [start, start + size) is Umbra's. */
 bool ept01_is_hidden(paddr_t start, u64 size);
 

@@ -57,6 +57,7 @@ struct cpu {
 
 	paddr_t vmxon_region;
 	paddr_t vmcs01;
+	struct nested *nested; /* NULL while the guest sees no VMX */
 	u32 pin_controls;
 	u32 primary_controls;
 	struct vmx_capabilities vmx;
@@ -64,8 +65,9 @@ struct cpu {
 	struct mtrr_state mtrr; /* what the guest sees */
 
 	u64 exits[REASON_COUNT];
-	u64 hidden_reads;  /* pages of Umbra's the guest read for the first time */
-	u64 hidden_writes; /* its writes there, each answered with #GP */
+	u64 l2_exits[REASON_COUNT]; /* seen by Umbra while L2 ran, L1's to handle or not */
+	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */
+	u64 hidden_writes;          /* its writes there, each answered with #GP */
 	u64 microcode_refused;
 
 	u64 gdt[5]; /* null, code, data, TSS (two slots) */

@@ -7,6 +7,7 @@
 #include "lib/insn.h"
 #include "lib/panic.h"
 #include "mm/guest_memory.h"
+#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
@@ -16,7 +17,7 @@
 /* IA32_VMX_CR4_FIXED1 is the set of CR4 bits the CPU has. */
 u64 cr4_supported(const struct vmx_capabilities *vmx)
 {
-	return vmx->cr4_fixed1 & ~(CR4_VMXE | CR4_SMXE);
+	return vmx->cr4_fixed1 & ~(nested_offered() ? CR4_SMXE : CR4_VMXE | CR4_SMXE);
 }
 
 static u64 merge_shadow(u64 hardware, u64 mask, u64 shadow)
@@ -91,7 +92,7 @@ static void write_guest_cr0(struct cpu *cpu, u64 value)
 	/* Undefined bits are ignored and ET reads as 1, but the upper half faults. */
 	const u64 cr0 = (value & (CR0_DEFINED | BITS(63, 32))) | CR0_ET;
 
-	if (!cr0_write_valid(&state, cr0) ||
+	if (!cr0_write_valid(&state, cr0) || (nested_cr0_fixed(cpu) & ~cr0) ||
 	    (cr0_write_loads_pdptes(&state, cr0) && !guest_load_pdptes(cpu, state.cr3))) {
 		event_inject_gp0();
 		return;
@@ -114,6 +115,7 @@ static void write_guest_cr4(struct cpu *cpu, u64 value)
 	const struct cr_state state = read_state();
 
 	if (!cr4_write_valid(&state, value, cr4_supported(&cpu->vmx)) ||
+	    (nested_cr4_fixed(cpu) & ~value) ||
 	    (cr4_write_loads_pdptes(&state, value) && !guest_load_pdptes(cpu, state.cr3))) {
 		event_inject_gp0();
 		return;

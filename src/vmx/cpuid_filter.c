@@ -4,11 +4,13 @@
 #include <x86/cr.h>
 #include <x86/vmx.h>
 
-struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx)
+struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx, bool nested)
 {
 	const u64 pt_controls = ENTRY_LOAD_RTIT_CTL;
-	struct cpuid_hidden hidden = {.leaf1_ecx = (u32)(CPUID_1_ECX_VMX | CPUID_1_ECX_SMX)};
+	struct cpuid_hidden hidden = {.leaf1_ecx = (u32)CPUID_1_ECX_SMX};
 
+	if (!nested)
+		hidden.leaf1_ecx |= (u32)CPUID_1_ECX_VMX;
 	if (!vmx_can_set(vmx->secondary, CPU2_RDTSCP))
 		hidden.leaf81_edx |= (u32)CPUID_81_EDX_RDTSCP;
 	if (!vmx_can_set(vmx->secondary, CPU2_INVPCID))

@@ -20,7 +20,7 @@ struct cpuid_hidden {
 
 /* An instruction without its VM-execution control is #UD in the guest, so CPUID must not offer it.
  */
-struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx);
+struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx, bool nested);
 
 /*
  * Adjusts the answer for (leaf, subleaf) in place. OSXSAVE and OSPKE report the guest's CR4, not

@@ -5,6 +5,7 @@
 
 #include "lib/insn.h"
 #include "lib/panic.h"
+#include "nested/nested.h"
 #include "vmx/exit.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
@@ -137,6 +138,12 @@ static bool nmi_possible(void)
 
 static void deliver_nmi(struct cpu *cpu)
 {
+	/* While L2 runs, the interruptibility in the current VMCS is not L1's. */
+	if (nested_in_l2(cpu)) {
+		cpu->nmi_latched = false;
+		nested_nmi(cpu);
+		return;
+	}
 	if (nmi_possible()) {
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI));
@@ -181,7 +188,7 @@ void event_nmi(struct cpu *cpu)
 	deliver_nmi(cpu);
 }
 
-void event_deliver_late(struct guest_regs *regs)
+bool event_deliver_late(struct guest_regs *regs)
 {
 	struct cpu *cpu = this_cpu();
 
@@ -189,6 +196,13 @@ void event_deliver_late(struct guest_regs *regs)
 	if (panic_in_progress())
 		cpu_halt_forever();
 	take_pending(cpu);
+	return nested_current_is_launched(cpu);
+}
+
+void event_after_l2(struct cpu *cpu)
+{
+	if (cpu->nmi_latched)
+		deliver_nmi(cpu);
 }
 
 void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)

@@ -49,4 +49,8 @@ void event_redeliver(bool nmi_unblocked);
 void event_nmi(struct cpu *cpu);
 
 /* From switch.S: something came between the exit handler and the entry. */
-void event_deliver_late(struct guest_regs *regs);
+/* Returns whether the current VMCS has been launched before. */
+bool event_deliver_late(struct guest_regs *regs);
+
+/* L2 has ended, vmcs01 is current again: what waited for L1 may come now. */
+void event_after_l2(struct cpu *cpu);

@@ -5,6 +5,7 @@
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/reset.h"
@@ -21,17 +22,17 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_GETSEC] = getsec_exit,
 	[REASON_INVD] = invd_exit,
 	[REASON_VMCALL] = vmcall_exit,
-	[REASON_VMCLEAR] = vmx_instruction_exit,
-	[REASON_VMLAUNCH] = vmx_instruction_exit,
-	[REASON_VMPTRLD] = vmx_instruction_exit,
-	[REASON_VMPTRST] = vmx_instruction_exit,
-	[REASON_VMREAD] = vmx_instruction_exit,
-	[REASON_VMRESUME] = vmx_instruction_exit,
-	[REASON_VMWRITE] = vmx_instruction_exit,
-	[REASON_VMXOFF] = vmx_instruction_exit,
-	[REASON_VMXON] = vmx_instruction_exit,
-	[REASON_INVEPT] = vmx_instruction_exit,
-	[REASON_INVVPID] = vmx_instruction_exit,
+	[REASON_VMCLEAR] = nested_instruction_exit,
+	[REASON_VMLAUNCH] = nested_instruction_exit,
+	[REASON_VMPTRLD] = nested_instruction_exit,
+	[REASON_VMPTRST] = nested_instruction_exit,
+	[REASON_VMREAD] = nested_instruction_exit,
+	[REASON_VMRESUME] = nested_instruction_exit,
+	[REASON_VMWRITE] = nested_instruction_exit,
+	[REASON_VMXOFF] = nested_instruction_exit,
+	[REASON_VMXON] = nested_instruction_exit,
+	[REASON_INVEPT] = nested_instruction_exit,
+	[REASON_INVVPID] = nested_instruction_exit,
 	[REASON_CR_ACCESS] = cr_access_exit,
 	[REASON_RDMSR] = rdmsr_exit,
 	[REASON_WRMSR] = wrmsr_exit,
@@ -90,14 +91,6 @@ void invd_exit(struct cpu *cpu, struct guest_regs *regs)
 
 /* CPUID offers no SMX and CR4.SMXE cannot be set: SDM "GETSEC", #UD. */
 void getsec_exit(struct cpu *cpu, struct guest_regs *regs)
-{
-	(void)cpu;
-	(void)regs;
-	event_inject_ud();
-}
-
-/* The guest sees no VMX, so CR4.VMXE is 0: #UD in every mode, before any other check. */
-void vmx_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 {
 	(void)cpu;
 	(void)regs;

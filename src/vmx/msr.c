@@ -8,9 +8,11 @@
 #include "lib/panic.h"
 #include "mm/ept01.h"
 #include "mm/pages.h"
+#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
+#include "vmx/vmcs.h"
 
 /* SDM "MSR-Bitmap Address": four bitmaps of 1 KiB, for reads and writes of the two MSR ranges. */
 struct msr_bitmap {
@@ -79,10 +81,13 @@ void msr_init_cpu(struct cpu *cpu)
 	ept01_read_mtrrs(&cpu->mtrr);
 }
 
-/* Locked by firmware, without VMX or SMX: what a CPU with VT-x switched off would show. */
+/* Locked by firmware, without SMX, and without VMX where the guest is not to see it. */
 static u64 feature_control(const struct cpu *cpu)
 {
-	return (cpu->vmx.feature_control &
+	const u64 vmx = nested_offered() ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0;
+
+	return vmx |
+	       (cpu->vmx.feature_control &
 		~(FEATURE_CONTROL_VMX_INSIDE_SMX | FEATURE_CONTROL_VMX_OUTSIDE_SMX |
 		  FEATURE_CONTROL_SENTER)) |
 	       FEATURE_CONTROL_LOCK;
@@ -112,7 +117,9 @@ static bool read(struct cpu *cpu, u32 msr, u64 *value)
 		*value = feature_control(cpu);
 		return true;
 	}
-	if (is_vmx_msr(msr) || (is_pt_msr(msr) && pt_hidden(cpu)))
+	if (is_vmx_msr(msr))
+		return nested_read_msr(msr, value);
+	if (is_pt_msr(msr) && pt_hidden(cpu))
 		return false;
 	return rdmsr_safe(msr, value);
 }
@@ -188,4 +195,63 @@ void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
 		instruction_done();
 	else
 		event_inject_gp0();
+}
+
+void msr_bitmap_merge(void *into)
+{
+	u64 *to = into;
+	const u64 *from = (const u64 *)bitmap;
+
+	for (size_t i = 0; i < PAGE_SIZE / sizeof(*to); i++)
+		to[i] |= from[i];
+}
+
+/* MSRs that the current VMCS holds while the guest is out. */
+static u32 vmcs_field_of(u32 msr)
+{
+	switch (msr) {
+	case MSR_IA32_EFER:
+		return VMCS_GUEST_EFER;
+	case MSR_IA32_PAT:
+		return VMCS_GUEST_PAT;
+	case MSR_IA32_DEBUGCTL:
+		return VMCS_GUEST_DEBUGCTL;
+	case MSR_IA32_SYSENTER_CS:
+		return VMCS_GUEST_SYSENTER_CS;
+	case MSR_IA32_SYSENTER_ESP:
+		return VMCS_GUEST_SYSENTER_ESP;
+	case MSR_IA32_SYSENTER_EIP:
+		return VMCS_GUEST_SYSENTER_EIP;
+	case MSR_IA32_FS_BASE:
+		return VMCS_GUEST_FS_BASE;
+	case MSR_IA32_GS_BASE:
+		return VMCS_GUEST_GS_BASE;
+	default:
+		return 0;
+	}
+}
+
+bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
+{
+	const u32 field = vmcs_field_of(msr);
+
+	if (!field)
+		return read(cpu, msr, value);
+	*value = vmcs_read(field);
+	return true;
+}
+
+bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
+{
+	const u32 field = vmcs_field_of(msr);
+	u64 own;
+
+	if (!field)
+		return write(cpu, msr, value);
+	/* Let the hardware judge the value, in the register that the exit has emptied for Umbra. */
+	if (!rdmsr_safe(msr, &own) || !wrmsr_safe(msr, value))
+		return false;
+	wrmsr(msr, own);
+	vmcs_write(field, value);
+	return true;
 }

@@ -8,5 +8,12 @@
 void msr_bitmap_init(void);
 paddr_t msr_bitmap_address(void);
 
+/* Adds Umbra's intercepts to a bitmap of L1's. */
+void msr_bitmap_merge(void *into);
+
+/* RDMSR and WRMSR as the guest of the current VMCS would see them; false: #GP(0). */
+bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value);
+bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value);
+
 /* Takes over this CPU's MTRRs as the guest's first view of them. */
 void msr_init_cpu(struct cpu *cpu);

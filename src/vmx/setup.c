@@ -10,6 +10,7 @@
 #include "lib/panic.h"
 #include "lib/trap.h"
 #include "mm/ept01.h"
+#include "nested/nested.h"
 #include "vmx/control_regs.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"
@@ -144,7 +145,7 @@ static void set_controls(struct cpu *cpu)
 	vmwriten(VMCS_CR4_GUEST_HOST_MASK, cr4_host_owned(vmx));
 }
 
-static void set_host_state(const struct cpu *cpu)
+void vmx_set_host_state(const struct cpu *cpu, u64 rip)
 {
 	vmwriten(VMCS_HOST_CR0, read_cr0());
 	vmwriten(VMCS_HOST_CR3, read_cr3());
@@ -167,7 +168,7 @@ static void set_host_state(const struct cpu *cpu)
 	vmwriten(VMCS_HOST_SYSENTER_ESP, 0);
 	vmwriten(VMCS_HOST_SYSENTER_EIP, 0);
 	vmwriten(VMCS_HOST_RSP, cpu->stack_top);
-	vmwriten(VMCS_HOST_RIP, (u64)switch_vm_exit);
+	vmwriten(VMCS_HOST_RIP, rip);
 	if (vmx_can_set(cpu->vmx.exit, EXIT_LOAD_CET)) {
 		vmwriten(VMCS_HOST_S_CET, 0);
 		vmwriten(VMCS_HOST_SSP, 0);
@@ -177,12 +178,14 @@ static void set_host_state(const struct cpu *cpu)
 		vmwrite64(VMCS_HOST_PKRS, 0);
 }
 
-void vmx_setup_shared(void)
+void vmx_setup_shared(bool nested)
 {
 	struct cpu *cpu = this_cpu();
 
 	vmx_require(&cpu->vmx, cpu->apic_id);
-	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx);
+	ept01_read_mtrrs(&cpu->mtrr);
+	nested_init_shared(nested);
+	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx, nested_offered());
 	msr_bitmap_init();
 	guest_linear_init();
 }
@@ -192,9 +195,10 @@ void vmx_setup_cpu(struct cpu *cpu)
 	vmx_require(&cpu->vmx, cpu->apic_id);
 	enter_vmx_operation(cpu);
 	msr_init_cpu(cpu);
-	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx);
+	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx, nested_offered());
 	set_controls(cpu);
-	set_host_state(cpu);
+	vmx_set_host_state(cpu, (u64)switch_vm_exit);
+	nested_init_cpu(cpu);
 	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */
 	if (vmx_can_set(cpu->vmx.secondary, CPU2_EPT))
 		invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());

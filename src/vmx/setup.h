@@ -6,14 +6,21 @@
 
 #include "smp/cpu.h"
 
-/* What all CPUs share; called once, on the boot processor, after ept01_init(). */
-void vmx_setup_shared(void);
+/* What all CPUs share, `nested`: the guest is to see VMX; called once, on the boot processor, after
+ * ept01_init(). */
+void vmx_setup_shared(bool nested);
 
 /*
  * Enters VMX operation on this CPU and makes its vmcs01 current and complete but for the guest's
  * register state. Stops with a message if the CPU lacks something.
  */
 void vmx_setup_cpu(struct cpu *cpu);
+
+/*
+ * The host-state area of the current VMCS, for exits that arrive at `rip`: all of it that does not
+ * follow from the exit controls.
+ */
+void vmx_set_host_state(const struct cpu *cpu, u64 rip);
 
 /* Reads the capabilities and stops with one line per missing thing. Before anything is touched. */
 void vmx_require(struct vmx_capabilities *caps, u32 apic_id);

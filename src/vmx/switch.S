@@ -3,6 +3,7 @@
  * VM exit and VM entry. The host stack is empty whenever the guest runs, so HOST_RSP is constant
  * and the guest's registers always lie at its top.
  */
+#include "config.h"
 #include "smp/cpu.h"
 
 	/* struct guest_regs, from its end; the RSP slot only keeps the numbering. */
@@ -75,6 +76,17 @@ switch_vmresume:
 	load_guest
 	jmp	switch_last_look
 
+#if UMBRA_NESTED
+	/* vmcs02's way in: the same, with L2's handler. */
+	.balign	64
+	.globl	switch_vm_exit_l2
+switch_vm_exit_l2:
+	save_guest
+	call_c	nested_exit_handle
+	load_guest
+	jmp	switch_last_look
+#endif
+
 	.globl	switch_launch, switch_launch_last_look, switch_vmlaunch
 switch_launch:
 	mov	%rdi, %rsp
@@ -88,7 +100,10 @@ switch_vmlaunch:
 	save_guest
 	call_c	exit_entry_failed
 
+	/* What came may have ended L2 before it began: then L1's VMCS is current, and launched. */
 1:	save_guest
 	call_c	event_deliver_late
+	test	%al, %al
 	load_guest
+	jnz	switch_last_look
 	jmp	switch_launch_last_look

@@ -33,8 +33,8 @@ struct guest_regs {
 /* Enters the guest for the first time with these registers; from then on VM exits drive. */
 _Noreturn void switch_launch(const struct guest_regs *regs);
 
-/* Host RIP of every VM exit. */
-extern const u8 switch_vm_exit[];
+/* Host RIP of every VM exit, from L1 and from L2. */
+extern const u8 switch_vm_exit[], switch_vm_exit_l2[];
 
 /* The last look at pending events before each entry, and the entry itself: see trap.c. */
 extern const u8 switch_last_look[], switch_vmresume[];

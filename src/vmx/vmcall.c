@@ -6,7 +6,7 @@
 #include "boot/int15.h"
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
-#include "vmx/event.h"
+#include "nested/nested.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/statistics.h"
@@ -59,11 +59,10 @@ static void int15_vmcall(struct guest_regs *regs)
 
 void vmcall_exit(struct cpu *cpu, struct guest_regs *regs)
 {
-	(void)cpu;
 	if (from_int15_hook())
 		int15_vmcall(regs);
 	else if (!statistics_vmcall(regs)) {
-		event_inject_ud();
+		nested_instruction_exit(cpu, regs);
 		return;
 	}
 	instruction_done();

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The VMCS12 cache. Only its own CPU uses it, so an entry is never contended. */
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+#include "mm/guest_memory.h"
+#include "nested/state.h"
+#include "vmx/vmcs.h"
+
+struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
+{
+	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
+		if (nested->cache[i].gpa == gpa)
+			return &nested->cache[i];
+	}
+	return NULL;
+}
+
+static void switch_to(paddr_t vmcs)
+{
+	if (!vmptrld(vmcs))
+		panic("VMPTRLD of %#llx failed", (unsigned long long)vmcs);
+}
+
+void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	bool switched = false;
+
+	for (size_t word = 0; word < ARRAY_SIZE(vmcs->stale.bits); word++) {
+		while (vmcs->stale.bits[word]) {
+			const u32 f =
+				(u32)(word * 64) + (u32)__builtin_ctzll(vmcs->stale.bits[word]);
+
+			if (!switched) {
+				switch_to(vmcs->vmcs02);
+				switched = true;
+			}
+			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
+			vmcs->stale.bits[word] &= vmcs->stale.bits[word] - 1;
+		}
+	}
+	if (switched)
+		switch_to(cpu->vmcs01);
+}
+
+static void write_back(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	vmcs12_sync(cpu, vmcs);
+	guest_memory_write(vmcs->gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
+}
+
+void vmcs12_evict(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	write_back(cpu, vmcs);
+	vmclear(vmcs->vmcs02);
+	vmcs->gpa = NO_VMCS;
+	if (cpu->nested->current == vmcs)
+		cpu->nested->current = NULL;
+}
+
+static struct nested_vmcs *choose_victim(struct cpu *cpu)
+{
+	struct nested *nested = cpu->nested;
+	struct nested_vmcs *victim = NULL;
+
+	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
+		struct nested_vmcs *candidate = &nested->cache[i];
+
+		if (candidate->gpa == NO_VMCS)
+			return candidate;
+		if (!victim || candidate->last_use < victim->last_use)
+			victim = candidate;
+	}
+	vmcs12_evict(cpu, victim);
+	return victim;
+}
+
+struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
+{
+	struct nested_vmcs *vmcs = choose_victim(cpu);
+	const u32 revision = (u32)(cpu->vmx.basic & VMX_BASIC_REVISION);
+
+	guest_memory_read(gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
+	/* The region's data is private, so whatever L1 put there is only ever an odd vmcs12. */
+	for (u32 f = 0; f < F_COUNT; f++)
+		vmcs->vmcs12->f[f] = field_truncate((enum vmcs12_field)f, vmcs->vmcs12->f[f]);
+	vmcs->gpa = gpa;
+	vmcs->checked = false;
+	vmcs->vmcs02_prepared = false;
+	vmcs->vmcs02_launched = false;
+	vmcs->stale = (struct field_set){0};
+	memset(&vmcs->dirty, 0xff, sizeof(vmcs->dirty));
+	memset(phys_to_virt(vmcs->vmcs02), 0, PAGE_SIZE);
+	*(u32 *)phys_to_virt(vmcs->vmcs02) = revision;
+	vmclear(vmcs->vmcs02);
+	return vmcs;
+}
+
+u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field field)
+{
+	if (field_set_has(&vmcs->stale, field))
+		vmcs12_sync(cpu, vmcs);
+	return vmcs->vmcs12->f[field];
+}
+
+void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value)
+{
+	vmcs->vmcs12->f[field] = field_truncate(field, value);
+	field_set_add(&vmcs->dirty, field);
+	field_set_remove(&vmcs->stale, field);
+	if (field_info[field].type == VMCS_TYPE_CONTROL ||
+	    field_info[field].type == VMCS_TYPE_HOST || field == F_GUEST_CR0)
+		vmcs->checked = false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The VMX that L1 sees: what the hardware has and Umbra implements. Pure; computed once for all
+ * CPUs, which are alike. SDM appendix "VMX Capability Reporting Facility".
+ */
+#pragma once
+
+#include "nested/fields.h"
+#include "vmx/capabilities.h"
+
+struct nested_caps {
+	vmx_control_cap pin, primary, secondary, exit, entry; /* the "true" ones */
+	u64 basic;
+	u64 misc;
+	u64 ept_vpid;
+	u64 cr0_fixed0, cr0_fixed1;
+	u64 cr4_fixed0, cr4_fixed1;
+	u64 vmcs_enum;
+	bool has_field[F_COUNT];
+	u8 maxphyaddr;
+};
+
+/* `revision`: the VMCS revision identifier L1 gets. */
+void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *hardware,
+		      u32 revision, unsigned int maxphyaddr);
+
+/* A read of one of the capability MSRs, IA32_VMX_BASIC …; false: #GP(0), there is none. */
+bool nested_caps_msr(const struct nested_caps *caps, u32 msr, u64 *value);

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "nested/checks.h"
+
+#include <x86/cr.h>
+#include <x86/ept.h>
+#include <x86/memtype.h>
+#include <x86/msr.h>
+#include <x86/vmx.h>
+
+/* Each check names itself when it fails. */
+#define CHECK(condition)                   \
+	do {                               \
+		if (!(condition))          \
+			return #condition; \
+	} while (0)
+
+static bool allowed(vmx_control_cap cap, u64 value)
+{
+	return ((u32)cap & ~value) == 0 && (value & ~(cap >> 32)) == 0;
+}
+
+/* A physical address with this alignment (a power of two) that the CPU can form. */
+static bool address(const struct check_context *ctx, u64 value, u64 alignment)
+{
+	return !(value & (alignment - 1)) && !(value >> ctx->caps->maxphyaddr);
+}
+
+static bool canonical(u64 value)
+{
+	return (u64)((i64)(value << 16) >> 16) == value;
+}
+
+bool check_pat(u64 pat)
+{
+	for (unsigned int i = 0; i < 8; i++, pat >>= 8) {
+		const u8 type = (u8)pat;
+
+		if (type > 7 || type == 2 || type == 3)
+			return false;
+	}
+	return true;
+}
+
+static u64 secondary_of(const struct vmcs12 *v)
+{
+	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
+}
+
+/* SDM "VM-Execution Control Fields", the part on interrupts and the APIC. */
+static const char *check_apic(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	const u64 pin = v->f[F_PIN_CONTROLS];
+	const u64 primary = v->f[F_PRIMARY_CONTROLS];
+	const u64 secondary = secondary_of(v);
+
+	if (primary & CPU_TPR_SHADOW) {
+		CHECK(address(ctx, v->f[F_VIRTUAL_APIC_ADDR], PAGE_SIZE));
+		if (!(secondary & CPU2_VIRTUAL_INTR_DELIVERY))
+			CHECK(!(v->f[F_TPR_THRESHOLD] & BITS(31, 4)));
+	} else {
+		CHECK(!(secondary & (CPU2_VIRTUAL_X2APIC | CPU2_APIC_REGISTER_VIRT |
+				     CPU2_VIRTUAL_INTR_DELIVERY)));
+	}
+	CHECK((pin & PIN_NMI_EXITING) || !(pin & PIN_VIRTUAL_NMIS));
+	CHECK((pin & PIN_VIRTUAL_NMIS) || !(primary & CPU_NMI_WINDOW_EXITING));
+	if (secondary & CPU2_VIRTUAL_APIC_ACCESSES) {
+		CHECK(address(ctx, v->f[F_APIC_ACCESS_ADDR], PAGE_SIZE));
+		CHECK(!(secondary & CPU2_VIRTUAL_X2APIC));
+	}
+	if (secondary & CPU2_VIRTUAL_INTR_DELIVERY)
+		CHECK(pin & PIN_EXT_INTR_EXITING);
+	if (pin & PIN_POSTED_INTR) {
+		CHECK(secondary & CPU2_VIRTUAL_INTR_DELIVERY);
+		CHECK(v->f[F_EXIT_CONTROLS] & EXIT_ACK_INTR);
+		CHECK(v->f[F_POSTED_INTR_NOTIFICATION_VECTOR] <= 255);
+		CHECK(address(ctx, v->f[F_POSTED_INTR_DESC_ADDR], 64));
+	}
+	return NULL;
+}
+
+static bool eptp_valid(u64 eptp, const struct check_context *ctx)
+{
+	const u64 type = eptp & EPTP_MEMTYPE;
+
+	if (type != MEMTYPE_WB && type != MEMTYPE_UC)
+		return false;
+	if (type == MEMTYPE_WB && !(ctx->caps->ept_vpid & EPT_CAP_WB))
+		return false;
+	if (type == MEMTYPE_UC && !(ctx->caps->ept_vpid & EPT_CAP_UC))
+		return false;
+	if ((eptp & EPTP_WALK) != EPTP_WALK_4)
+		return false;
+	if ((eptp & EPTP_AD) && !(ctx->caps->ept_vpid & EPT_CAP_AD))
+		return false;
+	return !(eptp & (EPTP_SHADOW_STACK | EPTP_RESERVED_LOW)) &&
+	       !(eptp >> ctx->caps->maxphyaddr);
+}
+
+static const char *check_execution_controls(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	const u64 primary = v->f[F_PRIMARY_CONTROLS];
+	const u64 secondary = secondary_of(v);
+
+	CHECK(allowed(ctx->caps->pin, v->f[F_PIN_CONTROLS]));
+	CHECK(allowed(ctx->caps->primary, primary));
+	if (primary & CPU_SECONDARY_CONTROLS)
+		CHECK(allowed(ctx->caps->secondary, v->f[F_SECONDARY_CONTROLS]));
+	CHECK(v->f[F_CR3_TARGET_COUNT] <= (ctx->caps->misc & VMX_MISC_CR3_TARGETS) >> 16);
+	if (primary & CPU_USE_IO_BITMAPS) {
+		CHECK(address(ctx, v->f[F_IO_BITMAP_A], PAGE_SIZE));
+		CHECK(address(ctx, v->f[F_IO_BITMAP_B], PAGE_SIZE));
+	}
+	if (primary & CPU_USE_MSR_BITMAPS)
+		CHECK(address(ctx, v->f[F_MSR_BITMAP], PAGE_SIZE));
+	const char *failed = check_apic(v, ctx);
+
+	if (failed)
+		return failed;
+	if (secondary & CPU2_VPID)
+		CHECK(v->f[F_VPID] != 0);
+	if (secondary & CPU2_EPT)
+		CHECK(eptp_valid(v->f[F_EPT_POINTER], ctx));
+	CHECK((secondary & CPU2_EPT) || !(secondary & CPU2_UNRESTRICTED_GUEST));
+	return NULL;
+}
+
+/* SDM "VM-Exit Control Fields": a list of 16-byte entries that the CPU can address. */
+static bool msr_list(const struct check_context *ctx, u64 list, u64 count)
+{
+	return count == 0 ||
+	       (address(ctx, list, 16) && !((list + count * 16 - 1) >> ctx->caps->maxphyaddr));
+}
+
+static const char *check_exit_controls(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	const u64 exit = v->f[F_EXIT_CONTROLS];
+
+	CHECK(allowed(ctx->caps->exit, exit));
+	CHECK((v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER) ||
+	      !(exit & EXIT_SAVE_PREEMPTION_TIMER));
+	CHECK(msr_list(ctx, v->f[F_VM_EXIT_MSR_STORE_ADDR], v->f[F_VM_EXIT_MSR_STORE_COUNT]));
+	CHECK(msr_list(ctx, v->f[F_VM_EXIT_MSR_LOAD_ADDR], v->f[F_VM_EXIT_MSR_LOAD_COUNT]));
+	return NULL;
+}
+
+static bool has_error_code(u32 vector)
+{
+	return vector == VECTOR_DF || (vector >= VECTOR_TS && vector <= VECTOR_PF) ||
+	       vector == VECTOR_AC || vector == VECTOR_CP;
+}
+
+/* SDM "VM-Entry Control Fields", the bullet on event injection. */
+static const char *check_injection(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	const u64 info = v->f[F_VM_ENTRY_INTR_INFO];
+	const u32 type = info & INTR_INFO_TYPE;
+	const u32 vector = info & INTR_INFO_VECTOR;
+	const u64 length = v->f[F_VM_ENTRY_INSTRUCTION_LENGTH];
+	const bool protected_mode =
+		!(secondary_of(v) & CPU2_UNRESTRICTED_GUEST) || (v->f[F_GUEST_CR0] & CR0_PE);
+
+	if (!(info & INTR_INFO_VALID))
+		return NULL;
+	CHECK(type != (1u << 8));
+	CHECK(type != INTR_TYPE_OTHER || vmx_can_set(ctx->caps->primary, CPU_MONITOR_TRAP_FLAG));
+	CHECK(type != INTR_TYPE_NMI || vector == VECTOR_NMI);
+	CHECK(type != INTR_TYPE_HW_EXCEPTION || vector <= 31);
+	CHECK(type != INTR_TYPE_OTHER || vector == 0);
+	CHECK(!!(info & INTR_INFO_ERROR_CODE) ==
+	      (protected_mode && type == INTR_TYPE_HW_EXCEPTION && has_error_code(vector)));
+	CHECK(!(info & (BITS(30, 12))));
+	if (info & INTR_INFO_ERROR_CODE)
+		CHECK(!(v->f[F_VM_ENTRY_EXCEPTION_ERROR_CODE] & BITS(31, 16)));
+	if (type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
+	    type == INTR_TYPE_SW_EXCEPTION) {
+		CHECK(length <= 15);
+		CHECK(length != 0 || (ctx->caps->misc & VMX_MISC_ZERO_LEN_INJECT));
+	}
+	return NULL;
+}
+
+const char *check_controls(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	const char *failed = check_execution_controls(v, ctx);
+
+	if (!failed)
+		failed = check_exit_controls(v, ctx);
+	if (failed)
+		return failed;
+	CHECK(allowed(ctx->caps->entry, v->f[F_ENTRY_CONTROLS]));
+	CHECK(msr_list(ctx, v->f[F_VM_ENTRY_MSR_LOAD_ADDR], v->f[F_VM_ENTRY_MSR_LOAD_COUNT]));
+	return check_injection(v, ctx);
+}
+
+static bool cr0_fixed(const struct check_context *ctx, u64 cr0)
+{
+	return !(ctx->caps->cr0_fixed0 & ~cr0) && !(cr0 & ~ctx->caps->cr0_fixed1);
+}
+
+static bool cr4_fixed(const struct check_context *ctx, u64 cr4)
+{
+	return !(ctx->caps->cr4_fixed0 & ~cr4) && !(cr4 & ~ctx->caps->cr4_fixed1);
+}
+
+const char *check_host_state(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	static const enum vmcs12_field selectors[] = {
+		F_HOST_ES_SELECTOR, F_HOST_CS_SELECTOR, F_HOST_SS_SELECTOR, F_HOST_DS_SELECTOR,
+		F_HOST_FS_SELECTOR, F_HOST_GS_SELECTOR, F_HOST_TR_SELECTOR};
+	static const enum vmcs12_field bases[] = {
+		F_HOST_FS_BASE,   F_HOST_GS_BASE,      F_HOST_TR_BASE,     F_HOST_GDTR_BASE,
+		F_HOST_IDTR_BASE, F_HOST_SYSENTER_ESP, F_HOST_SYSENTER_EIP};
+	const u64 exit = v->f[F_EXIT_CONTROLS];
+	const bool host_64bit = exit & EXIT_HOST_64BIT;
+
+	CHECK(cr0_fixed(ctx, v->f[F_HOST_CR0]));
+	CHECK(cr4_fixed(ctx, v->f[F_HOST_CR4]));
+	CHECK(!(v->f[F_HOST_CR4] & CR4_CET) || (v->f[F_HOST_CR0] & CR0_WP));
+	CHECK(!(v->f[F_HOST_CR3] >> ctx->caps->maxphyaddr));
+	if (exit & EXIT_LOAD_PAT)
+		CHECK(check_pat(v->f[F_HOST_PAT]));
+	if (exit & EXIT_LOAD_EFER) {
+		const u64 efer = v->f[F_HOST_EFER];
+
+		CHECK(!(efer & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)));
+		CHECK(!!(efer & EFER_LMA) == host_64bit);
+		CHECK(!!(efer & EFER_LME) == host_64bit);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(selectors); i++)
+		CHECK(!(v->f[selectors[i]] & 7));
+	CHECK(v->f[F_HOST_CS_SELECTOR] != 0);
+	CHECK(v->f[F_HOST_TR_SELECTOR] != 0);
+	CHECK(v->f[F_HOST_SS_SELECTOR] != 0 || host_64bit);
+	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
+		CHECK(canonical(v->f[bases[i]]));
+	/* SDM "Checks Related to Address-Space Size". */
+	CHECK(host_64bit == ctx->l1_in_ia32e);
+	CHECK(host_64bit || !(v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST));
+	if (host_64bit) {
+		CHECK(v->f[F_HOST_CR4] & CR4_PAE);
+		CHECK(canonical(v->f[F_HOST_RIP]));
+	} else {
+		CHECK(!(v->f[F_HOST_CR4] & CR4_PCIDE));
+		CHECK(!(v->f[F_HOST_RIP] >> 32));
+	}
+	return NULL;
+}
+
+/*
+ * CR4.SMXE is hardware's to set but hidden from L1; the link pointer is not vmcs02's. PAT, EFER and
+ * DR7 are checked here, since vmcs02 has L1's own value when L1 does not load one.
+ */
+const char *check_guest_state(const struct vmcs12 *v, const struct check_context *ctx)
+{
+	CHECK(cr4_fixed(ctx, v->f[F_GUEST_CR4]));
+	CHECK(v->f[F_VMCS_LINK_POINTER] == ~0ull);
+	return NULL;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The checks a VM entry makes before it touches guest state. SDM "Checks on VMX Controls and
+ * Host-State Area". Pure. Guest state is left to the hardware, which checks it in vmcs02.
+ */
+#pragma once
+
+#include "nested/caps.h"
+#include "nested/vmcs12.h"
+
+struct check_context {
+	const struct nested_caps *caps;
+	bool l1_in_ia32e; /* EFER.LMA of L1 at the entry */
+	u64 cr4_supported;
+};
+
+/* NULL, or the check that failed, in the SDM's words for the log. VM-instruction error 7 … */
+const char *check_controls(const struct vmcs12 *v, const struct check_context *ctx);
+
+/* … and error 8. */
+const char *check_host_state(const struct vmcs12 *v, const struct check_context *ctx);
+
+/* The few checks on guest state that vmcs02 would not fail the same way; exit reason 33. */
+const char *check_guest_state(const struct vmcs12 *v, const struct check_context *ctx);
+
+bool check_pat(u64 pat);

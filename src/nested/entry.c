@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VM entry: from vmcs12 to vmcs02. SDM "VM Entries", in its order. */
+#include <x86/cr.h>
+#include <x86/ept.h>
+#include <x86/msr.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "mm/ept01.h"
+#include "mm/guest_memory.h"
+#include "nested/checks.h"
+#include "nested/nested.h"
+#include "nested/state.h"
+#include "vmx/control_regs.h"
+#include "vmx/instruction.h"
+#include "vmx/msr.h"
+#include "vmx/setup.h"
+#include "vmx/vmcs.h"
+
+/* L1's values of registers that vmcs12 replaces only if its controls say so. */
+struct l1_registers {
+	u64 efer;
+	u64 pat;
+	u64 debugctl;
+	u64 dr7;
+	u64 bndcfgs;
+};
+
+static bool has_bndcfgs(void)
+{
+	return nested_caps.has_field[F_GUEST_BNDCFGS];
+}
+
+static struct l1_registers read_l1_registers(void)
+{
+	return (struct l1_registers){
+		.efer = vmread64(VMCS_GUEST_EFER),
+		.pat = vmread64(VMCS_GUEST_PAT),
+		.debugctl = vmread64(VMCS_GUEST_DEBUGCTL),
+		.dr7 = vmreadn(VMCS_GUEST_DR7),
+		.bndcfgs = has_bndcfgs() ? vmread64(VMCS_GUEST_BNDCFGS) : 0,
+	};
+}
+
+static u64 secondary_of(const struct vmcs12 *v)
+{
+	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
+}
+
+/* What never changes in a vmcs02, once after it was made. */
+static void prepare_constant(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	vmx_set_host_state(cpu, (u64)switch_vm_exit_l2);
+	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
+	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
+	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
+	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap));
+	if (vmx_can_set(cpu->vmx.secondary, CPU2_PCONFIG))
+		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
+	vmcs->vmcs02_prepared = true;
+}
+
+/* Fields that L1 wrote since the last entry and that vmcs02 takes as they are. */
+static void copy_dirty(struct nested_vmcs *vmcs)
+{
+	const struct vmcs12 *v = vmcs->vmcs12;
+
+	for (size_t word = 0; word < ARRAY_SIZE(vmcs->dirty.bits); word++) {
+		u64 bits = vmcs->dirty.bits[word];
+
+		for (; bits; bits &= bits - 1) {
+			const u32 f = (u32)(word * 64) + (u32)__builtin_ctzll(bits);
+
+			if (f >= F_COUNT || !nested_caps.has_field[f])
+				continue;
+			switch (field_info[f].policy) {
+			case POLICY_GUEST:
+			case POLICY_COPY:
+			case POLICY_ADDRESS:
+				vmcs_write(field_info[f].encoding, v->f[f]);
+				break;
+			default:
+				break;
+			}
+		}
+		vmcs->dirty.bits[word] = 0;
+	}
+}
+
+/* L1's controls and what Umbra needs beside them; nothing of L1's is taken away. */
+static void merge_controls(struct cpu *cpu, const struct vmcs12 *v)
+{
+	const struct vmx_capabilities *vmx = &cpu->vmx;
+	const u64 entry = v->f[F_ENTRY_CONTROLS];
+	const u64 exit = v->f[F_EXIT_CONTROLS];
+
+	vmwrite32(VMCS_PIN_CONTROLS, vmx_controls(vmx->pin, v->f[F_PIN_CONTROLS], 0));
+	vmwrite32(VMCS_PRIMARY_CONTROLS,
+		  vmx_controls(vmx->primary, v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS, 0));
+	vmwrite32(VMCS_SECONDARY_CONTROLS,
+		  vmx_controls(vmx->secondary, secondary_of(v) | CPU2_EPT | CPU2_VPID,
+			       CPU2_CONCEAL_PT));
+	vmwrite32(VMCS_ENTRY_CONTROLS,
+		  vmx_controls(vmx->entry,
+			       (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_DEBUG_CONTROLS |
+				       ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+			       ENTRY_LOAD_BNDCFGS | ENTRY_CONCEAL_PT));
+	vmwrite32(VMCS_EXIT_CONTROLS,
+		  vmx_controls(vmx->exit,
+			       (exit & (EXIT_ACK_INTR | EXIT_SAVE_PREEMPTION_TIMER)) |
+				       EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_SAVE_PAT |
+				       EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+			       EXIT_CLEAR_BNDCFGS | EXIT_CONCEAL_PT));
+}
+
+/* SDM "Loading Guest Control Registers, Debug Registers, and MSRs". */
+static u64 entry_efer(const struct vmcs12 *v, const struct l1_registers *l1)
+{
+	const bool long_mode = v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST;
+	u64 efer = l1->efer & ~EFER_LMA;
+
+	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_EFER)
+		return v->f[F_GUEST_EFER];
+	if (v->f[F_GUEST_CR0] & CR0_PG)
+		efer &= ~EFER_LME;
+	return long_mode ? efer | EFER_LMA | EFER_LME : efer;
+}
+
+static void merge_registers(const struct vmcs12 *v, const struct l1_registers *l1)
+{
+	const u64 entry = v->f[F_ENTRY_CONTROLS];
+	const bool debug = entry & ENTRY_LOAD_DEBUG_CONTROLS;
+
+	vmwriten(VMCS_GUEST_DR7, debug ? v->f[F_GUEST_DR7] : l1->dr7);
+	vmwrite64(VMCS_GUEST_DEBUGCTL, debug ? v->f[F_GUEST_DEBUGCTL] : l1->debugctl);
+	vmwrite64(VMCS_GUEST_PAT, entry & ENTRY_LOAD_PAT ? v->f[F_GUEST_PAT] : l1->pat);
+	vmwrite64(VMCS_GUEST_EFER, entry_efer(v, l1));
+	if (has_bndcfgs())
+		vmwrite64(VMCS_GUEST_BNDCFGS,
+			  entry & ENTRY_LOAD_BNDCFGS ? v->f[F_GUEST_BNDCFGS] : l1->bndcfgs);
+}
+
+/* L1 may change its bitmap at any time, so it is read anew for each entry. */
+static void merge_msr_bitmap(const struct nested_vmcs *vmcs)
+{
+	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS))
+		return;
+	guest_memory_read(vmcs->vmcs12->f[F_MSR_BITMAP], vmcs->msr_bitmap, PAGE_SIZE);
+	msr_bitmap_merge(vmcs->msr_bitmap);
+}
+
+/* False: no memory even after dropping what there was. */
+static bool set_translation(struct cpu *cpu, const struct vmcs12 *v)
+{
+	const u64 secondary = secondary_of(v);
+	u64 eptp = ept01_eptp();
+
+	if (secondary & CPU2_EPT)
+		eptp = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
+	if (!eptp) {
+		ept02_drop_all(cpu);
+		eptp = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
+	}
+	vmwrite64(VMCS_EPT_POINTER, eptp);
+	vmwrite16(VMCS_VPID, vpid02_get(cpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0));
+	return eptp;
+}
+
+/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
+static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	const struct check_context context = {
+		.caps = &nested_caps,
+		.l1_in_ia32e = vmread64(VMCS_GUEST_EFER) & EFER_LMA,
+		.cr4_supported = cr4_supported(&cpu->vmx),
+	};
+	const char *failed = check_controls(vmcs->vmcs12, &context);
+
+	if (failed) {
+		log_debug("CPU %u: VM entry fails: control check %s", cpu->index, failed);
+		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		return false;
+	}
+	failed = check_host_state(vmcs->vmcs12, &context);
+	if (failed) {
+		log_debug("CPU %u: VM entry fails: host-state check %s", cpu->index, failed);
+		nested_vmfail(cpu, VMERR_ENTRY_INVALID_HOST_STATE);
+		return false;
+	}
+	failed = check_guest_state(vmcs->vmcs12, &context);
+	if (failed) {
+		const bool link = vmcs->vmcs12->f[F_VMCS_LINK_POINTER] != ~0ull;
+
+		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed);
+		/* SDM "VM-Entry Failures During or After Loading Guest State", qualifications. */
+		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, link ? 4 : 0);
+		return false;
+	}
+	vmcs->checked = true;
+	return true;
+}
+
+static bool physical_addresses_allowed(const struct vmcs12 *v)
+{
+	const u64 primary = v->f[F_PRIMARY_CONTROLS];
+	const u64 secondary = secondary_of(v);
+	const struct {
+		bool used;
+		enum vmcs12_field field;
+	} addresses[] = {
+		{primary & CPU_USE_IO_BITMAPS, F_IO_BITMAP_A},
+		{primary & CPU_USE_IO_BITMAPS, F_IO_BITMAP_B},
+		{primary & CPU_TPR_SHADOW, F_VIRTUAL_APIC_ADDR},
+		{secondary & CPU2_VIRTUAL_APIC_ACCESSES, F_APIC_ACCESS_ADDR},
+		{v->f[F_PIN_CONTROLS] & PIN_POSTED_INTR, F_POSTED_INTR_DESC_ADDR},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		if (addresses[i].used &&
+		    ept01_is_hidden(ALIGN_DOWN(v->f[addresses[i].field], PAGE_SIZE), PAGE_SIZE))
+			return false;
+	}
+	return true;
+}
+
+void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	const struct vmcs12 *v = vmcs->vmcs12;
+	const struct l1_registers l1 = read_l1_registers();
+	u32 failed;
+
+	(void)launch;
+	/* The checks read guest state too, for event injection. */
+	vmcs12_sync(cpu, vmcs);
+	if (!vmcs->checked && !check_entry(cpu, vmcs))
+		return;
+	/* The hardware would use Umbra's memory there; for L1 there is none. */
+	if (!physical_addresses_allowed(v)) {
+		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		return;
+	}
+	/* RIP, flags and shadows of L1 for the case that the entry fails later are host state. */
+	if (!vmptrld(vmcs->vmcs02))
+		panic("VMPTRLD of vmcs02 failed");
+	if (!vmcs->vmcs02_prepared)
+		prepare_constant(cpu, vmcs);
+	merge_controls(cpu, v);
+	copy_dirty(vmcs);
+	merge_registers(v, &l1);
+	merge_msr_bitmap(vmcs);
+	if (!set_translation(cpu, v))
+		panic("no memory for a single page of ept02");
+	cpu->nested->in_l2 = true;
+	if (!msr_list_load(cpu, v->f[F_VM_ENTRY_MSR_LOAD_ADDR], v->f[F_VM_ENTRY_MSR_LOAD_COUNT],
+			   &failed)) {
+		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, failed);
+		return;
+	}
+	/* A launched vmcs02 is resumed by the way every exit returns. */
+	if (!vmcs->vmcs02_launched)
+		switch_launch(regs);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "nested/fields.h"
+
+enum {
+	WIDTH_16 = VMCS_WIDTH_16,
+	WIDTH_32 = VMCS_WIDTH_32,
+	WIDTH_64 = VMCS_WIDTH_64,
+	WIDTH_N = VMCS_WIDTH_NATURAL,
+	/* More than any index in use; the table below is dense enough. */
+	INDEX_MAX = 64,
+};
+
+const struct field_info field_info[F_COUNT] = {
+#define X(name_, width_, class_, policy_, needs_) \
+	[F_##name_] = {                           \
+		.encoding = VMCS_##name_,         \
+		.name = #name_,                   \
+		.width = WIDTH_##width_,          \
+		.type = VMCS_TYPE_##class_,       \
+		.policy = POLICY_##policy_,       \
+		.needs = NEEDS_##needs_,          \
+	},
+	VMCS12_FIELDS(X)
+#undef X
+};
+
+/* Each row says what its encoding says. */
+#define X(name_, width_, class_, policy_, needs_)                                                  \
+	_Static_assert(VMCS_FIELD_WIDTH(VMCS_##name_) == (u32)WIDTH_##width_, #name_ " width");    \
+	_Static_assert(VMCS_FIELD_TYPE(VMCS_##name_) == (u32)VMCS_TYPE_##class_, #name_ " class"); \
+	_Static_assert(VMCS_FIELD_INDEX(VMCS_##name_) < INDEX_MAX, #name_ " index");
+VMCS12_FIELDS(X)
+#undef X
+_Static_assert(F_COUNT < 255, "field numbers fit a byte");
+
+/* Field number plus one, 0 for none. */
+static const u8 by_encoding[4][4][INDEX_MAX] = {
+#define X(name_, width_, class_, policy_, needs_) \
+	[WIDTH_##width_][VMCS_TYPE_##class_][VMCS_FIELD_INDEX(VMCS_##name_)] = F_##name_ + 1,
+	VMCS12_FIELDS(X)
+#undef X
+};
+
+int field_index(u32 encoding)
+{
+	const u32 width = VMCS_FIELD_WIDTH(encoding);
+	const u32 index = VMCS_FIELD_INDEX(encoding);
+
+	if (encoding & ~0x6fffu || index >= INDEX_MAX ||
+	    (VMCS_FIELD_HIGH(encoding) && width != VMCS_WIDTH_64))
+		return -1;
+	return by_encoding[width][VMCS_FIELD_TYPE(encoding)][index] - 1;
+}
+
+u64 field_truncate(enum vmcs12_field field, u64 value)
+{
+	switch (field_info[field].width) {
+	case VMCS_WIDTH_16:
+		return (u16)value;
+	case VMCS_WIDTH_32:
+		return (u32)value;
+	default:
+		return value;
+	}
+}

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The VMX instructions that L1 executes. SDM "VMX Instruction Reference", section by section. */
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+#include "mm/guest_memory.h"
+#include "nested/nested.h"
+#include "nested/operand.h"
+#include "nested/state.h"
+#include "vmx/event.h"
+#include "vmx/guest_linear.h"
+#include "vmx/instruction.h"
+#include "vmx/vmcs.h"
+
+/* SDM "Conventions": the arithmetic flags tell the outcome. */
+static const u64 arithmetic_flags =
+	RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
+
+static void finish(u64 flag)
+{
+	vmwriten(VMCS_GUEST_RFLAGS, (vmreadn(VMCS_GUEST_RFLAGS) & ~arithmetic_flags) | flag);
+	instruction_done();
+}
+
+static void succeed(void)
+{
+	finish(0);
+}
+
+static void fail_invalid(void)
+{
+	finish(RFLAGS_CF);
+}
+
+void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error)
+{
+	if (!cpu->nested->current) {
+		fail_invalid();
+		return;
+	}
+	cpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = error;
+	finish(RFLAGS_ZF);
+}
+
+/* A physical address for a VMCS or VMXON region. */
+static bool region_valid(u64 address)
+{
+	return !(address & (PAGE_SIZE - 1)) && !(address >> nested_caps.maxphyaddr);
+}
+
+static struct operand decode(struct guest_regs *regs)
+{
+	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
+	return operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
+			      vmreadn(VMCS_EXIT_QUALIFICATION), regs);
+}
+
+/* The linear address of a memory operand; false: the fault has been injected. */
+static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
+{
+	const enum segment seg = operand->segment;
+	const struct operand_segment segment = {
+		.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
+		.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
+		.access_rights =
+			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)),
+	};
+
+	switch (operand_linear(operand, &segment, instruction_in_64bit_mode(),
+			       vmreadn(VMCS_GUEST_CR4) & CR4_LA57, write, size, linear)) {
+	case OPERAND_OK:
+		return true;
+	case OPERAND_SS:
+		event_inject_exception_error(VECTOR_SS, 0);
+		return false;
+	default:
+		event_inject_gp0();
+		return false;
+	}
+}
+
+static bool read_memory(const struct operand *operand, void *dst, u32 size)
+{
+	struct guest_fault fault;
+	u64 linear;
+
+	if (!operand_address(operand, false, size, &linear))
+		return false;
+	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
+}
+
+static bool write_memory(const struct operand *operand, const void *src, u32 size)
+{
+	struct guest_fault fault;
+	u64 linear;
+
+	if (!operand_address(operand, true, size, &linear))
+		return false;
+	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
+}
+
+static void write_register(struct guest_regs *regs, u8 reg, u64 value)
+{
+	if (!instruction_in_64bit_mode())
+		value = (u32)value;
+	if (reg == GPR_RSP)
+		vmwriten(VMCS_GUEST_RSP, value);
+	else
+		regs->gpr[reg] = value;
+}
+
+static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	struct nested *nested = cpu->nested;
+	const struct operand operand = decode(regs);
+	u64 region;
+	u32 revision;
+
+	if (!(vmreadn(VMCS_CR4_READ_SHADOW) & CR4_VMXE)) {
+		event_inject_ud();
+		return;
+	}
+	if (nested->vmx_on) {
+		if (instruction_cpl() > 0)
+			event_inject_gp0();
+		else
+			nested_vmfail(cpu, VMERR_VMXON_IN_ROOT);
+		return;
+	}
+	const u64 cr0 = (vmreadn(VMCS_GUEST_CR0) & ~vmreadn(VMCS_CR0_GUEST_HOST_MASK)) |
+			(vmreadn(VMCS_CR0_READ_SHADOW) & vmreadn(VMCS_CR0_GUEST_HOST_MASK));
+
+	if (instruction_cpl() > 0 || (nested_caps.cr0_fixed0 & ~cr0) ||
+	    (nested_caps.cr4_fixed0 & ~vmreadn(VMCS_GUEST_CR4))) {
+		event_inject_gp0();
+		return;
+	}
+	if (!read_memory(&operand, &region, sizeof(region)))
+		return;
+	if (!region_valid(region)) {
+		fail_invalid();
+		return;
+	}
+	guest_memory_read(region, &revision, sizeof(revision));
+	if (revision != VMCS12_REVISION) {
+		fail_invalid();
+		return;
+	}
+	nested->vmx_on = true;
+	nested->vmxon_region = region;
+	nested->current = NULL;
+	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
+	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
+	succeed();
+}
+
+static void vmxoff_instruction(struct cpu *cpu)
+{
+	struct nested *nested = cpu->nested;
+
+	/* Software should have cleared every VMCS; Umbra loses none for it. */
+	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
+		if (nested->cache[i].gpa != NO_VMCS)
+			vmcs12_evict(cpu, &nested->cache[i]);
+	}
+	ept02_drop_all(cpu);
+	nested->vmx_on = false;
+	nested->current = NULL;
+	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) & ~(CR0_PE | CR0_PG));
+	succeed();
+}
+
+static void vmclear_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	const struct operand operand = decode(regs);
+	struct nested_vmcs *vmcs;
+	paddr_t region;
+
+	if (!read_memory(&operand, &region, sizeof(region)))
+		return;
+	if (!region_valid(region)) {
+		nested_vmfail(cpu, VMERR_VMCLEAR_INVALID_ADDRESS);
+		return;
+	}
+	if (region == cpu->nested->vmxon_region) {
+		nested_vmfail(cpu, VMERR_VMCLEAR_VMXON_POINTER);
+		return;
+	}
+	vmcs = vmcs12_find(cpu->nested, region);
+	if (vmcs) {
+		vmcs->vmcs12->launched = false;
+		vmcs12_evict(cpu, vmcs);
+	} else {
+		const u32 launched = false;
+
+		guest_memory_write(region + offsetof(struct vmcs12, launched), &launched,
+				   sizeof(launched));
+	}
+	succeed();
+}
+
+static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	const struct operand operand = decode(regs);
+	struct nested *nested = cpu->nested;
+	struct nested_vmcs *vmcs;
+	paddr_t region;
+	u32 revision;
+
+	if (!read_memory(&operand, &region, sizeof(region)))
+		return;
+	if (!region_valid(region)) {
+		nested_vmfail(cpu, VMERR_VMPTRLD_INVALID_ADDRESS);
+		return;
+	}
+	if (region == nested->vmxon_region) {
+		nested_vmfail(cpu, VMERR_VMPTRLD_VMXON_POINTER);
+		return;
+	}
+	vmcs = vmcs12_find(nested, region);
+	if (!vmcs) {
+		guest_memory_read(region, &revision, sizeof(revision));
+		if (revision != VMCS12_REVISION) {
+			nested_vmfail(cpu, VMERR_VMPTRLD_WRONG_REVISION);
+			return;
+		}
+		vmcs = vmcs12_load(cpu, region);
+	}
+	vmcs->last_use = ++nested->clock;
+	nested->current = vmcs;
+	succeed();
+}
+
+static void vmptrst_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	const struct operand operand = decode(regs);
+	const paddr_t region = cpu->nested->current ? cpu->nested->current->gpa : NO_VMCS;
+
+	if (write_memory(&operand, &region, sizeof(region)))
+		succeed();
+}
+
+/* The field a VMREAD or VMWRITE means; false: it failed and that is done. */
+static bool access_field(struct cpu *cpu, u64 encoding, int *field)
+{
+	if (!cpu->nested->current) {
+		fail_invalid();
+		return false;
+	}
+	*field = encoding >> 32 ? -1 : field_index((u32)encoding);
+	if (*field < 0 || !nested_caps.has_field[*field]) {
+		nested_vmfail(cpu, VMERR_UNSUPPORTED_FIELD);
+		return false;
+	}
+	return true;
+}
+
+static u64 register_value(const struct guest_regs *regs, u8 reg)
+{
+	return instruction_in_64bit_mode() ? regs->gpr[reg] : (u32)regs->gpr[reg];
+}
+
+static void vmread_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	const struct operand operand = decode(regs);
+	const u64 encoding = register_value(regs, operand.reg2);
+	int field;
+	u64 value;
+
+	if (!access_field(cpu, encoding, &field))
+		return;
+	value = vmcs12_read(cpu, cpu->nested->current, (enum vmcs12_field)field);
+	if (VMCS_FIELD_HIGH((u32)encoding))
+		value >>= 32;
+	if (operand.is_register)
+		write_register(regs, operand.reg1, value);
+	else if (!write_memory(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		return;
+	succeed();
+}
+
+static void vmwrite_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	const struct operand operand = decode(regs);
+	const u64 encoding = register_value(regs, operand.reg2);
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	u64 value = 0;
+	int field;
+
+	if (operand.is_register)
+		value = register_value(regs, operand.reg1);
+	else if (!read_memory(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		return;
+	if (!access_field(cpu, encoding, &field))
+		return;
+	if (field_info[field].type == VMCS_TYPE_READ_ONLY &&
+	    !(nested_caps.misc & VMX_MISC_VMWRITE_RO)) {
+		nested_vmfail(cpu, VMERR_VMWRITE_READ_ONLY);
+		return;
+	}
+	if (VMCS_FIELD_HIGH((u32)encoding))
+		value = (vmcs12_read(cpu, vmcs, (enum vmcs12_field)field) & BITS(31, 0)) |
+			value << 32;
+	vmcs12_write(vmcs, (enum vmcs12_field)field, value);
+	succeed();
+}
+
+static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	const struct operand operand = decode(regs);
+	const u64 type = register_value(regs, operand.reg2);
+	struct invept_descriptor descriptor;
+
+	if (!(nested_caps.ept_vpid & EPT_CAP_INVEPT)) {
+		event_inject_ud();
+		return;
+	}
+	const bool supported =
+		(type == INVEPT_SINGLE_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)) ||
+		(type == INVEPT_ALL_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_ALL));
+
+	if (!supported) {
+		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		return;
+	}
+	if (!read_memory(&operand, &descriptor, sizeof(descriptor)))
+		return;
+	if (type == INVEPT_SINGLE_CONTEXT)
+		ept02_drop(cpu, descriptor.eptp);
+	else
+		ept02_drop_all(cpu);
+	succeed();
+}
+
+static bool is_canonical(u64 linear)
+{
+	return (u64)((i64)(linear << 16) >> 16) == linear;
+}
+
+static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
+{
+	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
+					  VPID_CAP_SINGLE_GLOBALS};
+	const struct operand operand = decode(regs);
+	const u64 type = register_value(regs, operand.reg2);
+	struct invvpid_descriptor descriptor;
+
+	if (!(nested_caps.ept_vpid & VPID_CAP_INVVPID)) {
+		event_inject_ud();
+		return;
+	}
+	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type])) {
+		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		return;
+	}
+	if (!read_memory(&operand, &descriptor, sizeof(descriptor)))
+		return;
+	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
+	    (type == INVVPID_ADDRESS && !is_canonical(descriptor.address))) {
+		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		return;
+	}
+	if (type == INVVPID_ALL_CONTEXT)
+		vpid02_flush_all(cpu);
+	else
+		vpid02_flush(cpu, (u16)descriptor.vpid, (enum invvpid_type)type,
+			     descriptor.address);
+	succeed();
+}
+
+static void launch_instruction(struct cpu *cpu, struct guest_regs *regs, bool launch)
+{
+	const struct nested_vmcs *vmcs = cpu->nested->current;
+
+	if (!vmcs)
+		fail_invalid();
+	else if (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_MOV_SS)
+		nested_vmfail(cpu, VMERR_ENTRY_MOV_SS);
+	else if (launch && vmcs->vmcs12->launched)
+		nested_vmfail(cpu, VMERR_VMLAUNCH_NOT_CLEAR);
+	else if (!launch && !vmcs->vmcs12->launched)
+		nested_vmfail(cpu, VMERR_VMRESUME_NOT_LAUNCHED);
+	else
+		nested_enter(cpu, regs, launch);
+}
+
+/* The mode checks (#UD) came before the exit; VMXON has its own order of checks. */
+void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	const u32 reason = cpu->exit_reason;
+
+	if (!nested_offered()) {
+		event_inject_ud();
+		return;
+	}
+	if (reason == REASON_VMXON) {
+		vmxon_instruction(cpu, regs);
+		return;
+	}
+	if (!cpu->nested->vmx_on) {
+		event_inject_ud();
+		return;
+	}
+	if (instruction_cpl() > 0) {
+		event_inject_gp0();
+		return;
+	}
+	switch (reason) {
+	case REASON_VMCALL:
+		/* No dual-monitor treatment of SMIs. */
+		nested_vmfail(cpu, VMERR_VMCALL_IN_ROOT);
+		break;
+	case REASON_VMXOFF:
+		vmxoff_instruction(cpu);
+		break;
+	case REASON_VMCLEAR:
+		vmclear_instruction(cpu, regs);
+		break;
+	case REASON_VMPTRLD:
+		vmptrld_instruction(cpu, regs);
+		break;
+	case REASON_VMPTRST:
+		vmptrst_instruction(cpu, regs);
+		break;
+	case REASON_VMREAD:
+		vmread_instruction(cpu, regs);
+		break;
+	case REASON_VMWRITE:
+		vmwrite_instruction(cpu, regs);
+		break;
+	case REASON_INVEPT:
+		invept_instruction(cpu, regs);
+		break;
+	case REASON_INVVPID:
+		invvpid_instruction(cpu, regs);
+		break;
+	case REASON_VMLAUNCH:
+	case REASON_VMRESUME:
+		launch_instruction(cpu, regs, reason == REASON_VMLAUNCH);
+		break;
+	default:
+		event_inject_ud();
+		break;
+	}
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "nested/nested.h"
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "boot/layout.h"
+#include "lib/panic.h"
+#include "mm/pages.h"
+#include "nested/state.h"
+
+struct nested_caps nested_caps;
+
+static bool offered;
+
+enum {
+	STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE,
+	/* A cached VMCS: vmcs12, vmcs02, MSR bitmap. */
+	PAGES_PER_VMCS = 3,
+};
+
+u64 nested_pages_per_cpu(void)
+{
+	return STATE_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS;
+}
+
+void nested_init_shared(bool offer)
+{
+	const struct cpu *cpu = this_cpu();
+
+	offered = offer;
+	nested_caps_init(&nested_caps, &cpu->vmx, VMCS12_REVISION, cpu->mtrr.maxphyaddr);
+}
+
+static void *page(const struct cpu *cpu)
+{
+	void *p = pages_alloc(1);
+
+	if (!p)
+		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
+		     cpu->index);
+	return p;
+}
+
+void nested_init_cpu(struct cpu *cpu)
+{
+	if (!offered)
+		return;
+	cpu->nested = pages_alloc(STATE_PAGES);
+	if (!cpu->nested)
+		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
+		     cpu->index);
+	cpu->nested->vmxon_region = NO_VMCS;
+	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
+		struct nested_vmcs *vmcs = &cpu->nested->cache[i];
+
+		vmcs->gpa = NO_VMCS;
+		vmcs->vmcs12 = page(cpu);
+		vmcs->msr_bitmap = page(cpu);
+		vmcs->vmcs02 = virt_to_phys(page(cpu));
+	}
+}
+
+bool nested_offered(void)
+{
+	return offered;
+}
+
+bool nested_read_msr(u32 msr, u64 *value)
+{
+	return offered && nested_caps_msr(&nested_caps, msr, value);
+}
+
+u64 nested_cr0_fixed(const struct cpu *cpu)
+{
+	return cpu->nested && cpu->nested->vmx_on ? nested_caps.cr0_fixed0 : 0;
+}
+
+u64 nested_cr4_fixed(const struct cpu *cpu)
+{
+	return cpu->nested && cpu->nested->vmx_on ? nested_caps.cr4_fixed0 : 0;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The door between Umbra and its nested VMX; without -Dnested the guest has no VMX at all. */
+#pragma once
+
+#include "config.h"
+#include "smp/cpu.h"
+#include "vmx/exit.h"
+
+#if UMBRA_NESTED
+
+/* Memory for ept02 tables, shared by all CPUs; when it is used up, maps are rebuilt in it. */
+enum { EPT02_POOL = 2 * 1024 * 1024 };
+
+/* Pages each CPU needs for nested VMX, without ept02's; and the shared pool for those. */
+u64 nested_pages_per_cpu(void);
+
+/* Once, on the boot processor: `offered` false hides VMX. */
+void nested_init_shared(bool offered);
+
+/* Makes a CPU's state. */
+void nested_init_cpu(struct cpu *cpu);
+
+/* Whether the guest sees VMX. */
+bool nested_offered(void);
+
+/* IA32_VMX_*; false: #GP(0). */
+bool nested_read_msr(u32 msr, u64 *value);
+
+/* CR0 and CR4 bits that the guest cannot clear now, being in VMX operation. */
+u64 nested_cr0_fixed(const struct cpu *cpu);
+u64 nested_cr4_fixed(const struct cpu *cpu);
+
+/* Exits of L1 for VMX instructions; those of L2 of any kind. */
+exit_handler nested_instruction_exit;
+void nested_exit_handle(struct guest_regs *regs); /* from switch.S */
+
+/* Whether L2 is running here, so that the current VMCS is a vmcs02. */
+bool nested_in_l2(const struct cpu *cpu);
+
+/* Whether the current VMCS, of L1 or L2, has been launched, once L1 has entered VMX operation. */
+bool nested_current_is_launched(const struct cpu *cpu);
+
+/* An NMI that came while Umbra worked for L2: L1's by an exit, or L2's if L1 lets it through. */
+void nested_nmi(struct cpu *cpu);
+
+#else
+
+#include "vmx/event.h"
+
+enum { EPT02_POOL = 0 };
+
+static inline u64 nested_pages_per_cpu(void)
+{
+	return 0;
+}
+static inline void nested_init_shared(bool offered)
+{
+	(void)offered;
+}
+static inline void nested_init_cpu(struct cpu *cpu)
+{
+	(void)cpu;
+}
+static inline bool nested_offered(void)
+{
+	return false;
+}
+static inline bool nested_read_msr(u32 msr, u64 *value)
+{
+	(void)msr;
+	(void)value;
+	return false;
+}
+static inline u64 nested_cr0_fixed(const struct cpu *cpu)
+{
+	(void)cpu;
+	return 0;
+}
+static inline u64 nested_cr4_fixed(const struct cpu *cpu)
+{
+	(void)cpu;
+	return 0;
+}
+static inline bool nested_in_l2(const struct cpu *cpu)
+{
+	(void)cpu;
+	return false;
+}
+static inline bool nested_current_is_launched(const struct cpu *cpu)
+{
+	(void)cpu;
+	return false;
+}
+static inline void nested_nmi(struct cpu *cpu)
+{
+	(void)cpu;
+}
+static inline void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	event_inject_ud();
+}
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VM exit from L2 to L1. SDM "VM Exits", in its order: record, save, load host state. */
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "mm/guest_memory.h"
+#include "nested/nested.h"
+#include "nested/state.h"
+#include "vmx/control_regs.h"
+#include "vmx/event.h"
+#include "vmx/vmcs.h"
+
+/* Guest state that L1 mostly looks at after an exit; the rest stays in vmcs02 until asked for. */
+static const enum vmcs12_field eager[] = {
+	F_GUEST_RIP,
+	F_GUEST_RSP,
+	F_GUEST_RFLAGS,
+	F_GUEST_CR0,
+	F_GUEST_CR3,
+	F_GUEST_CR4,
+	F_GUEST_INTERRUPTIBILITY,
+	F_GUEST_CS_ACCESS_RIGHTS,
+	F_GUEST_SS_ACCESS_RIGHTS,
+};
+
+/* SDM "Saving Guest State". vmcs02 is current. */
+static void save_guest_state(struct nested_vmcs *vmcs)
+{
+	struct vmcs12 *v = vmcs->vmcs12;
+	const u64 entry = v->f[F_ENTRY_CONTROLS];
+	const u64 exit = v->f[F_EXIT_CONTROLS];
+
+	for (u32 f = 0; f < F_COUNT; f++) {
+		if (field_info[f].policy == POLICY_GUEST && nested_caps.has_field[f])
+			field_set_add(&vmcs->stale, (enum vmcs12_field)f);
+	}
+	/* L1 asked for the timer's value to be kept, not saved. */
+	if (!(exit & EXIT_SAVE_PREEMPTION_TIMER))
+		field_set_remove(&vmcs->stale, F_PREEMPTION_TIMER_VALUE);
+	for (size_t i = 0; i < ARRAY_SIZE(eager); i++) {
+		v->f[eager[i]] = vmcs_read(field_info[eager[i]].encoding);
+		field_set_remove(&vmcs->stale, eager[i]);
+	}
+	if (exit & EXIT_SAVE_DEBUG_CONTROLS) {
+		v->f[F_GUEST_DR7] = vmreadn(VMCS_GUEST_DR7);
+		v->f[F_GUEST_DEBUGCTL] = vmread64(VMCS_GUEST_DEBUGCTL);
+	}
+	if (exit & EXIT_SAVE_PAT)
+		v->f[F_GUEST_PAT] = vmread64(VMCS_GUEST_PAT);
+	if (exit & EXIT_SAVE_EFER)
+		v->f[F_GUEST_EFER] = vmread64(VMCS_GUEST_EFER);
+	if (nested_caps.has_field[F_GUEST_BNDCFGS])
+		v->f[F_GUEST_BNDCFGS] = vmread64(VMCS_GUEST_BNDCFGS);
+	/* SDM: with unrestricted guest the control follows EFER.LMA. */
+	v->f[F_ENTRY_CONTROLS] = vmread64(VMCS_GUEST_EFER) & EFER_LMA ? entry | ENTRY_IA32E_GUEST
+								      : entry & ~ENTRY_IA32E_GUEST;
+}
+
+static void save_exit_information(struct nested_vmcs *vmcs)
+{
+	struct vmcs12 *v = vmcs->vmcs12;
+
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
+		v->f[f] = vmcs_read(field_info[f].encoding);
+	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
+}
+
+static void load_segment(enum segment seg, u16 selector, u64 base, u32 limit, u32 access_rights)
+{
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), base);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), limit);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), access_rights);
+}
+
+/* SDM "Loading Host Segment and Descriptor-Table Registers". */
+static void load_segments(const struct vmcs12 *v, bool host_64bit)
+{
+	enum {
+		CODE64 = 0xa09b,
+		CODE32 = 0xc09b,
+		DATA = 0xc093,
+		TSS = 0x8b,
+	};
+	static const struct {
+		enum segment seg;
+		enum vmcs12_field selector;
+	} data[] = {
+		{SEG_ES, F_HOST_ES_SELECTOR}, {SEG_SS, F_HOST_SS_SELECTOR},
+		{SEG_DS, F_HOST_DS_SELECTOR}, {SEG_FS, F_HOST_FS_SELECTOR},
+		{SEG_GS, F_HOST_GS_SELECTOR},
+	};
+
+	load_segment(SEG_CS, (u16)v->f[F_HOST_CS_SELECTOR], 0, ~0u, host_64bit ? CODE64 : CODE32);
+	for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
+		const u16 selector = (u16)v->f[data[i].selector];
+		u64 base = 0;
+
+		if (data[i].seg == SEG_FS)
+			base = v->f[F_HOST_FS_BASE];
+		else if (data[i].seg == SEG_GS)
+			base = v->f[F_HOST_GS_BASE];
+		load_segment(data[i].seg, selector, base, ~0u, selector ? DATA : (u32)AR_UNUSABLE);
+	}
+	load_segment(SEG_TR, (u16)v->f[F_HOST_TR_SELECTOR], v->f[F_HOST_TR_BASE], 0x67, TSS);
+	load_segment(SEG_LDTR, 0, 0, 0, (u32)AR_UNUSABLE);
+	vmwriten(VMCS_GUEST_GDTR_BASE, v->f[F_HOST_GDTR_BASE]);
+	vmwriten(VMCS_GUEST_IDTR_BASE, v->f[F_HOST_IDTR_BASE]);
+	vmwrite32(VMCS_GUEST_GDTR_LIMIT, 0xffff);
+	vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0xffff);
+}
+
+/* Registers of L2's that L1 keeps where its exit controls load none. */
+struct l2_registers {
+	u64 efer;
+	u64 pat;
+	u64 cr0;
+	u64 bndcfgs;
+};
+
+/* SDM "Loading Host State". vmcs01 is current. */
+static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, const struct l2_registers *l2)
+{
+	const u64 exit = v->f[F_EXIT_CONTROLS];
+	const bool host_64bit = exit & EXIT_HOST_64BIT;
+	/* Bits no exit changes: ET, CD, NW and the reserved ones. */
+	const u64 kept = CR0_CD | CR0_NW;
+	const u64 cr0 = (v->f[F_HOST_CR0] & ~kept) | (read_cr0() & kept) | CR0_ET;
+	u64 efer = (l2->efer & ~(EFER_LMA | EFER_LME)) | (host_64bit ? EFER_LMA | EFER_LME : 0);
+	u64 cr4 = v->f[F_HOST_CR4];
+
+	if (exit & EXIT_LOAD_EFER)
+		efer = v->f[F_HOST_EFER];
+	if (host_64bit)
+		cr4 |= CR4_PAE;
+	else
+		cr4 &= ~CR4_PCIDE;
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
+	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	vmwriten(VMCS_GUEST_CR3, v->f[F_HOST_CR3]);
+	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, cr4));
+	vmwriten(VMCS_CR4_READ_SHADOW, cr4);
+	vmwrite64(VMCS_GUEST_EFER, efer);
+	vmwrite64(VMCS_GUEST_PAT, exit & EXIT_LOAD_PAT ? v->f[F_HOST_PAT] : l2->pat);
+	if (nested_caps.has_field[F_GUEST_BNDCFGS])
+		vmwrite64(VMCS_GUEST_BNDCFGS, exit & EXIT_CLEAR_BNDCFGS ? 0 : l2->bndcfgs);
+	if (host_64bit)
+		vmcs_set32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
+	else
+		vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
+	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
+	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
+	vmwrite32(VMCS_GUEST_SYSENTER_CS, (u32)v->f[F_HOST_SYSENTER_CS]);
+	vmwriten(VMCS_GUEST_SYSENTER_ESP, v->f[F_HOST_SYSENTER_ESP]);
+	vmwriten(VMCS_GUEST_SYSENTER_EIP, v->f[F_HOST_SYSENTER_EIP]);
+	load_segments(v, host_64bit);
+	vmwriten(VMCS_GUEST_RSP, v->f[F_HOST_RSP]);
+	vmwriten(VMCS_GUEST_RIP, v->f[F_HOST_RIP]);
+	vmwriten(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+	vmwriten(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
+	if (!host_64bit && (cr4 & CR4_PAE) && !guest_load_pdptes(cpu, v->f[F_HOST_CR3]))
+		nested_abort(cpu, 2, "malformed PDPTEs in L1's host state");
+}
+
+/* SDM "VMX Aborts": the CPU is in shutdown; the indicator goes to L1's VMCS region. */
+void nested_abort(struct cpu *cpu, u32 indicator, const char *why)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+
+	log_warn("CPU %u: VMX abort %u: %s", cpu->index, indicator, why);
+	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
+			   sizeof(indicator));
+	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
+}
+
+/* From vmcs02 to L1: what every way out of L2 has in common after the saving. */
+static void leave_l2(struct cpu *cpu, bool nmi_exit)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	const struct l2_registers l2 = {
+		.efer = vmread64(VMCS_GUEST_EFER),
+		.pat = vmread64(VMCS_GUEST_PAT),
+		.bndcfgs =
+			nested_caps.has_field[F_GUEST_BNDCFGS] ? vmread64(VMCS_GUEST_BNDCFGS) : 0,
+	};
+	const bool nmis_blocked =
+		nmi_exit || (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
+			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
+	u32 failed;
+
+	cpu->nested->in_l2 = false;
+	if (!vmptrld(cpu->vmcs01))
+		panic("VMPTRLD of vmcs01 failed");
+	load_host_state(cpu, vmcs->vmcs12, &l2);
+	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0);
+	if (!msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
+			   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT], &failed))
+		nested_abort(cpu, 4, "an MSR of the exit's load list");
+	event_after_l2(cpu);
+}
+
+static void save_and_leave(struct cpu *cpu, bool nmi_exit)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	u32 failed;
+
+	vmcs->vmcs12->launched = true;
+	save_guest_state(vmcs);
+	if (!msr_list_store(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
+			    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT], &failed)) {
+		leave_l2(cpu, nmi_exit);
+		nested_abort(cpu, 1, "an MSR of the exit's store list");
+		return;
+	}
+	leave_l2(cpu, nmi_exit);
+}
+
+void nested_reflect(struct cpu *cpu)
+{
+	struct vmcs12 *v = cpu->nested->current->vmcs12;
+
+	save_exit_information(cpu->nested->current);
+	save_and_leave(cpu, v->f[F_EXIT_REASON] == REASON_EXCEPTION_NMI &&
+				    (v->f[F_VM_EXIT_INTR_INFO] & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+}
+
+void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info)
+{
+	struct vmcs12 *v = cpu->nested->current->vmcs12;
+
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
+		v->f[f] = 0;
+	v->f[F_EXIT_REASON] = reason;
+	v->f[F_EXIT_QUALIFICATION] = qualification;
+	v->f[F_VM_EXIT_INTR_INFO] = intr_info;
+	/* An event that was about to be injected was being delivered, as L1 sees it. */
+	v->f[F_IDT_VECTORING_INFO] = vmread32(VMCS_VM_ENTRY_INTR_INFO);
+	if (v->f[F_IDT_VECTORING_INFO] & INTR_INFO_VALID) {
+		v->f[F_IDT_VECTORING_ERROR_CODE] = vmread32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE);
+		v->f[F_VM_EXIT_INSTRUCTION_LENGTH] = vmread32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH);
+		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
+	}
+	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
+	save_and_leave(cpu, (intr_info & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+}
+
+void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+
+	vmcs->vmcs12->f[F_EXIT_REASON] = reason | EXIT_REASON_ENTRY_FAIL;
+	vmcs->vmcs12->f[F_EXIT_QUALIFICATION] = qualification;
+	vmcs->checked = false;
+	/*
+	 * Guest state is not saved: L1 finds vmcs12 as it wrote it. With vmcs01 still current, the
+	 * registers that L1's exit controls do not load are L1's own.
+	 */
+	leave_l2(cpu, false);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A CPU's nested VMX: what L1 has switched on, the VMCSs it uses, and the map L2 runs on. */
+#pragma once
+
+#include "nested/caps.h"
+#include "nested/ept02.h"
+#include "nested/vmcs12.h"
+#include "smp/cpu.h"
+
+enum {
+	VMCS12_CACHE_SIZE = 8,
+	VPID02_COUNT = 64,
+};
+
+static const paddr_t NO_VMCS = ~0ull;
+
+/*
+ * A cached vmcs12 and the vmcs02 made of it. L1's page is out of date while its VMCS is here, as it
+ * may be on hardware; write-back happens at VMCLEAR, VMXOFF and eviction.
+ */
+struct nested_vmcs {
+	paddr_t gpa; /* of L1's VMCS region, or NO_VMCS */
+	u64 last_use;
+	struct vmcs12 *vmcs12; /* a page */
+	void *msr_bitmap;      /* a page: L1's and Umbra's intercepts */
+	paddr_t vmcs02;
+	bool vmcs02_prepared; /* its constant fields are set */
+	bool vmcs02_launched;
+	bool checked;           /* controls and host state, since the last change of either */
+	struct field_set dirty; /* L1's value has not reached vmcs02 */
+	struct field_set stale; /* vmcs02 has a newer value than vmcs12 */
+};
+
+struct nested {
+	bool vmx_on;
+	bool in_l2;
+	paddr_t vmxon_region;
+	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
+	u64 clock;
+	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
+	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
+	struct ept02 ept02;
+};
+
+extern struct nested_caps nested_caps;
+
+/* cache.c: */
+
+/* The cached VMCS at this address, or NULL. */
+struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa);
+
+/* Brings it into the cache, where the least recently used one makes room; its revision was checked.
+ */
+struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa);
+
+/* Writes it back to L1's page and forgets it. vmcs01 is current before and after. */
+void vmcs12_evict(struct cpu *cpu, struct nested_vmcs *vmcs);
+
+/* Fetches what vmcs02 has newer. vmcs01 is current before and after. */
+void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs);
+
+/* VMREAD and VMWRITE as L1 sees them. */
+u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field field);
+void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
+
+/* entry.c: VMLAUNCH and VMRESUME after the checks on the instruction itself. */
+void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch);
+
+/* reflect.c: */
+
+/* Ends L2 with what vmcs02 says about the exit; L1 goes on at its host RIP. */
+void nested_reflect(struct cpu *cpu);
+
+/* instructions.c: VMfail with this error, by the book; then on to the next instruction. */
+void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error);
+
+/* The same for an event that Umbra noticed itself: no exit information but these. */
+void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info);
+
+/* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs01 or vmcs02 is current. */
+void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification);
+
+/* A VMX abort with this indicator; vmcs01 is current. */
+void nested_abort(struct cpu *cpu, u32 indicator, const char *why);
+
+/* msr_list.c: false with the number (from 1) of the entry that failed. */
+bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count, u32 *failed);
+bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count, u32 *failed);
+
+/* vpid.c: */
+enum { VPID02_NONE = 2, VPID02_FIRST = 3 };
+
+/* The VPID for L2's use of vpid12 on this CPU, 0 meaning that L1 uses none. */
+u16 vpid02_get(struct cpu *cpu, u16 vpid12);
+void vpid02_flush(struct cpu *cpu, u16 vpid12, enum invvpid_type type, u64 linear);
+void vpid02_flush_all(struct cpu *cpu);

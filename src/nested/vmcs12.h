@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What L1 wrote for L2. The same layout in the cache and, when written back, in L1's page. */
+#pragma once
+
+#include "nested/fields.h"
+
+/* The revision identifier L1 reads from IA32_VMX_BASIC; it names this layout. */
+enum { VMCS12_REVISION = 0x00756d01 };
+
+struct vmcs12 {
+	u32 revision; /* SDM "Format of the VMCS Region" fixes these two */
+	u32 abort;
+	u32 launched;
+	u32 reserved;
+	u64 f[F_COUNT];
+};
+_Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "vmcs12 fits L1's VMCS region");
+
+/* A set of fields. */
+struct field_set {
+	u64 bits[(F_COUNT + 63) / 64];
+};
+
+static inline void field_set_add(struct field_set *set, enum vmcs12_field f)
+{
+	set->bits[f / 64] |= 1ull << (f % 64);
+}
+
+static inline void field_set_remove(struct field_set *set, enum vmcs12_field f)
+{
+	set->bits[f / 64] &= ~(1ull << (f % 64));
+}
+
+static inline bool field_set_has(const struct field_set *set, enum vmcs12_field f)
+{
+	return set->bits[f / 64] >> (f % 64) & 1;
+}
+
+static inline bool field_set_intersects(const struct field_set *a, const struct field_set *b)
+{
+	u64 common = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(a->bits); i++)
+		common |= a->bits[i] & b->bits[i];
+	return common;
+}
