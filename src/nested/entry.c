@@ -14,6 +14,7 @@
 #include "nested/nested.h"
 #include "nested/state.h"
 #include "vmx/control_regs.h"
+#include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/setup.h"
@@ -263,4 +264,18 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 	/* A launched vmcs02 is resumed by the way every exit returns. */
 	if (!vmcs->vmcs02_launched)
 		switch_launch(regs);
+}
+
+void nested_entry_refused(struct cpu *cpu)
+{
+	const u32 error = vmread32(VMCS_VM_INSTRUCTION_ERROR);
+
+	log_debug("CPU %u: the hardware refuses vmcs02 with error %u", cpu->index, error);
+	cpu->nested->current->checked = false;
+	cpu->nested->in_l2 = false;
+	if (!vmptrld(cpu->vmcs01))
+		panic("VMPTRLD of vmcs01 failed");
+	/* RIP still is on L1's VMLAUNCH or VMRESUME, whose length vmcs01 remembers. */
+	nested_vmfail(cpu, (enum vm_instruction_error)error);
+	event_after_l2(cpu);
 }

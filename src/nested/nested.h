@@ -34,6 +34,9 @@ u64 nested_cr4_fixed(const struct cpu *cpu);
 exit_handler nested_instruction_exit;
 void nested_exit_handle(struct guest_regs *regs); /* from switch.S */
 
+/* VMLAUNCH or VMRESUME of vmcs02 failed with an error number: L1's own failed with it. */
+void nested_entry_refused(struct cpu *cpu);
+
 /* Whether L2 is running here, so that the current VMCS is a vmcs02. */
 bool nested_in_l2(const struct cpu *cpu);
 
@@ -85,6 +88,10 @@ static inline bool nested_in_l2(const struct cpu *cpu)
 {
 	(void)cpu;
 	return false;
+}
+static inline void nested_entry_refused(struct cpu *cpu)
+{
+	(void)cpu;
 }
 static inline bool nested_current_is_launched(const struct cpu *cpu)
 {

@@ -73,9 +73,16 @@ void exit_handle(struct guest_regs *regs)
 	handlers[reason](cpu, regs);
 }
 
-_Noreturn void exit_entry_failed(struct guest_regs *regs)
+/* For vmcs02 the CPU's judgement on L1's controls is L1's to know; a vmcs01 is never at fault. */
+void exit_entry_failed(struct guest_regs *regs)
 {
-	this_cpu()->regs = regs;
+	struct cpu *cpu = this_cpu();
+
+	cpu->regs = regs;
+	if (nested_in_l2(cpu)) {
+		nested_entry_refused(cpu);
+		return;
+	}
 	panic("VMLAUNCH or VMRESUME failed: VM-instruction error %u",
 	      vmread32(VMCS_VM_INSTRUCTION_ERROR));
 }

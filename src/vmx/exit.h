@@ -27,7 +27,7 @@ exit_handler xsetbv_exit;        /* exit.c */
 
 /* From switch.S. */
 void exit_handle(struct guest_regs *regs);
-_Noreturn void exit_entry_failed(struct guest_regs *regs);
+void exit_entry_failed(struct guest_regs *regs);
 
 /* "CPUID", "EPT violation", …; never NULL. */
 const char *exit_reason_name(u32 reason);

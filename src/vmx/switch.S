@@ -68,8 +68,10 @@ switch_last_look:
 	jnz	1f
 switch_vmresume:
 	vmresume
-	save_guest
-	call_c	exit_entry_failed
+2:	save_guest
+	call_c	exit_entry_failed	/* returns only with L1's VMCS current */
+	load_guest
+	jmp	switch_last_look
 
 1:	save_guest
 	call_c	event_deliver_late
@@ -97,8 +99,7 @@ switch_launch_last_look:
 	jnz	1f
 switch_vmlaunch:
 	vmlaunch
-	save_guest
-	call_c	exit_entry_failed
+	jmp	2b
 
 	/* What came may have ended L2 before it began: then L1's VMCS is current, and launched. */
 1:	save_guest
