@@ -42,7 +42,7 @@ class Variant:
         if self.clang != 14:
             options[2:2] = ["--cross-file", host.ROOT / f"cross/clang-{self.clang}.ini"]
         if self.debug:
-            options += ["--buildtype=debug", "-Dlog_level=debug"]
+            options += ["--buildtype=debug", "-Dlog_level=debug", "-Dassertions=true"]
         return options
 
 
