@@ -17,7 +17,9 @@
 /* IA32_VMX_CR4_FIXED1 is the set of CR4 bits the CPU has. */
 u64 cr4_supported(const struct vmx_capabilities *vmx)
 {
-	return vmx->cr4_fixed1 & ~(nested_offered() ? CR4_SMXE : CR4_VMXE | CR4_SMXE);
+	const u64 hidden = CR4_SMXE | CR4_FRED | (nested_offered() ? 0 : CR4_VMXE);
+
+	return vmx->cr4_fixed1 & ~hidden;
 }
 
 static u64 merge_shadow(u64 hardware, u64 mask, u64 shadow)

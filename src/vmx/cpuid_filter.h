@@ -13,6 +13,7 @@ struct cpuid_hidden {
 	u32 leaf7_ebx;
 	u32 leaf7_ecx;
 	u32 leaf7_edx;
+	u32 leaf71_eax;
 	u32 leafd1_eax;
 	u32 leaf81_edx;
 	bool leaf14; /* Intel PT: the whole leaf */

@@ -9,10 +9,10 @@ u64 cr0_host_owned(const struct vmx_capabilities *vmx)
 	return vmx->cr0_fixed0 & ~(CR0_PE | CR0_PG);
 }
 
-/* VMXE is pinned by VMX operation; SMXE is kept at 0, as CPUID offers no SMX. */
+/* VMXE is pinned by VMX operation; SMXE and FRED are kept at 0, as CPUID does not offer them. */
 u64 cr4_host_owned(const struct vmx_capabilities *vmx)
 {
-	return vmx->cr4_fixed0 | CR4_VMXE | CR4_SMXE;
+	return vmx->cr4_fixed0 | CR4_VMXE | CR4_SMXE | CR4_FRED;
 }
 
 u64 cr0_hardware_value(const struct vmx_capabilities *vmx, u64 guest_value)

@@ -43,9 +43,12 @@ static bool unrestricted_guest(caps_t c)
 	return vmx_can_set(c->secondary, CPU2_UNRESTRICTED_GUEST);
 }
 
+/* INVVPID too, for what INIT and changes of CR0 and CR4 flush. */
 static bool vpid(caps_t c)
 {
-	return vmx_can_set(c->secondary, CPU2_VPID);
+	const u64 needed = VPID_CAP_INVVPID | VPID_CAP_SINGLE;
+
+	return vmx_can_set(c->secondary, CPU2_VPID) && (c->ept_vpid & needed) == needed;
 }
 
 /* Without it the guest's INIT-SIPI-SIPI would have to be caught in the local APIC. */
@@ -95,7 +98,7 @@ u32 vmx_requirements_check(const struct vmx_capabilities *caps,
 		{ept, "extended page tables (EPT)", too_old},
 		{ept_format, "4-level write-back EPT with 2 MiB pages and INVEPT", too_old},
 		{unrestricted_guest, "unrestricted guest, which real mode needs", too_old},
-		{vpid, "virtual-processor identifiers (VPID)", too_old},
+		{vpid, "virtual-processor identifiers (VPID) with INVVPID", too_old},
 		{wait_for_sipi, "the wait-for-SIPI activity state, which starting CPUs needs",
 		 too_old},
 		{msr_bitmaps, "MSR bitmaps", too_old},

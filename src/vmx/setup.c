@@ -79,6 +79,9 @@ static void enter_vmx_operation(struct cpu *cpu)
 
 	*(u32 *)phys_to_virt(cpu->vmxon_region) = (u32)(vmx->basic & VMX_BASIC_REVISION);
 	*(u32 *)phys_to_virt(cpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
+	/* VM entries that load IA32_RTIT_CTL fail while a trace runs, maybe the firmware's. */
+	if (cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ebx & CPUID_7_EBX_PT))
+		wrmsr(MSR_IA32_RTIT_CTL, rdmsr(MSR_IA32_RTIT_CTL) & ~RTIT_CTL_TRACE_EN);
 	if (!vmxon(cpu->vmxon_region))
 		panic("VMXON failed on CPU %u", cpu->index);
 	cpu->vmx_on = true;
@@ -112,6 +115,9 @@ static void set_controls(struct cpu *cpu)
 		vmx_controls(vmx->primary, CPU_USE_MSR_BITMAPS | CPU_SECONDARY_CONTROLS, 0);
 	secondary = vmx_controls(vmx->secondary, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED_GUEST,
 				 enable_instructions | CPU2_CONCEAL_PT);
+	/* The entry wants the controls that hiding PT goes by (SDM "Checks on VMX Controls"). */
+	if (!cpu->cpuid_hidden.leaf14)
+		secondary |= (u32)CPU2_PT_GUEST_PHYSICAL;
 	vmwrite32(VMCS_PIN_CONTROLS, cpu->pin_controls);
 	vmwrite32(VMCS_PRIMARY_CONTROLS, cpu->primary_controls);
 	vmwrite32(VMCS_SECONDARY_CONTROLS, secondary);
@@ -200,11 +206,7 @@ void vmx_setup_cpu(struct cpu *cpu)
 	vmx_set_host_state(cpu, (u64)switch_vm_exit);
 	nested_init_cpu(cpu);
 	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */
-	if (vmx_can_set(cpu->vmx.secondary, CPU2_EPT))
-		invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
-	if (cpu->vmx.ept_vpid & VPID_CAP_INVVPID)
-		invvpid(cpu->vmx.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE_CONTEXT
-							    : INVVPID_ALL_CONTEXT,
-			VPID_L1, 0);
+	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
+	invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
 	cpu->in_guest_loop = true;
 }

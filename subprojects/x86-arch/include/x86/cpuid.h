@@ -37,6 +37,7 @@ struct cpuid {
 #define CPUID_7_ECX_WAITPKG BIT(5)
 #define CPUID_7_ECX_CET_SS  BIT(7)
 #define CPUID_7_ECX_LA57    BIT(16)
+#define CPUID_7_ECX_RDPID   BIT(22)
 #define CPUID_7_ECX_ENQCMD  BIT(29)
 #define CPUID_7_ECX_PKS     BIT(31)
 /* Leaf 7.0 EDX */
@@ -45,6 +46,9 @@ struct cpuid {
 #define CPUID_7_EDX_ARCH_LBR  BIT(19)
 #define CPUID_7_EDX_CET_IBT   BIT(20)
 #define CPUID_7_EDX_ARCH_CAPS BIT(29)
+/* Leaf 7.1 EAX */
+#define CPUID_71_EAX_FRED    BIT(17)
+#define CPUID_71_EAX_MSRLIST BIT(27)
 /* Leaf 0xd.1 EAX */
 #define CPUID_D1_EAX_XSAVES BIT(3)
 /* Leaf 0x80000001 */

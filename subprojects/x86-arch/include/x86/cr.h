@@ -45,6 +45,7 @@
 #define CR4_CET        BIT(23)
 #define CR4_PKS        BIT(24)
 #define CR4_UINTR      BIT(25)
+#define CR4_FRED       BIT(32)
 
 #define CR3_PCID_NOFLUSH BIT(63)
 

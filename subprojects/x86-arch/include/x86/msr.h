@@ -36,6 +36,7 @@ enum msr {
 	MSR_IA32_PAT = 0x277,
 	MSR_IA32_MTRR_DEF_TYPE = 0x2ff,
 	MSR_IA32_PERF_GLOBAL_CTRL = 0x38f,
+	MSR_IA32_PEBS_ENABLE = 0x3f1,
 	MSR_IA32_VMX_BASIC = 0x480,
 	MSR_IA32_VMX_PINBASED_CTLS = 0x481,
 	MSR_IA32_VMX_PROCBASED_CTLS = 0x482,
@@ -89,6 +90,10 @@ enum msr {
 /* SENTER local function enables and SENTER global enable: SMX, hidden with CPUID.SMX. */
 #define FEATURE_CONTROL_SENTER BITS(15, 8)
 
+#define MISC_ENABLE_PEBS_UNAVAILABLE BIT(12)
+#define MISC_ENABLE_XD_DISABLE       BIT(34)
+
+#define RTIT_CTL_TRACE_EN BIT(0)
 
 /* The PAT after RESET: WB WT UC- UC, twice. SDM "Programming the PAT". */
 #define PAT_RESET 0x0007040600070406ull

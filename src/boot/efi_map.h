@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The EFI memory map that is handed on to the guest. UEFI Specification, "EFI_MEMORY_DESCRIPTOR".
+ * Pure.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+/* A range adds at most this many descriptors: it may cut one in three. */
+enum { EFI_MAP_EXTRA = 2 };
+
+/*
+ * Makes [start, start + bytes), both multiples of 4 KiB, EfiReservedMemoryType wherever the map of
+ * `size` bytes describes it; descriptors are `stride` (at least 40) bytes apart. Linux prefers this
+ * map to E820 when it picks a random place for itself. `capacity` has room for EFI_MAP_EXTRA more
+ * descriptors. Returns the new size in bytes.
+ */
+size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, paddr_t start,
+		       u64 bytes);
