@@ -2,6 +2,7 @@
 #include "boot/guest.h"
 
 #include "boot/chainload.h"
+#include "boot/efi_map.h"
 #include "boot/layout.h"
 #include "boot/linux.h"
 #include "boot/mb2_kernel.h"
@@ -22,7 +23,7 @@ enum guest_kind {
 enum {
 	CMDLINE_MAX = 4096,
 	GDT_ENTRIES = 4,
-	INFO_MAX = 32 * 1024, /* boot_params or start info, and the tables that follow it */
+	INFO_MAX = 128 * 1024, /* boot_params or start info, and the tables that follow it */
 };
 
 struct boot_data {
@@ -193,7 +194,7 @@ static struct linux_screen screen_of(const struct mb2_info *info)
  * memory map, whose original lies in memory that is the guest's to overwrite.
  */
 static void fill_linux(const struct mb2_info *info, const struct placement_plan *plan,
-		       struct boot_data *data, paddr_t address)
+		       struct range home, struct boot_data *data, paddr_t address)
 {
 	struct boot_params *params = (struct boot_params *)data->info;
 	const size_t setup_data = sizeof(*params);
@@ -214,12 +215,15 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 
 	if (efi_map > INFO_MAX)
 		fail("the memory map is too long to hand it to the kernel");
-	if (info->efi_system_table && info->efi_mmap && info->efi_mmap_size <= INFO_MAX - efi_map) {
+	if (info->efi_system_table && info->efi_mmap &&
+	    info->efi_mmap_size + EFI_MAP_EXTRA * info->efi_desc_size <= INFO_MAX - efi_map) {
 		memcpy(data->info + efi_map, info->efi_mmap, info->efi_mmap_size);
 		handover.efi = (struct linux_efi){
 			.system_table = info->efi_system_table,
 			.memory_map = info_address + efi_map,
-			.memory_map_size = info->efi_mmap_size,
+			.memory_map_size = (u32)efi_map_reserve(
+				data->info + efi_map, info->efi_mmap_size, INFO_MAX - efi_map,
+				info->efi_desc_size, home.start, home.size),
 			.descriptor_size = info->efi_desc_size,
 			.descriptor_version = info->efi_desc_version,
 			.is_32bit = !info->efi_64bit,
@@ -268,7 +272,7 @@ static void fill_multiboot2(const struct mb2_info *info, const struct placement_
 }
 
 /* The boot data is written first: the moves may overwrite the kernel's header. */
-static void load_kernel(struct mb2_info *info, struct guest_start *start)
+static void load_kernel(struct mb2_info *info, struct range home, struct guest_start *start)
 {
 	static struct placement_plan plan;
 	struct boot_data *data;
@@ -287,7 +291,7 @@ static void load_kernel(struct mb2_info *info, struct guest_start *start)
 		.gdt_limit = sizeof(data->gdt) - 1,
 	};
 	if (guest.kind == GUEST_LINUX) {
-		fill_linux(info, &plan, data, plan.data);
+		fill_linux(info, &plan, home, data, plan.data);
 		start->eip = (u32)plan.kernel_base;
 		start->regs.rsi = info_address;
 	} else if (guest.kind == GUEST_MULTIBOOT2) {
@@ -303,11 +307,12 @@ static void load_kernel(struct mb2_info *info, struct guest_start *start)
 	placement_run(&plan, phys_to_virt);
 }
 
-void guest_load(struct mb2_info *info, const struct options *options, struct guest_start *start)
+void guest_load(struct mb2_info *info, const struct options *options, struct range home,
+		struct guest_start *start)
 {
 	if (guest.kind == GUEST_BOOT_SECTOR)
 		chainload(module_image(&info->module[0]), module_size(&info->module[0]),
 			  &info->memmap, options->drive, start);
 	else
-		load_kernel(info, start);
+		load_kernel(info, home, start);
 }

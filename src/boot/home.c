@@ -19,15 +19,16 @@ static unsigned int physical_width(void)
 
 /*
  * Pages for Umbra's own tables and ept01. A GiB may need a table of 2 MiB entries in either, and
- * with 1 GiB pages every 512 GiB of the address space need a table of those; the constant covers
- * the odd ends of the memory map and splits for memory types.
+ * with 1 GiB pages every 512 GiB of the address space need a table of those. Where a range of the
+ * memory map begins off 2 MiB there is a table of small pages; the constant covers splits for
+ * memory types.
  */
 static u64 table_pages(const struct memmap *map)
 {
 	const unsigned int width = physical_width() < 48 ? physical_width() : 48;
 	const u64 gigabytes = memmap_top(map) / GIB + 4;
 
-	return 160 + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
+	return 160 + map->count + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
 }
 
 struct range home_move_in(struct memmap *map, u32 cpus_expected, const struct range *avoid,

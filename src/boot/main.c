@@ -26,7 +26,8 @@
 #include "vmx/statistics.h"
 
 enum {
-	BOOT_INFORMATION_MAX = 32 * 1024,
+	/* A server's EFI memory map alone has many hundred entries of 48 bytes. */
+	BOOT_INFORMATION_MAX = 64 * 1024,
 	DEFAULT_SERIAL_PORT = 0x3f8,
 	DEFAULT_BAUD = 115200,
 };
@@ -174,7 +175,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	vmx_setup_cpu(cpus[0]);
 	start_other_cpus();
 
-	guest_load(&boot.mb2, &boot.options, &start);
+	guest_load(&boot.mb2, &boot.options, home, &start);
 	vmx_guest_start_state(cpus[0], &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
