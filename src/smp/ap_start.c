@@ -29,7 +29,13 @@ struct trampoline_parameters {
 
 extern const u8 trampoline_start[], trampoline_end[], trampoline_parameters[];
 
-/* An application processor in C, on its own stack; it never returns. */
+/* Set when no start-up IPI of Umbra's can come any more. */
+static bool released;
+
+/*
+ * An application processor in C, on its own stack; it never returns. In the guest a late second
+ * start-up IPI of Umbra's would be taken for the guest's, so it waits until all are sent.
+ */
 _Noreturn static void ap_main(struct cpu *cpu)
 {
 	static const struct guest_regs no_registers;
@@ -38,6 +44,8 @@ _Noreturn static void ap_main(struct cpu *cpu)
 	vmx_setup_cpu(cpu);
 	vmx_guest_wait_for_sipi(cpu);
 	__atomic_store_n(&cpu->ready, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
+		cpu_pause();
 	switch_launch(&no_registers);
 }
 
@@ -101,4 +109,7 @@ void ap_start_all(const struct memmap *map, const struct range *avoid, size_t n_
 
 	host_paging_unmap_trampoline();
 	memcpy(page, saved, sizeof(saved));
+	/* In x2APIC mode nothing tells that the last one has arrived. */
+	delay_us(SIPI_DELAY_US);
+	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
 }
