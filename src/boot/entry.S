@@ -58,7 +58,13 @@ boot_entry32:
 	cpuid
 	test	$(1 << 29), %edx		/* LM */
 	jz	no_long_mode
-
+	test	$(1 << 20), %edx		/* NX */
+	jnz	2f
+	mov	$0x1a0, %ecx			/* IA32_MISC_ENABLE: firmware set XD Bit Disable */
+	rdmsr
+	and	$~(1 << 2), %edx
+	wrmsr
+2:
 	/* Early tables: the first 4 GiB at 0 and at DIRECT_BASE, the image at IMAGE_BASE. */
 	lea	PHYS(early_pd), %eax
 	or	$3, %eax
@@ -99,8 +105,7 @@ boot_entry32:
 	mov	%eax, (256 * 8)(%edx)
 
 	mov	%edx, %cr3
-	mov	%cr4, %eax
-	or	$(1 << 5), %eax			/* PAE */
+	mov	$(1 << 5), %eax			/* PAE, and no LA57 or CET of the firmware's */
 	mov	%eax, %cr4
 	mov	$0xc0000080, %ecx		/* IA32_EFER */
 	rdmsr

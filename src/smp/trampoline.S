@@ -12,6 +12,15 @@
 trampoline_start:
 	cli
 	cld
+	mov	$0x80000001, %eax
+	cpuid
+	test	$(1 << 20), %edx		/* NX; see boot/entry.S */
+	jnz	1f
+	mov	$0x1a0, %ecx			/* IA32_MISC_ENABLE: XD Bit Disable */
+	rdmsr
+	and	$~(1 << 2), %edx
+	wrmsr
+1:
 	mov	%cs, %ax
 	mov	%ax, %ds
 	/* ebx = linear address of this page */
