@@ -136,20 +136,23 @@ static bool nmi_possible(void)
 	       vmread32(VMCS_GUEST_ACTIVITY_STATE) <= ACTIVITY_HLT;
 }
 
+/* A latched #MC uses the NMI window too, to get another look soon. */
 static void deliver_nmi(struct cpu *cpu)
 {
 	/* While L2 runs, the interruptibility in the current VMCS is not L1's. */
 	if (nested_in_l2(cpu)) {
-		cpu->nmi_latched = false;
-		nested_nmi(cpu);
+		if (cpu->nmi_latched) {
+			cpu->nmi_latched = false;
+			nested_nmi(cpu);
+		}
 		return;
 	}
-	if (nmi_possible()) {
+	if (cpu->nmi_latched && nmi_possible()) {
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI));
 		cpu->nmi_latched = false;
 	}
-	set_nmi_window(cpu, cpu->nmi_latched);
+	set_nmi_window(cpu, cpu->nmi_latched || cpu->mc_latched);
 }
 
 /*
@@ -166,8 +169,17 @@ static void deliver_mc(struct cpu *cpu)
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
 		cpu->mc_latched = false;
 	}
-	/* Else the next exit tries again: this entry delivers another event, or may deliver none
-	 * (SDM "Checks on Guest Non-Register State"). */
+	/*
+	 * Else: this entry delivers another event, and the NMI window follows; or it may deliver
+	 * none (SDM "Checks on Guest Non-Register State").
+	 */
+}
+
+static void deliver_latched(struct cpu *cpu)
+{
+	if (cpu->mc_latched)
+		deliver_mc(cpu);
+	deliver_nmi(cpu);
 }
 
 static void take_pending(struct cpu *cpu)
@@ -176,10 +188,7 @@ static void take_pending(struct cpu *cpu)
 
 	cpu->nmi_latched |= (pending & PENDING_NMI) != 0;
 	cpu->mc_latched |= (pending & PENDING_MC) != 0;
-	if (cpu->mc_latched)
-		deliver_mc(cpu);
-	if (cpu->nmi_latched)
-		deliver_nmi(cpu);
+	deliver_latched(cpu);
 }
 
 void event_nmi(struct cpu *cpu)
@@ -201,8 +210,8 @@ bool event_deliver_late(struct guest_regs *regs)
 
 void event_after_l2(struct cpu *cpu)
 {
-	if (cpu->nmi_latched)
-		deliver_nmi(cpu);
+	if (cpu->nmi_latched || cpu->mc_latched)
+		deliver_latched(cpu);
 }
 
 void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)
@@ -226,5 +235,11 @@ void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)
 void nmi_window_exit(struct cpu *cpu, struct guest_regs *regs)
 {
 	(void)regs;
-	deliver_nmi(cpu);
+	/*
+	 * Some CPUs exit though STI still blocks interrupts, which blocks no NMI there, and some
+	 * refuse to inject one then (SDM "Other Causes of VM Exits", "Checks on Guest Non-Register
+	 * State"): the entry would exit again for ever.
+	 */
+	vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	deliver_latched(cpu);
 }
