@@ -11,6 +11,14 @@
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
 
+/* They exit at any privilege level on CPUs with TDX, and are #UD where there is none. */
+static void tdx_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	event_inject_ud();
+}
+
 static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = exception_nmi_exit,
 	[REASON_TRIPLE_FAULT] = triple_fault_exit,
@@ -38,6 +46,8 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_WRMSR] = wrmsr_exit,
 	[REASON_EPT_VIOLATION] = ept_violation_exit,
 	[REASON_XSETBV] = xsetbv_exit,
+	[REASON_SEAMCALL] = tdx_instruction_exit,
+	[REASON_TDCALL] = tdx_instruction_exit,
 };
 
 const char *exit_reason_name(u32 reason)
