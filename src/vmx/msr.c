@@ -55,6 +55,13 @@ void msr_bitmap_init(void)
 	intercept(bitmap->write_low, MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2);
 	intercept(bitmap->write_low, MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG);
 	intercept(bitmap->write_low, MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE);
+	/*
+	 * PEBS writes records to a linear address, which counters overflowing in root mode would
+	 * look up in Umbra's page tables. The XD bit is Umbra's too.
+	 */
+	intercept(bitmap->read_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
+	intercept(bitmap->write_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
+	intercept(bitmap->write_low, MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE);
 	/* Reads of MTRRs pass until the guest's value differs from the CPU's: see mtrr_write(). */
 	intercept(bitmap->write_low, MSR_IA32_MTRR_PHYSBASE0,
 		  MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VAR_MAX - 1);
@@ -121,7 +128,11 @@ static bool read(struct cpu *cpu, u32 msr, u64 *value)
 		return nested_read_msr(msr, value);
 	if (is_pt_msr(msr) && pt_hidden(cpu))
 		return false;
-	return rdmsr_safe(msr, value);
+	if (!rdmsr_safe(msr, value))
+		return false;
+	if (msr == MSR_IA32_MISC_ENABLE)
+		*value |= MISC_ENABLE_PEBS_UNAVAILABLE;
+	return true;
 }
 
 /*
@@ -149,6 +160,17 @@ static bool apic_base_write(u64 value)
 	       wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
+/* "PEBS unavailable" is read-only; without the XD bit the next exit could not load EFER. */
+static bool misc_enable_write(u64 value)
+{
+	u64 hardware;
+
+	if ((value & MISC_ENABLE_XD_DISABLE) || !rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware))
+		return false;
+	return wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~MISC_ENABLE_PEBS_UNAVAILABLE) |
+							(hardware & MISC_ENABLE_PEBS_UNAVAILABLE));
+}
+
 static bool write(struct cpu *cpu, u32 msr, u64 value)
 {
 	u64 *mtrr = mtrr_register(&cpu->mtrr, msr);
@@ -168,6 +190,10 @@ static bool write(struct cpu *cpu, u32 msr, u64 value)
 		return true;
 	case MSR_IA32_APIC_BASE:
 		return apic_base_write(value);
+	case MSR_IA32_MISC_ENABLE:
+		return misc_enable_write(value);
+	case MSR_IA32_PEBS_ENABLE:
+		return value == 0 && wrmsr_safe(msr, 0);
 	default:
 		break;
 	}
