@@ -7,8 +7,8 @@
  *    State"/"Activity State": INIT signals are blocked in the wait-for-SIPI state.
  *  - An INIT that caused a VM exit stays pending, so that every later entry exits again. SDM "Other
  *    Causes of VM Exits": the exit is what the signal does.
- *  - The SIPI exit leaves SMIs blocked, so every later exit saves "blocking by SMI" and the next
- *    entry fails.
+ *  - The SIPI exit leaves SMIs and NMIs blocked: every later exit saves "blocking by SMI" and the
+ *    next entry fails, and no NMI comes until some IRET.
  *
  * Bochs 3 has these mended. The sites are found by the instructions there, inside exported
  * functions; where they are not found Bochs is left as it is.
@@ -20,7 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, EVENT_SMI = 2, EVENT_INIT = 4, WAIT_FOR_SIPI = 3 };
+enum { PAGE = 4096, EVENT_NMI = 1, EVENT_SMI = 2, EVENT_INIT = 4, WAIT_FOR_SIPI = 3 };
 
 static uint8_t *cave;
 
@@ -70,7 +70,7 @@ static void map_cave(const uint8_t *near)
 }
 
 /* A 32-bit offset of a member of BX_CPU_C, as four bytes of code. */
-#define MEMBER(x)                                                                                  \
+#define MEMBER(x) \
 	(uint8_t)(x), (uint8_t)((x) >> 8), (uint8_t)((x) >> 16), (uint8_t)((uint32_t)(x) >> 24)
 
 __attribute__((constructor)) static void mend(void)
@@ -95,6 +95,7 @@ __attribute__((constructor)) static void mend(void)
 	}
 	memcpy(&event_mask, entry + 2, sizeof(event_mask));
 	const int32_t pending = event_mask - 4, activity = event_mask - 8;
+	/* clang-format off */
 	const uint8_t at_entry[] = {
 		0x83, 0xbb, MEMBER(activity), WAIT_FOR_SIPI,          /* cmp [rbx+activity], 3 */
 		0x74, 0x07,                                           /* je ret */
@@ -106,9 +107,11 @@ __attribute__((constructor)) static void mend(void)
 		0x31, 0xd2, 0xbe, 3, 0, 0, 0, 0xc3,
 	};
 	const uint8_t at_sipi[] = {
-		0x83, 0xa3, MEMBER(event_mask), (uint8_t)~EVENT_SMI,    /* and [rbx+mask], ~SMI */
+		0x83, 0xa3, MEMBER(event_mask),                       /* and [rbx+mask], */
+		(uint8_t)~(EVENT_NMI | EVENT_SMI),                    /*     ~(NMI | SMI) */
 		0x89, 0xf2, 0xbe, 4, 0, 0, 0, 0xc3,
 	};
+	/* clang-format on */
 
 	call_cave(entry, 7, at_entry, sizeof(at_entry));
 	call_cave(init, 7, at_init, sizeof(at_init));
