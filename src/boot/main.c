@@ -171,7 +171,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 		 image_size() / 1024);
 
 	ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size);
-	vmx_setup_shared(boot.options.nested);
+	vmx_setup_shared(boot.options.nested, boot.options.nested_shadow);
 	vmx_setup_cpu(cpus[0]);
 	start_other_cpus();
 

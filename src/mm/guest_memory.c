@@ -18,7 +18,14 @@ static bool accessible(paddr_t gpa, size_t size)
 static bool copy_safe(void *dst, const void *src, size_t size)
 {
 	const u64 cr2 = read_cr2();
+	size_t words = size / 8;
 
+	size %= 8;
+	__asm__ goto volatile("1: rep movsq\n\t" EXTABLE("1b", "%l[fault]")
+			      : "+D"(dst), "+S"(src), "+c"(words)
+			      :
+			      : "memory"
+			      : fault);
 	__asm__ goto volatile("1: rep movsb\n\t" EXTABLE("1b", "%l[fault]")
 			      : "+D"(dst), "+S"(src), "+c"(size)
 			      :

@@ -40,6 +40,8 @@ void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
 			vmcs->stale.bits[word] &= vmcs->stale.bits[word] - 1;
 		}
 	}
+	/* L1 may change these again without a word. */
+	vmcs->stale = shadow_fields;
 	if (switched)
 		switch_to(cpu->vmcs01);
 }
@@ -55,8 +57,10 @@ void vmcs12_evict(struct cpu *cpu, struct nested_vmcs *vmcs)
 	write_back(cpu, vmcs);
 	vmclear(vmcs->vmcs02);
 	vmcs->gpa = NO_VMCS;
-	if (cpu->nested->current == vmcs)
+	if (cpu->nested->current == vmcs) {
 		cpu->nested->current = NULL;
+		shadow_link(NULL);
+	}
 }
 
 static struct nested_vmcs *choose_victim(struct cpu *cpu)
@@ -94,6 +98,7 @@ struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
 	memset(phys_to_virt(vmcs->vmcs02), 0, PAGE_SIZE);
 	*(u32 *)phys_to_virt(vmcs->vmcs02) = revision;
 	vmclear(vmcs->vmcs02);
+	shadow_fill(cpu, vmcs);
 	return vmcs;
 }
 

@@ -189,7 +189,7 @@ const char *check_controls(const struct vmcs12 *v, const struct check_context *c
 		return failed;
 	CHECK(allowed(ctx->caps->entry, v->f[F_ENTRY_CONTROLS]));
 	CHECK(msr_list(ctx, v->f[F_VM_ENTRY_MSR_LOAD_ADDR], v->f[F_VM_ENTRY_MSR_LOAD_COUNT]));
-	return check_injection(v, ctx);
+	return ctx->shadowed ? NULL : check_injection(v, ctx);
 }
 
 static bool cr0_fixed(const struct check_context *ctx, u64 cr0)
@@ -246,13 +246,16 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	return NULL;
 }
 
-/*
- * CR4.SMXE is hardware's to set but hidden from L1; the link pointer is not vmcs02's. PAT, EFER and
- * DR7 are checked here, since vmcs02 has L1's own value when L1 does not load one.
- */
-const char *check_guest_state(const struct vmcs12 *v, const struct check_context *ctx)
+/* CR4.SMXE is hardware's to set but hidden from L1, and the link pointer is not vmcs02's. */
+const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
+			      u64 *qualification)
 {
-	CHECK(cr4_fixed(ctx, v->f[F_GUEST_CR4]));
+	/* SDM "VM-Entry Failures During or After Loading Guest State". */
+	enum { LINK_POINTER = 4 };
+
+	*qualification = 0;
+	CHECK(!(guest_cr4 & ~caps->cr4_fixed1));
+	*qualification = LINK_POINTER;
 	CHECK(v->f[F_VMCS_LINK_POINTER] == ~0ull);
 	return NULL;
 }

@@ -11,7 +11,8 @@
 struct check_context {
 	const struct nested_caps *caps;
 	bool l1_in_ia32e; /* EFER.LMA of L1 at the entry */
-	u64 cr4_supported;
+	/* Event injection and guest state are in vmcs02 only, where the hardware checks them. */
+	bool shadowed;
 };
 
 /* NULL, or the check that failed, in the SDM's words for the log. VM-instruction error 7 … */
@@ -20,7 +21,11 @@ const char *check_controls(const struct vmcs12 *v, const struct check_context *c
 /* … and error 8. */
 const char *check_host_state(const struct vmcs12 *v, const struct check_context *ctx);
 
-/* The few checks on guest state that vmcs02 would not fail the same way; exit reason 33. */
-const char *check_guest_state(const struct vmcs12 *v, const struct check_context *ctx);
+/*
+ * The few checks on guest state that vmcs02 would not fail the same way; exit reason 33 with this
+ * qualification.
+ */
+const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
+			      u64 *qualification);
 
 bool check_pat(u64 pat);

@@ -13,7 +13,6 @@
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
-#include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
@@ -125,7 +124,7 @@ static u64 entry_efer(const struct vmcs12 *v, const struct l1_registers *l1)
 
 	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_EFER)
 		return v->f[F_GUEST_EFER];
-	if (v->f[F_GUEST_CR0] & CR0_PG)
+	if (vmreadn(VMCS_GUEST_CR0) & CR0_PG)
 		efer &= ~EFER_LME;
 	return long_mode ? efer | EFER_LMA | EFER_LME : efer;
 }
@@ -176,7 +175,7 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
 	const struct check_context context = {
 		.caps = &nested_caps,
 		.l1_in_ia32e = vmread64(VMCS_GUEST_EFER) & EFER_LMA,
-		.cr4_supported = cr4_supported(&cpu->vmx),
+		.shadowed = shadow_on,
 	};
 	const char *failed = check_controls(vmcs->vmcs12, &context);
 
@@ -189,15 +188,6 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
 	if (failed) {
 		log_debug("CPU %u: VM entry fails: host-state check %s", cpu->index, failed);
 		nested_vmfail(cpu, VMERR_ENTRY_INVALID_HOST_STATE);
-		return false;
-	}
-	failed = check_guest_state(vmcs->vmcs12, &context);
-	if (failed) {
-		const bool link = vmcs->vmcs12->f[F_VMCS_LINK_POINTER] != ~0ull;
-
-		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed);
-		/* SDM "VM-Entry Failures During or After Loading Guest State", qualifications. */
-		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, link ? 4 : 0);
 		return false;
 	}
 	vmcs->checked = true;
@@ -232,11 +222,11 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 	struct nested_vmcs *vmcs = cpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
 	const struct l1_registers l1 = read_l1_registers();
+	const char *failed_check;
+	u64 qualification;
 	u32 failed;
 
 	(void)launch;
-	/* The checks read guest state too, for event injection. */
-	vmcs12_sync(cpu, vmcs);
 	if (!vmcs->checked && !check_entry(cpu, vmcs))
 		return;
 	/* The hardware would use Umbra's memory there; for L1 there is none. */
@@ -244,18 +234,22 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
 		return;
 	}
-	/* RIP, flags and shadows of L1 for the case that the entry fails later are host state. */
-	if (!vmptrld(vmcs->vmcs02))
-		panic("VMPTRLD of vmcs02 failed");
+	shadow_to_vmcs02(cpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(cpu, vmcs);
 	merge_controls(cpu, v);
 	copy_dirty(vmcs);
 	merge_registers(v, &l1);
+	cpu->nested->in_l2 = true;
+	failed_check = check_guest_state(v, vmreadn(VMCS_GUEST_CR4), &nested_caps, &qualification);
+	if (failed_check) {
+		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed_check);
+		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, qualification);
+		return;
+	}
 	merge_msr_bitmap(vmcs);
 	if (!set_translation(cpu, v))
 		panic("no memory for a single page of ept02");
-	cpu->nested->in_l2 = true;
 	if (!msr_list_load(cpu, v->f[F_VM_ENTRY_MSR_LOAD_ADDR], v->f[F_VM_ENTRY_MSR_LOAD_COUNT],
 			   &failed)) {
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, failed);
@@ -273,8 +267,7 @@ void nested_entry_refused(struct cpu *cpu)
 	log_debug("CPU %u: the hardware refuses vmcs02 with error %u", cpu->index, error);
 	cpu->nested->current->checked = false;
 	cpu->nested->in_l2 = false;
-	if (!vmptrld(cpu->vmcs01))
-		panic("VMPTRLD of vmcs01 failed");
+	shadow_to_vmcs01(cpu, cpu->nested->current);
 	/* RIP still is on L1's VMLAUNCH or VMRESUME, whose length vmcs01 remembers. */
 	nested_vmfail(cpu, (enum vm_instruction_error)error);
 	event_after_l2(cpu);

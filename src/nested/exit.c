@@ -69,17 +69,18 @@ static void reflect_violation(struct cpu *cpu, u64 qualification, u64 rights)
 	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
 			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
 
-	nested_reflect(cpu);
-	cpu->nested->current->vmcs12->f[F_EXIT_REASON] = REASON_EPT_VIOLATION;
-	cpu->nested->current->vmcs12->f[F_EXIT_QUALIFICATION] =
-		(qualification & ~by_ept12) | (rights & EPT_RWX) << 3;
+	nested_record_exit(cpu);
+	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION,
+			      (qualification & ~by_ept12) | (rights & EPT_RWX) << 3);
+	nested_leave(cpu);
 }
 
 static void reflect_misconfiguration(struct cpu *cpu)
 {
-	nested_reflect(cpu);
-	cpu->nested->current->vmcs12->f[F_EXIT_REASON] = REASON_EPT_MISCONFIG;
-	cpu->nested->current->vmcs12->f[F_EXIT_QUALIFICATION] = 0;
+	nested_record_exit(cpu);
+	nested_set_exit_field(cpu->nested->current, F_EXIT_REASON, REASON_EPT_MISCONFIG);
+	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION, 0);
+	nested_leave(cpu);
 }
 
 /* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
@@ -160,7 +161,7 @@ void nested_exit_handle(struct guest_regs *regs)
 				    vmreadn(VMCS_EXIT_QUALIFICATION));
 		return;
 	}
-	if (UMBRA_STATISTICS)
+	if (UMBRA_STATISTICS && reason < REASON_COUNT)
 		cpu->l2_exits[reason]++;
 	cpu->nested->current->vmcs02_launched = true;
 	if (reason < REASON_COUNT && handlers[reason] && handlers[reason](cpu, regs))
@@ -189,4 +190,13 @@ void nested_nmi(struct cpu *cpu)
 		/* L2's to take, by its own IDT and its own blocking: the hardware does that best.
 		 */
 		lapic_nmi_self();
+}
+
+bool nested_take_machine_check(struct cpu *cpu)
+{
+	if (!(vmread32(VMCS_EXCEPTION_BITMAP) & (1u << VECTOR_MC)))
+		return false;
+	nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0,
+			     (u32)INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC);
+	return true;
 }

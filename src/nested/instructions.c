@@ -158,6 +158,7 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 	nested->vmx_on = true;
 	nested->vmxon_region = region;
 	nested->current = NULL;
+	shadow_start();
 	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
 	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
@@ -174,6 +175,7 @@ static void vmxoff_instruction(struct cpu *cpu)
 			vmcs12_evict(cpu, &nested->cache[i]);
 	}
 	ept02_drop_all(cpu);
+	shadow_stop();
 	nested->vmx_on = false;
 	nested->current = NULL;
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) & ~(CR0_PE | CR0_PG));
@@ -238,6 +240,7 @@ static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
 	}
 	vmcs->last_use = ++nested->clock;
 	nested->current = vmcs;
+	shadow_link(vmcs);
 	succeed();
 }
 

@@ -24,12 +24,14 @@ u64 nested_pages_per_cpu(void)
 	return STATE_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS;
 }
 
-void nested_init_shared(bool offer)
+void nested_init_shared(bool offer, bool shadow)
 {
 	const struct cpu *cpu = this_cpu();
 
 	offered = offer;
 	nested_caps_init(&nested_caps, &cpu->vmx, VMCS12_REVISION, cpu->mtrr.maxphyaddr);
+	if (offered)
+		shadow_init(cpu, shadow);
 }
 
 static void *page(const struct cpu *cpu)

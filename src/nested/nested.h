@@ -14,8 +14,8 @@ enum { EPT02_POOL = 2 * 1024 * 1024 };
 /* Pages each CPU needs for nested VMX, without ept02's; and the shared pool for those. */
 u64 nested_pages_per_cpu(void);
 
-/* Once, on the boot processor: `offered` false hides VMX. */
-void nested_init_shared(bool offered);
+/* Once, on the boot processor: `offered` false hides VMX, `shadow` allows VMCS shadowing. */
+void nested_init_shared(bool offered, bool shadow);
 
 /* Makes a CPU's state. */
 void nested_init_cpu(struct cpu *cpu);
@@ -33,6 +33,9 @@ u64 nested_cr4_fixed(const struct cpu *cpu);
 /* Exits of L1 for VMX instructions; those of L2 of any kind. */
 exit_handler nested_instruction_exit;
 void nested_exit_handle(struct guest_regs *regs); /* from switch.S */
+
+/* A machine check while L2 runs. True: L1 intercepts #MC and has got its exit. */
+bool nested_take_machine_check(struct cpu *cpu);
 
 /* VMLAUNCH or VMRESUME of vmcs02 failed with an error number: L1's own failed with it. */
 void nested_entry_refused(struct cpu *cpu);
@@ -56,9 +59,10 @@ static inline u64 nested_pages_per_cpu(void)
 {
 	return 0;
 }
-static inline void nested_init_shared(bool offered)
+static inline void nested_init_shared(bool offered, bool shadow)
 {
 	(void)offered;
+	(void)shadow;
 }
 static inline void nested_init_cpu(struct cpu *cpu)
 {
@@ -85,6 +89,11 @@ static inline u64 nested_cr4_fixed(const struct cpu *cpu)
 	return 0;
 }
 static inline bool nested_in_l2(const struct cpu *cpu)
+{
+	(void)cpu;
+	return false;
+}
+static inline bool nested_take_machine_check(struct cpu *cpu)
 {
 	(void)cpu;
 	return false;

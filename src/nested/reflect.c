@@ -33,16 +33,15 @@ static void save_guest_state(struct nested_vmcs *vmcs)
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 
-	for (u32 f = 0; f < F_COUNT; f++) {
-		if (field_info[f].policy == POLICY_GUEST && nested_caps.has_field[f])
-			field_set_add(&vmcs->stale, (enum vmcs12_field)f);
-	}
-	/* L1 asked for the timer's value to be kept, not saved. */
-	if (!(exit & EXIT_SAVE_PREEMPTION_TIMER))
-		field_set_remove(&vmcs->stale, F_PREEMPTION_TIMER_VALUE);
-	for (size_t i = 0; i < ARRAY_SIZE(eager); i++) {
-		v->f[eager[i]] = vmcs_read(field_info[eager[i]].encoding);
-		field_set_remove(&vmcs->stale, eager[i]);
+	if (!shadow_on) {
+		for (u32 f = 0; f < F_COUNT; f++) {
+			if (field_info[f].policy == POLICY_GUEST && nested_caps.has_field[f])
+				field_set_add(&vmcs->stale, (enum vmcs12_field)f);
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(eager); i++) {
+			v->f[eager[i]] = vmcs_read(field_info[eager[i]].encoding);
+			field_set_remove(&vmcs->stale, eager[i]);
+		}
 	}
 	if (exit & EXIT_SAVE_DEBUG_CONTROLS) {
 		v->f[F_GUEST_DR7] = vmreadn(VMCS_GUEST_DR7);
@@ -59,13 +58,24 @@ static void save_guest_state(struct nested_vmcs *vmcs)
 								      : entry & ~ENTRY_IA32E_GUEST;
 }
 
-static void save_exit_information(struct nested_vmcs *vmcs)
+/* Shadowed exit information is where L1 reads it already. */
+void nested_record_exit(struct cpu *cpu)
 {
-	struct vmcs12 *v = vmcs->vmcs12;
+	struct vmcs12 *v = cpu->nested->current->vmcs12;
 
+	if (shadow_on)
+		return;
 	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
 		v->f[f] = vmcs_read(field_info[f].encoding);
 	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
+}
+
+void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value)
+{
+	if (shadow_on)
+		vmcs_write(field_info[field].encoding, value);
+	else
+		vmcs->vmcs12->f[field] = value;
 }
 
 static void load_segment(enum segment seg, u16 selector, u64 base, u32 limit, u32 access_rights)
@@ -193,8 +203,7 @@ static void leave_l2(struct cpu *cpu, bool nmi_exit)
 	u32 failed;
 
 	cpu->nested->in_l2 = false;
-	if (!vmptrld(cpu->vmcs01))
-		panic("VMPTRLD of vmcs01 failed");
+	shadow_to_vmcs01(cpu, vmcs);
 	load_host_state(cpu, vmcs->vmcs12, &l2);
 	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0);
 	if (!msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
@@ -219,32 +228,43 @@ static void save_and_leave(struct cpu *cpu, bool nmi_exit)
 	leave_l2(cpu, nmi_exit);
 }
 
+void nested_leave(struct cpu *cpu)
+{
+	const u32 intr_info = vmread32(VMCS_VM_EXIT_INTR_INFO);
+	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI;
+
+	save_and_leave(cpu, vmread32(VMCS_EXIT_REASON) == REASON_EXCEPTION_NMI &&
+				    (intr_info & (INTR_INFO_VALID | INTR_INFO_TYPE)) == nmi);
+}
+
 void nested_reflect(struct cpu *cpu)
 {
-	struct vmcs12 *v = cpu->nested->current->vmcs12;
-
-	save_exit_information(cpu->nested->current);
-	save_and_leave(cpu, v->f[F_EXIT_REASON] == REASON_EXCEPTION_NMI &&
-				    (v->f[F_VM_EXIT_INTR_INFO] & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+	nested_record_exit(cpu);
+	nested_leave(cpu);
 }
 
 void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info)
 {
-	struct vmcs12 *v = cpu->nested->current->vmcs12;
-
-	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
-		v->f[f] = 0;
-	v->f[F_EXIT_REASON] = reason;
-	v->f[F_EXIT_QUALIFICATION] = qualification;
-	v->f[F_VM_EXIT_INTR_INFO] = intr_info;
+	struct nested_vmcs *vmcs = cpu->nested->current;
 	/* An event that was about to be injected was being delivered, as L1 sees it. */
-	v->f[F_IDT_VECTORING_INFO] = vmread32(VMCS_VM_ENTRY_INTR_INFO);
-	if (v->f[F_IDT_VECTORING_INFO] & INTR_INFO_VALID) {
-		v->f[F_IDT_VECTORING_ERROR_CODE] = vmread32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE);
-		v->f[F_VM_EXIT_INSTRUCTION_LENGTH] = vmread32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH);
+	const u32 vectoring = vmread32(VMCS_VM_ENTRY_INTR_INFO);
+
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++) {
+		if (nested_caps.has_field[f])
+			nested_set_exit_field(vmcs, (enum vmcs12_field)f, 0);
+	}
+	nested_set_exit_field(vmcs, F_EXIT_REASON, reason);
+	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
+	nested_set_exit_field(vmcs, F_VM_EXIT_INTR_INFO, intr_info);
+	if (vectoring & INTR_INFO_VALID) {
+		nested_set_exit_field(vmcs, F_IDT_VECTORING_INFO, vectoring);
+		nested_set_exit_field(vmcs, F_IDT_VECTORING_ERROR_CODE,
+				      vmread32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE));
+		nested_set_exit_field(vmcs, F_VM_EXIT_INSTRUCTION_LENGTH,
+				      vmread32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH));
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	}
-	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
+	vmcs->vmcs12->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
 	save_and_leave(cpu, (intr_info & INTR_INFO_TYPE) == INTR_TYPE_NMI);
 }
 
@@ -252,12 +272,9 @@ void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
 
-	vmcs->vmcs12->f[F_EXIT_REASON] = reason | EXIT_REASON_ENTRY_FAIL;
-	vmcs->vmcs12->f[F_EXIT_QUALIFICATION] = qualification;
+	nested_set_exit_field(vmcs, F_EXIT_REASON, reason | EXIT_REASON_ENTRY_FAIL);
+	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	vmcs->checked = false;
-	/*
-	 * Guest state is not saved: L1 finds vmcs12 as it wrote it. With vmcs01 still current, the
-	 * registers that L1's exit controls do not load are L1's own.
-	 */
+	/* Guest state is not saved: L1 finds vmcs12 as it wrote it. */
 	leave_l2(cpu, false);
 }

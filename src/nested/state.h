@@ -28,7 +28,7 @@ struct nested_vmcs {
 	bool vmcs02_launched;
 	bool checked;           /* controls and host state, since the last change of either */
 	struct field_set dirty; /* L1's value has not reached vmcs02 */
-	struct field_set stale; /* vmcs02 has a newer value than vmcs12 */
+	struct field_set stale; /* vmcs02 has a newer value than vmcs12; shadowed fields always */
 };
 
 struct nested {
@@ -43,6 +43,33 @@ struct nested {
 };
 
 extern struct nested_caps nested_caps;
+
+/*
+ * shadow.c: with VMCS shadowing, vmcs02 itself is the shadow VMCS while L1 runs. L1's VMREADs and
+ * VMWRITEs of the fields below go straight to it: there is nothing to copy, at the price of two
+ * VMCLEARs and a VMLAUNCH for each visit of L2 (a VMCS that is a shadow cannot be entered).
+ */
+extern bool shadow_on;
+extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are the same thing */
+
+/* Decides whether shadowing is used and makes the bitmaps. */
+void shadow_init(const struct cpu *cpu, bool wanted);
+
+/* For L1's VMXON and VMXOFF: vmcs01's controls. */
+void shadow_start(void);
+void shadow_stop(void);
+
+/* A new vmcs02 gets L1's values of the shadowed fields. vmcs01 is current before and after. */
+void shadow_fill(struct cpu *cpu, struct nested_vmcs *vmcs);
+
+/* The VMCS that L1's VMREAD and VMWRITE mean from now on: NULL for none. vmcs01 is current. */
+void shadow_link(const struct nested_vmcs *vmcs);
+
+/* Makes vmcs02 one to enter, and current. */
+void shadow_to_vmcs02(struct cpu *cpu, struct nested_vmcs *vmcs);
+
+/* And back: vmcs01 is current, vmcs02 L1's shadow. */
+void shadow_to_vmcs01(struct cpu *cpu, struct nested_vmcs *vmcs);
 
 /* cache.c: */
 
@@ -71,13 +98,18 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch);
 /* Ends L2 with what vmcs02 says about the exit; L1 goes on at its host RIP. */
 void nested_reflect(struct cpu *cpu);
 
+/* The same in two steps, between which exit information may be replaced. */
+void nested_record_exit(struct cpu *cpu);
+void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
+void nested_leave(struct cpu *cpu);
+
 /* instructions.c: VMfail with this error, by the book; then on to the next instruction. */
 void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error);
 
 /* The same for an event that Umbra noticed itself: no exit information but these. */
 void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info);
 
-/* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs01 or vmcs02 is current. */
+/* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs02 is current. */
 void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification);
 
 /* A VMX abort with this indicator; vmcs01 is current. */

@@ -28,9 +28,10 @@ struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx, bo
 		hidden.leafd1_eax |= (u32)CPUID_D1_EAX_XSAVES;
 	/*
 	 * Without these a trace would run on into root mode and show Umbra's addresses, and its
-	 * output would pass by EPT, into Umbra's memory if the guest says so.
+	 * output would pass by EPT, into Umbra's memory if the guest says so. With nested VMX the
+	 * same would have to hold for L2, which it does not yet.
 	 */
-	if (!(vmx->misc & VMX_MISC_PT) || !vmx_can_set(vmx->entry, ENTRY_LOAD_RTIT_CTL) ||
+	if (nested || !(vmx->misc & VMX_MISC_PT) || !vmx_can_set(vmx->entry, ENTRY_LOAD_RTIT_CTL) ||
 	    !vmx_can_set(vmx->exit, EXIT_CLEAR_RTIT_CTL) ||
 	    !vmx_can_set(vmx->secondary, CPU2_PT_GUEST_PHYSICAL)) {
 		hidden.leaf7_ebx |= (u32)CPUID_7_EBX_PT;

@@ -161,6 +161,10 @@ static void deliver_nmi(struct cpu *cpu)
  */
 static void deliver_mc(struct cpu *cpu)
 {
+	if (nested_in_l2(cpu) && nested_take_machine_check(cpu)) {
+		cpu->mc_latched = false;
+		return;
+	}
 	if (!(vmreadn(VMCS_GUEST_CR4) & CR4_MCE)) {
 		reset_machine("machine check while the guest has CR4.MCE clear");
 	} else if (!entry_has_event() &&

@@ -31,7 +31,13 @@ enum {
 	MSR_RTIT_ADDR_LAST = 0x587,
 };
 
+enum { BITMAP_WORDS = PAGE_SIZE / sizeof(u64) };
+
 static struct msr_bitmap *bitmap;
+
+/* Words of the bitmap in which a bit is set, or may be later: see mtrr_write(). */
+static u16 used_words[BITMAP_WORDS];
+static u32 used_word_count;
 
 static void intercept(u8 *low_range, u32 first, u32 last)
 {
@@ -42,6 +48,17 @@ static void intercept(u8 *low_range, u32 first, u32 last)
 static bool pt_hidden(const struct cpu *cpu)
 {
 	return cpu->cpuid_hidden.leaf14;
+}
+
+static void find_used_words(void)
+{
+	const u64 *words = (const u64 *)bitmap;
+	const u32 reads_to_writes = offsetof(struct msr_bitmap, write_low) / sizeof(u64);
+
+	for (u16 i = 0; i < BITMAP_WORDS; i++) {
+		if (words[i] || (i < reads_to_writes && words[i + reads_to_writes]))
+			used_words[used_word_count++] = i;
+	}
 }
 
 void msr_bitmap_init(void)
@@ -75,6 +92,7 @@ void msr_bitmap_init(void)
 		intercept(bitmap->read_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
 		intercept(bitmap->write_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
 	}
+	find_used_words();
 }
 
 paddr_t msr_bitmap_address(void)
@@ -228,8 +246,8 @@ void msr_bitmap_merge(void *into)
 	u64 *to = into;
 	const u64 *from = (const u64 *)bitmap;
 
-	for (size_t i = 0; i < PAGE_SIZE / sizeof(*to); i++)
-		to[i] |= from[i];
+	for (u32 i = 0; i < used_word_count; i++)
+		to[used_words[i]] |= from[used_words[i]];
 }
 
 /* MSRs that the current VMCS holds while the guest is out. */

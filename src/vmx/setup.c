@@ -184,13 +184,13 @@ void vmx_set_host_state(const struct cpu *cpu, u64 rip)
 		vmwrite64(VMCS_HOST_PKRS, 0);
 }
 
-void vmx_setup_shared(bool nested)
+void vmx_setup_shared(bool nested, bool shadow)
 {
 	struct cpu *cpu = this_cpu();
 
 	vmx_require(&cpu->vmx, cpu->apic_id);
 	ept01_read_mtrrs(&cpu->mtrr);
-	nested_init_shared(nested);
+	nested_init_shared(nested, shadow);
 	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx, nested_offered());
 	msr_bitmap_init();
 	guest_linear_init();

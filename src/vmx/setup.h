@@ -6,9 +6,9 @@
 
 #include "smp/cpu.h"
 
-/* What all CPUs share, `nested`: the guest is to see VMX; called once, on the boot processor, after
- * ept01_init(). */
-void vmx_setup_shared(bool nested);
+/* What all CPUs share, `nested`: the guest is to see VMX, `shadow`: with VMCS shadowing; called
+ * once, on the boot processor, after ept01_init(). */
+void vmx_setup_shared(bool nested, bool shadow);
 
 /*
  * Enters VMX operation on this CPU and makes its vmcs01 current and complete but for the guest's

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VMCS shadowing with vmcs02 as the shadow VMCS. SDM "VMCS Shadowing", "VMCS Types". */
+#include <x86/vmx.h>
+
+#include "boot/layout.h"
+#include "lib/insn.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+#include "mm/pages.h"
+#include "nested/state.h"
+#include "vmx/vmcs.h"
+
+bool shadow_on;
+struct field_set shadow_fields;
+
+/* Bit n set: VMREAD or VMWRITE of encoding n exits. */
+static u8 *vmread_bitmap, *vmwrite_bitmap;
+
+static const u32 shadow_indicator = 1u << 31;
+
+/* Guest state, exit information, and the controls that vmcs02 takes unchanged and unchecked. */
+static bool can_shadow(enum vmcs12_field f)
+{
+	if (!nested_caps.has_field[f])
+		return false;
+	switch (field_info[f].policy) {
+	case POLICY_GUEST:
+	case POLICY_EXIT:
+		return true;
+	case POLICY_COPY:
+		return f != F_CR3_TARGET_COUNT && f != F_POSTED_INTR_NOTIFICATION_VECTOR;
+	default:
+		return false;
+	}
+}
+
+static void let_pass(u8 *bitmap, u32 encoding)
+{
+	bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
+}
+
+void shadow_init(const struct cpu *cpu, bool wanted)
+{
+	if (!wanted || !vmx_can_set(cpu->vmx.secondary, CPU2_VMCS_SHADOWING) ||
+	    !(cpu->vmx.misc & VMX_MISC_VMWRITE_RO))
+		return;
+	vmread_bitmap = pages_alloc(1);
+	vmwrite_bitmap = pages_alloc(1);
+	if (!vmread_bitmap || !vmwrite_bitmap)
+		fail("out of memory for the VMREAD and VMWRITE bitmaps");
+	memset(vmread_bitmap, 0xff, PAGE_SIZE);
+	memset(vmwrite_bitmap, 0xff, PAGE_SIZE);
+	for (u32 f = 0; f < F_COUNT; f++) {
+		const u32 encoding = field_info[f].encoding;
+
+		if (!can_shadow((enum vmcs12_field)f))
+			continue;
+		field_set_add(&shadow_fields, (enum vmcs12_field)f);
+		for (u32 high = 0; high <= (field_info[f].width == VMCS_WIDTH_64 ? 1u : 0u);
+		     high++) {
+			let_pass(vmread_bitmap, encoding + high);
+			let_pass(vmwrite_bitmap, encoding + high);
+		}
+	}
+	shadow_on = true;
+}
+
+void shadow_start(void)
+{
+	if (!shadow_on)
+		return;
+	vmwrite64(VMCS_VMREAD_BITMAP, virt_to_phys(vmread_bitmap));
+	vmwrite64(VMCS_VMWRITE_BITMAP, virt_to_phys(vmwrite_bitmap));
+	vmcs_set32(VMCS_SECONDARY_CONTROLS, (u32)CPU2_VMCS_SHADOWING);
+}
+
+void shadow_stop(void)
+{
+	if (shadow_on)
+		vmcs_clear32(VMCS_SECONDARY_CONTROLS, (u32)CPU2_VMCS_SHADOWING);
+}
+
+static void make_current(paddr_t vmcs)
+{
+	if (!vmptrld(vmcs))
+		panic("VMPTRLD of %#llx failed", (unsigned long long)vmcs);
+}
+
+/* SDM: the indicator may change only while the VMCS is clear. */
+static void set_indicator(const struct cpu *cpu, const struct nested_vmcs *vmcs, u32 indicator)
+{
+	if (!vmclear(vmcs->vmcs02))
+		panic("VMCLEAR of vmcs02 failed");
+	*(volatile u32 *)phys_to_virt(vmcs->vmcs02) =
+		(u32)(cpu->vmx.basic & VMX_BASIC_REVISION) | indicator;
+}
+
+void shadow_fill(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	if (!shadow_on)
+		return;
+	make_current(vmcs->vmcs02);
+	for (u32 f = 0; f < F_COUNT; f++) {
+		if (!field_set_has(&shadow_fields, (enum vmcs12_field)f))
+			continue;
+		vmcs_write(field_info[f].encoding, vmcs->vmcs12->f[f]);
+		field_set_remove(&vmcs->dirty, (enum vmcs12_field)f);
+	}
+	make_current(cpu->vmcs01);
+	vmcs->stale = shadow_fields;
+	set_indicator(cpu, vmcs, shadow_indicator);
+}
+
+/* Without a current VMCS the hardware gives VMfailInvalid by itself. */
+void shadow_link(const struct nested_vmcs *vmcs)
+{
+	if (shadow_on)
+		vmwrite64(VMCS_VMCS_LINK_POINTER, vmcs ? vmcs->vmcs02 : ~0ull);
+}
+
+void shadow_to_vmcs02(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	if (shadow_on) {
+		set_indicator(cpu, vmcs, 0);
+		vmcs->vmcs02_launched = false;
+	}
+	make_current(vmcs->vmcs02);
+}
+
+void shadow_to_vmcs01(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	make_current(cpu->vmcs01);
+	if (shadow_on)
+		set_indicator(cpu, vmcs, shadow_indicator);
+}
