@@ -76,8 +76,6 @@ static bool in_limit(const struct operand_segment *segment, u64 offset, u32 size
 
 static bool type_allows(u32 access_rights, bool write)
 {
-	if (access_rights & AR_UNUSABLE)
-		return false;
 	if (access_rights & TYPE_CODE)
 		return !write && (access_rights & TYPE_READABLE);
 	return !write || (access_rights & TYPE_WRITABLE);
@@ -97,6 +95,8 @@ enum operand_fault operand_linear(const struct operand *operand,
 			       ? OPERAND_OK
 			       : fault;
 	}
+	if (segment->access_rights & AR_UNUSABLE)
+		return fault;
 	if (!type_allows(segment->access_rights, write))
 		return OPERAND_GP;
 	if (!in_limit(segment, operand->offset, size))
