@@ -48,11 +48,11 @@ static const u64 ept_vpid_implemented =
 	EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL | VPID_CAP_INVVPID |
 	VPID_CAP_ADDRESS | VPID_CAP_SINGLE | VPID_CAP_ALL | VPID_CAP_SINGLE_GLOBALS;
 
-/* Must-be-1 bits are the default-1 class less those that may be cleared. */
+/* Must-be-1 bits are the default-1 class less those that may be cleared, here as in hardware. */
 static vmx_control_cap offer(vmx_control_cap hardware, u64 implemented, u64 default1, u64 may_clear)
 {
 	const u64 allowed1 = ((hardware >> 32) & implemented) | default1;
-	const u64 allowed0 = default1 & ~may_clear;
+	const u64 allowed0 = (default1 & ~may_clear) | (hardware & allowed1);
 
 	return allowed1 << 32 | allowed0;
 }
