@@ -25,9 +25,11 @@ static bool address(const struct check_context *ctx, u64 value, u64 alignment)
 	return !(value & (alignment - 1)) && !(value >> ctx->caps->maxphyaddr);
 }
 
-static bool canonical(u64 value)
+static bool canonical(u64 value, bool la57)
 {
-	return (u64)((i64)(value << 16) >> 16) == value;
+	const unsigned int unused = la57 ? 7 : 16;
+
+	return (u64)((i64)(value << unused) >> unused) == value;
 }
 
 bool check_pat(u64 pat)
@@ -212,6 +214,9 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 		F_HOST_IDTR_BASE, F_HOST_SYSENTER_ESP, F_HOST_SYSENTER_EIP};
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 	const bool host_64bit = exit & EXIT_HOST_64BIT;
+	/* The width the CPU supports counts for bases, the one in use after the exit for RIP. */
+	const bool has_la57 = ctx->caps->cr4_fixed1 & CR4_LA57;
+	const bool uses_la57 = v->f[F_HOST_CR4] & CR4_LA57;
 
 	CHECK(cr0_fixed(ctx, v->f[F_HOST_CR0]));
 	CHECK(cr4_fixed(ctx, v->f[F_HOST_CR4]));
@@ -232,13 +237,13 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	CHECK(v->f[F_HOST_TR_SELECTOR] != 0);
 	CHECK(v->f[F_HOST_SS_SELECTOR] != 0 || host_64bit);
 	for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
-		CHECK(canonical(v->f[bases[i]]));
+		CHECK(canonical(v->f[bases[i]], has_la57));
 	/* SDM "Checks Related to Address-Space Size". */
 	CHECK(host_64bit == ctx->l1_in_ia32e);
 	CHECK(host_64bit || !(v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST));
 	if (host_64bit) {
 		CHECK(v->f[F_HOST_CR4] & CR4_PAE);
-		CHECK(canonical(v->f[F_HOST_RIP]));
+		CHECK(canonical(v->f[F_HOST_RIP], uses_la57));
 	} else {
 		CHECK(!(v->f[F_HOST_CR4] & CR4_PCIDE));
 		CHECK(!(v->f[F_HOST_RIP] >> 32));

@@ -347,7 +347,9 @@ static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 
 static bool is_canonical(u64 linear)
 {
-	return (u64)((i64)(linear << 16) >> 16) == linear;
+	const unsigned int unused = nested_caps.cr4_fixed1 & CR4_LA57 ? 7 : 16;
+
+	return (u64)((i64)(linear << unused) >> unused) == linear;
 }
 
 static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
