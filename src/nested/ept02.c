@@ -16,6 +16,7 @@ struct leaf12 {
 	paddr_t gpa1; /* where it leads, for the address asked for */
 	u64 size;
 	u64 rights;    /* of all levels together */
+	u64 upper;     /* of those above the leaf's */
 	u64 type;      /* memory type and ignore-PAT bits, in place */
 	paddr_t table; /* of the last level, in L1's memory */
 };
@@ -56,6 +57,8 @@ static bool is_misconfigured(u64 entry, unsigned int level)
 		return entry & (level == 4 ? BITS(7, 3) : BITS(6, 3));
 	if (level == 3 && !(nested_caps.ept_vpid & EPT_CAP_1G))
 		return true;
+	if (level == 2 && !(nested_caps.ept_vpid & EPT_CAP_2M))
+		return true;
 	if (level > 1 && (entry & (level_size(level) - 1) & EPT_ADDR))
 		return true;
 	return type == 2 || type == 3 || type == 7;
@@ -67,6 +70,11 @@ static enum ept02_result walk12(u64 eptp12, paddr_t gpa, struct leaf12 *out)
 
 	out->rights = EPT_RWX;
 	out->table = eptp12 & EPTP_ADDR;
+	/* SDM "EPT Translation Mechanism": four levels reach no further. */
+	if (gpa >> EPT_MAX_WIDTH) {
+		out->rights = 0;
+		return EPT02_VIOLATION;
+	}
 	for (unsigned int level = EPT_LEVELS;; level--) {
 		guest_memory_read(out->table + 8 * index_at(gpa, level), &entry, sizeof(entry));
 		if (!is_present(entry)) {
@@ -75,6 +83,7 @@ static enum ept02_result walk12(u64 eptp12, paddr_t gpa, struct leaf12 *out)
 		}
 		if (is_misconfigured(entry, level))
 			return EPT02_MISCONFIG;
+		out->upper = out->rights;
 		out->rights &= entry;
 		if (is_leaf(entry, level)) {
 			out->size = level_size(level);
@@ -198,22 +207,6 @@ static void fault_around(u64 *entry02, paddr_t gpa, paddr_t table12, u64 upper_r
 	}
 }
 
-/* Rights of the levels above the last one; walk12 has joined them with the leaf's. */
-static u64 upper_rights12(u64 eptp12, paddr_t gpa)
-{
-	paddr_t table = eptp12 & EPTP_ADDR;
-	u64 rights = EPT_RWX;
-
-	for (unsigned int level = EPT_LEVELS; level > 1; level--) {
-		u64 entry;
-
-		guest_memory_read(table + 8 * index_at(gpa, level), &entry, sizeof(entry));
-		rights &= entry;
-		table = entry & EPT_ADDR;
-	}
-	return rights;
-}
-
 enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 access, u64 *rights)
 {
 	struct ept02_root *root = find_root(&cpu->nested->ept02, eptp12);
@@ -243,20 +236,24 @@ enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 acce
 			 (level > 1 ? EPT_LARGE : 0),
 		 level);
 	if (level == 1 && leaf.size == PAGE_SIZE)
-		fault_around(entry, gpa, leaf.table, upper_rights12(eptp12, gpa));
+		fault_around(entry, gpa, leaf.table, leaf.upper);
 	cpu->nested->ept02.faults++;
 	return EPT02_MAPPED;
 }
 
 void ept02_drop(struct cpu *cpu, u64 eptp12)
 {
-	struct ept02_root *root = find_root(&cpu->nested->ept02, eptp12);
+	for (u32 i = 0; i < EPT02_ROOTS; i++) {
+		struct ept02_root *root = &cpu->nested->ept02.root[i];
 
-	if (!root || !root->eptp12)
-		return;
-	/* Its tables are freed: no CPU may walk them any more, and only this one ever did. */
-	invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
-	drop_root(root);
+		/* SDM "INVEPT": the address alone names the context. */
+		if (!root->eptp12 || ((root->eptp12 ^ eptp12) & EPTP_ADDR))
+			continue;
+		/* Its tables are freed: no CPU may walk them any more, and only this one ever did.
+		 */
+		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
+		drop_root(root);
+	}
 }
 
 void ept02_drop_all(struct cpu *cpu)
