@@ -161,11 +161,21 @@ void nested_exit_handle(struct guest_regs *regs)
 				    vmreadn(VMCS_EXIT_QUALIFICATION));
 		return;
 	}
+<<<<<<< ours
 	if (UMBRA_STATISTICS && reason < REASON_COUNT)
 		cpu->l2_exits[reason]++;
+=======
+	/* Flags beside the reason, as of an exit from an enclave, are L1's to see. */
+	const u32 basic = reason & EXIT_REASON_BASIC;
+
+>>>>>>> theirs
 	cpu->nested->current->vmcs02_launched = true;
-	if (reason < REASON_COUNT && handlers[reason] && handlers[reason](cpu, regs))
-		return;
+	if (basic < REASON_COUNT) {
+		if (UMBRA_STATISTICS)
+			cpu->l2_exits[basic]++;
+		if (handlers[basic] && handlers[basic](cpu, regs))
+			return;
+	}
 	nested_reflect(cpu);
 }
 
