@@ -3,6 +3,7 @@
  * The MSR lists of VM entry and VM exit, worked off entry by entry: never handed to the hardware.
  * SDM "Loading MSRs" and "Saving MSRs".
  */
+#include <x86/cr.h>
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
@@ -33,6 +34,22 @@ static u64 longest_list(void)
 	return 512 * (((nested_caps.misc & VMX_MISC_MSR_LIST_MAX) >> 25) + 1);
 }
 
+/*
+ * Judged here and not by trying it, since Umbra's own tables need NXE. SDM "Loading MSRs": LME may
+ * not change under paging; LMA is not software's to write.
+ */
+static bool load_efer(u64 value)
+{
+	const u64 old = vmread64(VMCS_GUEST_EFER);
+
+	if (value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
+		return false;
+	if (((value ^ old) & EFER_LME) && (vmreadn(VMCS_GUEST_CR0) & CR0_PG))
+		return false;
+	vmwrite64(VMCS_GUEST_EFER, (value & ~EFER_LMA) | (old & EFER_LMA));
+	return true;
+}
+
 /* The registers that the current VMCS holds are written there, all others as by WRMSR. */
 static bool load(struct cpu *cpu, const struct msr_entry *e)
 {
@@ -43,6 +60,8 @@ static bool load(struct cpu *cpu, const struct msr_entry *e)
 	case MSR_IA32_SMBASE:
 	case MSR_IA32_BIOS_UPDT_TRIG:
 		return false;
+	case MSR_IA32_EFER:
+		return !e->reserved && load_efer(e->value);
 	default:
 		return !e->reserved && !is_x2apic(e->index) &&
 		       msr_write_guest(cpu, e->index, e->value);
