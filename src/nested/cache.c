@@ -115,6 +115,7 @@ void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value)
 	field_set_add(&vmcs->dirty, field);
 	field_set_remove(&vmcs->stale, field);
 	if (field_info[field].type == VMCS_TYPE_CONTROL ||
-	    field_info[field].type == VMCS_TYPE_HOST || field == F_GUEST_CR0)
+	    field_info[field].type == VMCS_TYPE_HOST || field == F_GUEST_CR0 ||
+	    field == F_GUEST_CR4 || field == F_VMCS_LINK_POINTER)
 		vmcs->checked = false;
 }
