@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Expectations from SDM table "Format of the VM-Exit Instruction-Information Field as Used for
+ * VMREAD and VMWRITE", from "Limit Checking", "Type Checking" and the instructions' lists of
+ * exceptions.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "nested/operand.h"
+
+enum { ADDRESS_16 = 0, ADDRESS_32 = 1, ADDRESS_64 = 2, NONE = -1 };
+
+/* Access rights: type, S, P; 32-bit. */
+enum {
+	DATA_RO = 0x4090,
+	DATA_RW = 0x4092,
+	DATA_DOWN_RW = 0x4096,
+	DATA_DOWN_RW_16 = 0x0096,
+	CODE_X = 0x4098,
+	CODE_RX = 0x409a,
+	CODE_CONFORMING_RX = 0x409e,
+	UNUSABLE = 0x10000,
+};
+
+static u32 memory_info(u32 scale, u32 address_size, enum segment seg, int index, int base, u32 reg2)
+{
+	u32 info = scale | address_size << 7 | (u32)seg << 15 | reg2 << 28;
+
+	info |= index == NONE ? 1u << 22 : (u32)index << 18;
+	info |= base == NONE ? 1u << 27 : (u32)base << 23;
+	return info;
+}
+
+static struct guest_regs numbered(void)
+{
+	struct guest_regs regs;
+
+	for (u32 i = 0; i < GPR_COUNT; i++)
+		regs.gpr[i] = 0x1000ull * (i + 1);
+	return regs;
+}
+
+static void test_register(void **state)
+{
+	const struct guest_regs regs = numbered();
+
+	(void)state;
+	for (u32 r = 0; r < 16; r++) {
+		struct operand o =
+			operand_decode(1u << 10 | r << 3 | (15 - r) << 28, 0x1234, &regs);
+
+		assert_true(o.is_register);
+		assert_int_equal(o.reg1, r);
+		assert_int_equal(o.reg2, 15 - r);
+	}
+}
+
+static void test_base_and_index(void **state)
+{
+	const struct guest_regs regs = numbered();
+
+	(void)state;
+	for (int base = NONE; base < 16; base++) {
+		for (int index = NONE; index < 16; index++) {
+			for (u32 scale = 0; scale < 4; scale++) {
+				const u32 info = memory_info(scale, ADDRESS_64, SEG_DS, index, base,
+							     GPR_RDX);
+				const struct operand o = operand_decode(info, 0x10, &regs);
+				u64 expected = 0x10;
+
+				if (base != NONE)
+					expected += regs.gpr[base];
+				if (index != NONE)
+					expected += regs.gpr[index] * (1ull << scale);
+				assert_false(o.is_register);
+				assert_int_equal(o.reg2, GPR_RDX);
+				assert_int_equal(o.segment, SEG_DS);
+				assert_true(o.offset == expected);
+			}
+		}
+	}
+}
+
+static void test_address_size(void **state)
+{
+	struct guest_regs regs = numbered();
+	struct operand o;
+
+	(void)state;
+	regs.rbx = 0x123456789abcdef0;
+	/* A negative displacement is sign-extended to 64 bits in the exit qualification. */
+	o = operand_decode(memory_info(0, ADDRESS_64, SEG_DS, NONE, GPR_RBX, 0), (u64)-0x10, &regs);
+	assert_true(o.offset == 0x123456789abcdee0);
+	o = operand_decode(memory_info(0, ADDRESS_32, SEG_DS, NONE, GPR_RBX, 0), (u64)-0x10, &regs);
+	assert_true(o.offset == 0x9abcdee0);
+	o = operand_decode(memory_info(0, ADDRESS_16, SEG_DS, NONE, GPR_RBX, 0), (u64)-0x10, &regs);
+	assert_true(o.offset == 0xdee0);
+	/* The sum wraps at the address size, and at 64 bits. */
+	regs.rbx = 0xfffffff8;
+	o = operand_decode(memory_info(0, ADDRESS_32, SEG_DS, NONE, GPR_RBX, 0), 0x10, &regs);
+	assert_true(o.offset == 8);
+	regs.rbx = ~7ull;
+	o = operand_decode(memory_info(0, ADDRESS_64, SEG_DS, NONE, GPR_RBX, 0), 0x10, &regs);
+	assert_true(o.offset == 8);
+	regs.rsi = 0xffff;
+	o = operand_decode(memory_info(0, ADDRESS_16, SEG_DS, GPR_RSI, NONE, 0), 2, &regs);
+	assert_true(o.offset == 1);
+}
+
+static void test_segments(void **state)
+{
+	const struct guest_regs regs = numbered();
+
+	(void)state;
+	/* 0 ES, 1 CS, 2 SS, 3 DS, 4 FS, 5 GS */
+	for (u32 seg = 0; seg < 6; seg++) {
+		const u32 info =
+			memory_info(0, ADDRESS_32, (enum segment)seg, NONE, GPR_RAX, GPR_RCX);
+
+		assert_int_equal(operand_decode(info, 0, &regs).segment, seg);
+	}
+}
+
+static enum operand_fault legacy(enum segment seg, u64 offset, u32 limit, u32 access_rights,
+				 bool write, u32 size)
+{
+	const struct operand o = {.segment = seg, .offset = offset};
+	const struct operand_segment s = {0x1000, limit, access_rights};
+	u64 linear;
+
+	return operand_linear(&o, &s, false, false, write, size, &linear);
+}
+
+static void test_limit(void **state)
+{
+	(void)state;
+	assert_int_equal(legacy(SEG_DS, 0, 7, DATA_RW, true, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 0, 6, DATA_RW, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 1, 7, DATA_RW, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 7, 7, DATA_RW, true, 1), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 8, 7, DATA_RW, true, 1), OPERAND_GP);
+	assert_int_equal(legacy(SEG_SS, 8, 7, DATA_RW, true, 1), OPERAND_SS);
+	assert_int_equal(legacy(SEG_CS, 8, 7, CODE_RX, false, 1), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 0xfffffff8, ~0u, DATA_RW, true, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 0xfffffff9, ~0u, DATA_RW, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 0xfff9, 0xffff, DATA_RW, true, 8), OPERAND_GP);
+}
+
+/* "Limit Checking": offsets from limit + 1 to FFFFH or FFFFFFFFH. */
+static void test_expand_down(void **state)
+{
+	(void)state;
+	assert_int_equal(legacy(SEG_DS, 0xfff, 0xfff, DATA_DOWN_RW, true, 1), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 0x1000, 0xfff, DATA_DOWN_RW, true, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 0xffc, 0xfff, DATA_DOWN_RW, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 0xfffffff8, 0xfff, DATA_DOWN_RW, true, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 0xfffffff9, 0xfff, DATA_DOWN_RW, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 0xfff8, 0xfff, DATA_DOWN_RW_16, true, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 0xfff9, 0xfff, DATA_DOWN_RW_16, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_DS, 0x10000, 0xfff, DATA_DOWN_RW_16, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_SS, 0, 0xfff, DATA_DOWN_RW, true, 8), OPERAND_SS);
+	/* The same bit means "conforming" in a code segment. */
+	assert_int_equal(legacy(SEG_CS, 0, 0xfff, CODE_CONFORMING_RX, false, 8), OPERAND_OK);
+}
+
+static void test_type(void **state)
+{
+	(void)state;
+	assert_int_equal(legacy(SEG_DS, 0, ~0u, DATA_RO, false, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_DS, 0, ~0u, DATA_RO, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_CS, 0, ~0u, CODE_RX, false, 8), OPERAND_OK);
+	assert_int_equal(legacy(SEG_CS, 0, ~0u, CODE_RX, true, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_CS, 0, ~0u, CODE_X, false, 8), OPERAND_GP);
+	assert_int_equal(legacy(SEG_ES, 0, ~0u, UNUSABLE | DATA_RW, false, 8), OPERAND_GP);
+	/* "#SS(0) … If the SS register contains an unusable segment". */
+	assert_int_equal(legacy(SEG_SS, 0, ~0u, UNUSABLE | DATA_RW, false, 8), OPERAND_SS);
+}
+
+static void test_legacy_linear(void **state)
+{
+	const struct operand_segment s = {0xfffff000, ~0u, DATA_RW};
+	struct operand o = {.segment = SEG_DS, .offset = 0x1008};
+	u64 linear = 0;
+
+	(void)state;
+	assert_int_equal(operand_linear(&o, &s, false, false, true, 8, &linear), OPERAND_OK);
+	assert_true(linear == 8);
+	o.offset = 0x10;
+	assert_int_equal(operand_linear(&o, &s, false, false, true, 8, &linear), OPERAND_OK);
+	assert_true(linear == 0xfffff010);
+}
+
+static enum operand_fault long_mode(enum segment seg, u64 base, u64 offset, bool la57, u64 *linear)
+{
+	const struct operand o = {.segment = seg, .offset = offset};
+	/* Limits and types count for nothing there. */
+	const struct operand_segment s = {base, 0, UNUSABLE};
+
+	return operand_linear(&o, &s, true, la57, true, 8, linear);
+}
+
+static void test_64bit_mode(void **state)
+{
+	u64 linear;
+
+	(void)state;
+	/* Only FS and GS have a base. */
+	assert_int_equal(long_mode(SEG_DS, 0x5000, 0x100, false, &linear), OPERAND_OK);
+	assert_true(linear == 0x100);
+	assert_int_equal(long_mode(SEG_CS, 0x5000, 0x100, false, &linear), OPERAND_OK);
+	assert_true(linear == 0x100);
+	assert_int_equal(long_mode(SEG_FS, 0x5000, 0x100, false, &linear), OPERAND_OK);
+	assert_true(linear == 0x5100);
+	assert_int_equal(long_mode(SEG_GS, ~0ull, 0x100, false, &linear), OPERAND_OK);
+	assert_true(linear == 0xff);
+}
+
+static void test_canonical(void **state)
+{
+	u64 linear;
+
+	(void)state;
+	assert_int_equal(long_mode(SEG_DS, 0, 0x7ffffffffff8, false, &linear), OPERAND_OK);
+	assert_int_equal(long_mode(SEG_DS, 0, 0x7ffffffffff9, false, &linear), OPERAND_GP);
+	assert_int_equal(long_mode(SEG_DS, 0, 0x800000000000, false, &linear), OPERAND_GP);
+	assert_int_equal(long_mode(SEG_SS, 0, 0x800000000000, false, &linear), OPERAND_SS);
+	assert_int_equal(long_mode(SEG_DS, 0, 0xffff7fffffffffff, false, &linear), OPERAND_GP);
+	assert_int_equal(long_mode(SEG_DS, 0, 0xffff800000000000, false, &linear), OPERAND_OK);
+	assert_int_equal(long_mode(SEG_DS, 0, ~7ull, false, &linear), OPERAND_OK);
+	/* With 57 bits. */
+	assert_int_equal(long_mode(SEG_DS, 0, 0x800000000000, true, &linear), OPERAND_OK);
+	assert_int_equal(long_mode(SEG_DS, 0, 0xfffffffffffff8, true, &linear), OPERAND_OK);
+	assert_int_equal(long_mode(SEG_DS, 0, 0x100000000000000, true, &linear), OPERAND_GP);
+	assert_int_equal(long_mode(SEG_DS, 0, 0xff00000000000000, true, &linear), OPERAND_OK);
+	/* The sum counts, not its parts. */
+	assert_int_equal(long_mode(SEG_GS, 0xffff800000000000, (u64)-1, false, &linear),
+			 OPERAND_GP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_register),     cmocka_unit_test(test_base_and_index),
+		cmocka_unit_test(test_address_size), cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_limit),        cmocka_unit_test(test_expand_down),
+		cmocka_unit_test(test_type),         cmocka_unit_test(test_legacy_linear),
+		cmocka_unit_test(test_64bit_mode),   cmocka_unit_test(test_canonical),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
