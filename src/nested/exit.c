@@ -161,14 +161,9 @@ void nested_exit_handle(struct guest_regs *regs)
 				    vmreadn(VMCS_EXIT_QUALIFICATION));
 		return;
 	}
-<<<<<<< ours
-	if (UMBRA_STATISTICS && reason < REASON_COUNT)
-		cpu->l2_exits[reason]++;
-=======
 	/* Flags beside the reason, as of an exit from an enclave, are L1's to see. */
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
->>>>>>> theirs
 	cpu->nested->current->vmcs02_launched = true;
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)

@@ -233,14 +233,9 @@ void nested_leave(struct cpu *cpu)
 	const u32 intr_info = vmread32(VMCS_VM_EXIT_INTR_INFO);
 	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI;
 
-<<<<<<< ours
-	save_and_leave(cpu, vmread32(VMCS_EXIT_REASON) == REASON_EXCEPTION_NMI &&
-				    (intr_info & (INTR_INFO_VALID | INTR_INFO_TYPE)) == nmi);
-=======
-	save_exit_information(cpu->nested->current);
-	save_and_leave(cpu, (v->f[F_EXIT_REASON] & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
-				    (v->f[F_VM_EXIT_INTR_INFO] & INTR_INFO_TYPE) == INTR_TYPE_NMI);
->>>>>>> theirs
+	save_and_leave(cpu,
+		       (vmread32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
+			       (intr_info & (INTR_INFO_VALID | INTR_INFO_TYPE)) == nmi);
 }
 
 void nested_reflect(struct cpu *cpu)
