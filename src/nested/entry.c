@@ -19,6 +19,9 @@
 #include "vmx/setup.h"
 #include "vmx/vmcs.h"
 
+/* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */
+enum { QUALIFICATION_PDPTE = 2 };
+
 /* L1's values of registers that vmcs12 replaces only if its controls say so. */
 struct l1_registers {
 	u64 efer;
@@ -152,21 +155,29 @@ static void merge_msr_bitmap(const struct nested_vmcs *vmcs)
 	msr_bitmap_merge(vmcs->msr_bitmap);
 }
 
-/* False: no memory even after dropping what there was. */
-static bool set_translation(struct cpu *cpu, const struct vmcs12 *v)
+/*
+ * SDM "Loading Page-Directory-Pointer-Table Entries": without EPT of L1's they come from memory,
+ * but vmcs02, which always has EPT, would take its fields.
+ */
+static bool load_pdptes(const struct cpu *cpu, const struct vmcs12 *v)
+{
+	const bool uses_pae = (vmreadn(VMCS_GUEST_CR0) & CR0_PG) &&
+			      (vmreadn(VMCS_GUEST_CR4) & CR4_PAE) &&
+			      !(v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST);
+
+	return (secondary_of(v) & CPU2_EPT) || !uses_pae ||
+	       guest_load_pdptes(cpu, vmreadn(VMCS_GUEST_CR3));
+}
+
+static void set_translation(struct cpu *cpu, const struct vmcs12 *v)
 {
 	const u64 secondary = secondary_of(v);
 	u64 eptp = ept01_eptp();
 
 	if (secondary & CPU2_EPT)
 		eptp = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
-	if (!eptp) {
-		ept02_drop_all(cpu);
-		eptp = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
-	}
 	vmwrite64(VMCS_EPT_POINTER, eptp);
 	vmwrite16(VMCS_VPID, vpid02_get(cpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0));
-	return eptp;
 }
 
 /* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
@@ -248,8 +259,11 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 		return;
 	}
 	merge_msr_bitmap(vmcs);
-	if (!set_translation(cpu, v))
-		panic("no memory for a single page of ept02");
+	set_translation(cpu, v);
+	if (!load_pdptes(cpu, v)) {
+		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
+		return;
+	}
 	if (!msr_list_load(cpu, v->f[F_VM_ENTRY_MSR_LOAD_ADDR], v->f[F_VM_ENTRY_MSR_LOAD_COUNT],
 			   &failed)) {
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, failed);

@@ -6,6 +6,8 @@
 
 #include "boot/layout.h"
 #include "lib/insn.h"
+#include "lib/panic.h"
+#include "lib/string.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "mm/pages.h"
@@ -95,19 +97,52 @@ static enum ept02_result walk12(u64 eptp12, paddr_t gpa, struct leaf12 *out)
 	}
 }
 
-static void free_table(u64 *table, unsigned int level)
+/* The pool is all CPUs' and may be used up by the others; then the CPU's own reserve serves. */
+static void *alloc_table(struct ept02 *ept02)
+{
+	void *table = pages_alloc(1);
+
+	if (!table && ept02->reserved) {
+		table = ept02->reserve[--ept02->reserved];
+		memset(table, 0, PAGE_SIZE);
+	}
+	return table;
+}
+
+static void free_page(struct ept02 *ept02, void *table)
+{
+	if (ept02->reserved < EPT02_RESERVE)
+		ept02->reserve[ept02->reserved++] = table;
+	else
+		pages_free(table);
+}
+
+bool ept02_init(struct cpu *cpu)
+{
+	struct ept02 *ept02 = &cpu->nested->ept02;
+
+	while (ept02->reserved < EPT02_RESERVE) {
+		ept02->reserve[ept02->reserved] = pages_alloc(1);
+		if (!ept02->reserve[ept02->reserved])
+			return false;
+		ept02->reserved++;
+	}
+	return true;
+}
+
+static void free_table(struct ept02 *ept02, u64 *table, unsigned int level)
 {
 	for (unsigned int i = 0; level > 1 && i < EPT_ENTRIES; i++) {
 		if (is_present(table[i]) && !is_leaf(table[i], level))
-			free_table(phys_to_virt(table[i] & EPT_ADDR), level - 1);
+			free_table(ept02, phys_to_virt(table[i] & EPT_ADDR), level - 1);
 	}
-	pages_free(table);
+	free_page(ept02, table);
 }
 
-static void drop_root(struct ept02_root *root)
+static void drop_root(struct ept02 *ept02, struct ept02_root *root)
 {
 	if (root->eptp12) {
-		free_table(root->table, EPT_LEVELS);
+		free_table(ept02, root->table, EPT_LEVELS);
 		*root = (struct ept02_root){0};
 	}
 }
@@ -139,9 +174,14 @@ u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
 		}
 		if (root->eptp12)
 			ept02_drop(cpu, root->eptp12);
-		root->table = pages_alloc(1);
+		root->table = alloc_table(ept02);
+		if (!root->table) {
+			/* Other roots hold all of the reserve. */
+			ept02_drop_all(cpu);
+			root->table = alloc_table(ept02);
+		}
 		if (!root->table)
-			return 0;
+			panic("CPU %u has lost its reserve of ept02 tables", cpu->index);
 		root->eptp12 = eptp12;
 		/* The page may have been a root before: nothing of that one may survive. */
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
@@ -151,7 +191,7 @@ u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
 }
 
 /* The entry of ept02 at `level` for gpa, with tables above made; NULL: out of memory. */
-static u64 *entry_at(struct ept02_root *root, paddr_t gpa, unsigned int level)
+static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, unsigned int level)
 {
 	u64 *table = root->table;
 
@@ -159,7 +199,7 @@ static u64 *entry_at(struct ept02_root *root, paddr_t gpa, unsigned int level)
 		u64 *entry = &table[index_at(gpa, l)];
 
 		if (!is_present(*entry) || is_leaf(*entry, l)) {
-			void *next = pages_alloc(1);
+			void *next = alloc_table(ept02);
 
 			if (!next)
 				return NULL;
@@ -175,14 +215,15 @@ static u64 *entry_at(struct ept02_root *root, paddr_t gpa, unsigned int level)
 	return &table[index_at(gpa, level)];
 }
 
-static void set_leaf(struct ept02_root *root, u64 *entry, u64 value, unsigned int level)
+static void set_leaf(struct ept02 *ept02, struct ept02_root *root, u64 *entry, u64 value,
+		     unsigned int level)
 {
 	if (is_present(*entry) && !is_leaf(*entry, level)) {
 		u64 *old = phys_to_virt(*entry & EPT_ADDR);
 
 		*entry = value;
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
-		free_table(old, level - 1);
+		free_table(ept02, old, level - 1);
 		return;
 	}
 	*entry = value;
@@ -228,10 +269,10 @@ enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 acce
 	while (level < 3 && level_size(level + 1) <= leaf.size &&
 	       level_size(level + 1) <= ept01_page_size(leaf.gpa1))
 		level++;
-	entry = entry_at(root, gpa, level);
+	entry = entry_at(&cpu->nested->ept02, root, gpa, level);
 	if (!entry)
 		return EPT02_NO_MEMORY;
-	set_leaf(root, entry,
+	set_leaf(&cpu->nested->ept02, root, entry,
 		 (leaf.gpa1 & ~(level_size(level) - 1)) | leaf.type | leaf.rights |
 			 (level > 1 ? EPT_LARGE : 0),
 		 level);
@@ -252,7 +293,7 @@ void ept02_drop(struct cpu *cpu, u64 eptp12)
 		/* Its tables are freed: no CPU may walk them any more, and only this one ever did.
 		 */
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
-		drop_root(root);
+		drop_root(&cpu->nested->ept02, root);
 	}
 }
 

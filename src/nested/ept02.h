@@ -10,6 +10,7 @@
 enum {
 	EPT02_ROOTS = 4,
 	EPT02_FAULT_AROUND = 16, /* 4 KiB pages mapped for one fault */
+	EPT02_RESERVE = 32,      /* tables each CPU is sure of: enough for any one instruction */
 };
 
 struct cpu;
@@ -22,6 +23,8 @@ struct ept02_root {
 
 struct ept02 {
 	struct ept02_root root[EPT02_ROOTS];
+	void *reserve[EPT02_RESERVE];
+	u32 reserved; /* how many of them are free */
 	u64 clock;
 	u64 faults; /* violations resolved without L1 */
 };
@@ -35,7 +38,10 @@ enum ept02_result {
 	EPT02_NO_MEMORY, /* no page for a table: drop something and try again */
 };
 
-/* The EPTP for L2 under this EPTP of L1's; 0 when no page is left. */
+/* Takes the CPU's reserve. False: out of memory. */
+bool ept02_init(struct cpu *cpu);
+
+/* The EPTP for L2 under this EPTP of L1's. */
 u64 ept02_eptp(struct cpu *cpu, u64 eptp12);
 
 /*

@@ -21,7 +21,7 @@ enum {
 
 u64 nested_pages_per_cpu(void)
 {
-	return STATE_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS;
+	return STATE_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
 }
 
 void nested_init_shared(bool offer, bool shadow)
@@ -50,6 +50,9 @@ void nested_init_cpu(struct cpu *cpu)
 		return;
 	cpu->nested = pages_alloc(STATE_PAGES);
 	if (!cpu->nested)
+		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
+		     cpu->index);
+	if (!ept02_init(cpu))
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     cpu->index);
 	cpu->nested->vmxon_region = NO_VMCS;

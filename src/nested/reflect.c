@@ -205,6 +205,10 @@ static void leave_l2(struct cpu *cpu, bool nmi_exit)
 	cpu->nested->in_l2 = false;
 	shadow_to_vmcs01(cpu, vmcs);
 	load_host_state(cpu, vmcs->vmcs12, &l2);
+	/* SDM "Operations that Invalidate Cached Mappings": as L1 without VPIDs may count on. */
+	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
+	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))
+		invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0);
 	if (!msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
 			   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT], &failed))
