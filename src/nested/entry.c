@@ -13,6 +13,7 @@
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
