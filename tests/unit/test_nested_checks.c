@@ -72,14 +72,7 @@ static int setup(void **state)
 
 static const char *guest_state(void)
 {
-	u64 qualification;
-
 	return check_guest_state(&v, v.f[F_GUEST_CR4], context.caps, &qualification);
-}
-
-static const char *guest_check(void)
-{
-	return check_guest_state(&v, v.f[F_GUEST_CR4], &caps, &qualification);
 }
 
 static void passes(void)
