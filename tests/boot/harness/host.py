@@ -10,10 +10,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".cache"
 
 BUILD_PACKAGES = (
-    "clang", "lld", "llvm", "meson", "ninja-build", "libcmocka-dev", "libclang-rt-14-dev",
+    "clang", "lld", "llvm", "meson", "ninja-build", "pkg-config", "libcmocka-dev",
+    "libclang-rt-14-dev",
 )
 BOOT_PACKAGES = (
-    "bochs", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin", "grub-common", "xorriso",
+    "e2fsprogs", "bochs", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin", "grub-common", "xorriso",
     "mtools", "busybox-static", "cpio", "lz4", "e2fsprogs", "python3-pexpect",
 )
 CHECK_PACKAGES = (
