@@ -171,7 +171,7 @@ def probe_figures(runs):
 
 
 def kernel_entry_points(image):
-    """The 32-bit entry of a relocatable bzImage (Linux boot protocol: pref_address): address -> byte
+    """The 32-bit entry of a relocatable bzImage (boot protocol: pref_address): address -> byte
     of the one-byte instructions there, CLD and CLI."""
     data = image.read_bytes()
     address = struct.unpack_from("<Q", data, 0x258)[0]
