@@ -14,7 +14,7 @@ BUILD_PACKAGES = (
     "libclang-rt-14-dev",
 )
 BOOT_PACKAGES = (
-    "e2fsprogs", "bochs", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin", "grub-common", "xorriso",
+    "bochs", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin", "grub-common", "xorriso",
     "mtools", "busybox-static", "cpio", "lz4", "e2fsprogs", "python3-pexpect",
 )
 CHECK_PACKAGES = (
