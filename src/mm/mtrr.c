@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mm/mtrr.h"
 
-#include <x86/msr.h>
-
 static const u64 FIXED_END = 0x100000;
 
 /* UC loses no correctness anywhere, which makes it the answer to every undefined overlap. */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <x86/memtype.h>
+#include <x86/msr.h>
 #include <x86/types.h>
 
 enum {
@@ -40,6 +41,12 @@ struct mtrr_state {
  * processor has. IA32_MTRRCAP is read-only and therefore NULL too.
  */
 u64 *mtrr_register(struct mtrr_state *state, u32 msr);
+
+/* Whether mtrr_register() can know it at all: a quick test for the way of every MSR exit. */
+static inline bool mtrr_may_be(u32 msr)
+{
+	return msr >= MSR_IA32_MTRR_PHYSBASE0 && msr <= MSR_IA32_MTRR_DEF_TYPE;
+}
 
 /*
  * Whether WRMSR of `value` to `msr` is accepted. False is the processor's #GP(0): not an MTRR it

@@ -132,7 +132,7 @@ static bool is_pt_msr(u32 msr)
 /* False: #GP(0). MSRs outside the bitmap's ranges come here too and mostly do not exist. */
 static bool read(struct cpu *cpu, u32 msr, u64 *value)
 {
-	const u64 *mtrr = mtrr_register(&cpu->mtrr, msr);
+	const u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&cpu->mtrr, msr) : NULL;
 
 	if (mtrr) {
 		*value = *mtrr;
@@ -191,7 +191,7 @@ static bool misc_enable_write(u64 value)
 
 static bool write(struct cpu *cpu, u32 msr, u64 value)
 {
-	u64 *mtrr = mtrr_register(&cpu->mtrr, msr);
+	u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&cpu->mtrr, msr) : NULL;
 
 	if (mtrr)
 		return mtrr_write(cpu, msr, mtrr, value);
