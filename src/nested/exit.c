@@ -10,7 +10,6 @@
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "nested/state.h"
-#include "smp/lapic.h"
 #include "vmx/event.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
@@ -168,8 +167,13 @@ void nested_exit_handle(struct guest_regs *regs)
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)
 			cpu->l2_exits[basic]++;
-		if (handlers[basic] && handlers[basic](cpu, regs))
+		if (handlers[basic] && handlers[basic](cpu, regs)) {
+			/* Still L2, perhaps: an NMI that could not be given to it before may now.
+			 */
+			if (cpu->nmi_latched && cpu->nested->in_l2)
+				nested_nmi(cpu);
 			return;
+		}
 	}
 	nested_reflect(cpu);
 }
@@ -186,15 +190,24 @@ bool nested_current_is_launched(const struct cpu *cpu)
 	return !cpu->nested->in_l2 || cpu->nested->current->vmcs02_launched;
 }
 
-void nested_nmi(struct cpu *cpu)
+bool nested_nmi(struct cpu *cpu)
 {
-	if (current12(cpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING)
-		nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0,
-				     (u32)(INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI));
-	else
-		/* L2's to take, by its own IDT and its own blocking: the hardware does that best.
-		 */
-		lapic_nmi_self();
+	const u32 blocking = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI;
+	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI;
+
+	if (current12(cpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING) {
+		cpu->nmi_latched = false;
+		nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0, nmi);
+		return true;
+	}
+	/* L2's to take by its own IDT, as soon as an exit finds nothing in the way. */
+	if ((vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID) ||
+	    (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & blocking) ||
+	    vmread32(VMCS_GUEST_ACTIVITY_STATE) > ACTIVITY_HLT)
+		return false;
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, nmi);
+	cpu->nmi_latched = false;
+	return true;
 }
 
 bool nested_take_machine_check(struct cpu *cpu)
@@ -203,5 +216,13 @@ bool nested_take_machine_check(struct cpu *cpu)
 		return false;
 	nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0,
 			     (u32)INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC);
+	return true;
+}
+
+bool nested_hold_init(struct cpu *cpu)
+{
+	if (!cpu->nested || !cpu->nested->vmx_on)
+		return false;
+	cpu->nested->init_held = true;
 	return true;
 }

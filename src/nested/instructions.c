@@ -165,7 +165,7 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 	succeed();
 }
 
-static void vmxoff_instruction(struct cpu *cpu)
+static void vmxoff_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
 	struct nested *nested = cpu->nested;
 
@@ -180,6 +180,11 @@ static void vmxoff_instruction(struct cpu *cpu)
 	nested->current = NULL;
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) & ~(CR0_PE | CR0_PG));
 	succeed();
+	/* SDM "Restrictions on VMX Operation": the INIT was only blocked. */
+	if (nested->init_held) {
+		nested->init_held = false;
+		init_exit(cpu, regs);
+	}
 }
 
 static void vmclear_instruction(struct cpu *cpu, struct guest_regs *regs)
@@ -426,7 +431,7 @@ void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 		nested_vmfail(cpu, VMERR_VMCALL_IN_ROOT);
 		break;
 	case REASON_VMXOFF:
-		vmxoff_instruction(cpu);
+		vmxoff_instruction(cpu, regs);
 		break;
 	case REASON_VMCLEAR:
 		vmclear_instruction(cpu, regs);

@@ -46,8 +46,14 @@ bool nested_in_l2(const struct cpu *cpu);
 /* Whether the current VMCS, of L1 or L2, has been launched, once L1 has entered VMX operation. */
 bool nested_current_is_launched(const struct cpu *cpu);
 
-/* An NMI that came while Umbra worked for L2: L1's by an exit, or L2's if L1 lets it through. */
-void nested_nmi(struct cpu *cpu);
+/*
+ * A latched NMI while L2 runs: L1's by an exit, or L2's if L1 lets it through. False: L2 cannot
+ * take it yet, and it stays latched.
+ */
+bool nested_nmi(struct cpu *cpu);
+
+/* An INIT for L1. True: L1 is in VMX root operation, which blocks it until VMXOFF. */
+bool nested_hold_init(struct cpu *cpu);
 
 #else
 
@@ -107,9 +113,15 @@ static inline bool nested_current_is_launched(const struct cpu *cpu)
 	(void)cpu;
 	return false;
 }
-static inline void nested_nmi(struct cpu *cpu)
+static inline bool nested_nmi(struct cpu *cpu)
 {
 	(void)cpu;
+	return false;
+}
+static inline bool nested_hold_init(struct cpu *cpu)
+{
+	(void)cpu;
+	return false;
 }
 static inline void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 {

@@ -34,6 +34,7 @@ struct nested_vmcs {
 struct nested {
 	bool vmx_on;
 	bool in_l2;
+	bool init_held; /* an INIT came in VMX root operation; VMXOFF lets it through */
 	paddr_t vmxon_region;
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	u64 clock;

@@ -77,10 +77,3 @@ void lapic_nmi_others(void)
 {
 	send(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
 }
-
-/* Not by the self shorthand, which the SDM does not allow for NMIs ("Interrupt Command Register").
- */
-void lapic_nmi_self(void)
-{
-	send(lapic_id(), ICR_NMI | ICR_ASSERT);
-}

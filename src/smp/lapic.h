@@ -16,8 +16,5 @@ bool lapic_can_reach(u32 apic_id);
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 vector);
 
-/* An NMI to this CPU. */
-void lapic_nmi_self(void);
-
 /* An NMI to every CPU but this one. */
 void lapic_nmi_others(void);

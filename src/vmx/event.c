@@ -141,10 +141,8 @@ static void deliver_nmi(struct cpu *cpu)
 {
 	/* While L2 runs, the interruptibility in the current VMCS is not L1's. */
 	if (nested_in_l2(cpu)) {
-		if (cpu->nmi_latched) {
-			cpu->nmi_latched = false;
+		if (cpu->nmi_latched)
 			nested_nmi(cpu);
-		}
 		return;
 	}
 	if (cpu->nmi_latched && nmi_possible()) {

@@ -62,11 +62,19 @@ const char *exit_reason_name(u32 reason)
 	return reason < REASON_COUNT && names[reason] ? names[reason] : "unknown reason";
 }
 
-_Noreturn static void unexpected_exit(u32 reason)
+/* Flags beside the reason, as of an exit from an SGX enclave, change nothing for Umbra. */
+static void handle_flagged(struct cpu *cpu, struct guest_regs *regs, u32 reason)
 {
+	const u32 basic = reason & EXIT_REASON_BASIC;
+
 	if (reason & EXIT_REASON_ENTRY_FAIL)
 		panic("VM entry failed: %s", exit_reason_name(reason));
-	panic("VM exit that cannot happen: %u (%s)", reason, exit_reason_name(reason));
+	if (basic >= REASON_COUNT || !handlers[basic])
+		panic("VM exit that cannot happen: %u (%s)", reason, exit_reason_name(reason));
+	cpu->exit_reason = basic;
+	if (UMBRA_STATISTICS)
+		cpu->exits[basic]++;
+	handlers[basic](cpu, regs);
 }
 
 void exit_handle(struct guest_regs *regs)
@@ -76,8 +84,10 @@ void exit_handle(struct guest_regs *regs)
 
 	cpu->regs = regs;
 	cpu->exit_reason = reason;
-	if (__builtin_expect(reason >= REASON_COUNT || !handlers[reason], 0))
-		unexpected_exit(reason);
+	if (__builtin_expect(reason >= REASON_COUNT || !handlers[reason], 0)) {
+		handle_flagged(cpu, regs, reason);
+		return;
+	}
 	if (UMBRA_STATISTICS)
 		cpu->exits[reason]++;
 	handlers[reason](cpu, regs);

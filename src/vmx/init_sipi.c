@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* INIT and start-up IPIs between the guest's CPUs, delivered by the hardware as VM exits. */
 #include "lib/insn.h"
+#include "nested/nested.h"
 #include "vmx/exit.h"
 #include "vmx/setup.h"
 #include "vmx/vmcs.h"
@@ -17,6 +18,8 @@ static void set_init_registers(struct guest_regs *regs)
  */
 void init_exit(struct cpu *cpu, struct guest_regs *regs)
 {
+	if (nested_hold_init(cpu))
+		return;
 	set_init_registers(regs);
 	vmx_guest_init_state(cpu, cpu->is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
