@@ -56,7 +56,7 @@ void ept01_read_mtrrs(struct mtrr_state *out)
 		out->maxphyaddr = (u8)cpuid(0x80000008, 0).eax;
 	if (!(cpuid(1, 0).edx & CPUID_1_EDX_MTRR)) {
 		/* Everything WB, as PAT and page tables will have it. */
-		out->def_type = MTRR_DEF_ENABLE | MEMTYPE_WB;
+		out->def_type = (u64)MTRR_DEF_ENABLE | (u64)MEMTYPE_WB;
 		return;
 	}
 	out->cap = rdmsr(MSR_IA32_MTRRCAP);
