@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 import shutil
@@ -64,7 +65,10 @@ def network_namespace():
 def vmx_fixes():
     """A library to preload into Bochs 2.7: see bochs_vmx_fixes.c."""
     source = pathlib.Path(__file__).with_name("bochs_vmx_fixes.c")
-    library = host.CACHE / "bochs_vmx_fixes.so"
+    version = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    library = host.CACHE / f"bochs_vmx_fixes-{version}.so"
+    if library.exists():
+        return library
     host.CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
         fresh = pathlib.Path(work) / library.name
