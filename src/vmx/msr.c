@@ -55,9 +55,9 @@ static void find_used_words(void)
 	const u64 *words = (const u64 *)bitmap;
 	const u32 reads_to_writes = offsetof(struct msr_bitmap, write_low) / sizeof(u64);
 
-	for (u16 i = 0; i < BITMAP_WORDS; i++) {
+	for (u32 i = 0; i < BITMAP_WORDS; i++) {
 		if (words[i] || (i < reads_to_writes && words[i + reads_to_writes]))
-			used_words[used_word_count++] = i;
+			used_words[used_word_count++] = (u16)i;
 	}
 }
 

@@ -169,7 +169,7 @@ bool acpi_poweroff(struct acpi_poweroff *out)
 		return false;
 	end = (const u8 *)dsdt + dsdt->length - 16;
 	for (p = (const u8 *)(dsdt + 1); p < end; p++) {
-		if (memcmp(p, "_S5_", 4) || p[4] != AML_PACKAGE)
+		if (memcmp(p, "_S5_", 4) != 0 || p[4] != AML_PACKAGE)
 			continue;
 		if (p[-1] != AML_NAME && !(p[-1] == '\\' && p[-2] == AML_NAME))
 			continue;

@@ -62,7 +62,7 @@ u64 parse_number(const char **p)
 		if (*s >= '0' && *s <= '9')
 			digit = (u64)(*s - '0');
 		else if (base == 16 && (*s | 0x20) >= 'a' && (*s | 0x20) <= 'f')
-			digit = (u64)((*s | 0x20) - 'a' + 10);
+			digit = (u64)(*s | 0x20) - 'a' + 10;
 		else
 			break;
 		v = v * base + digit;

@@ -5,7 +5,7 @@
 #include <x86/types.h>
 
 /* The command line all later calls read; it must stay. */
-void cmdline_set(const char *line);
+void cmdline_set(const char *text);
 
 /* True if the word name stands there alone. */
 bool cmdline_flag(const char *name);

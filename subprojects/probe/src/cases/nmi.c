@@ -83,7 +83,7 @@ static void stress(void *arg)
 PROBE_CASE(nmi_stress, "nmi.stress", CASE_ONCE)
 {
 	static struct stress s;
-	u64 before[STRESS_CPUS];
+	u64 before[STRESS_CPUS] = {0};
 
 	s = (struct stress){
 		.running = smp_count(),
