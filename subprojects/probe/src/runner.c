@@ -2,6 +2,7 @@
 #include "probe.h"
 
 #include "string.h"
+#include "vmx/vmx.h"
 
 enum { PATTERNS_SIZE = 512 };
 
@@ -9,6 +10,7 @@ extern const struct probe_case __cases_start[], __cases_end[];
 
 static char selected[PATTERNS_SIZE], skipped[PATTERNS_SIZE];
 static u64 random_state;
+static bool transcribe;
 
 u64 probe_random(void)
 {
@@ -31,6 +33,12 @@ void run_fail(struct run *t, int line, const char *format, ...)
 	print("\n");
 }
 
+void transcript(struct run *t, int line, const char *what, u64 value)
+{
+	if (transcribe)
+		print("= %s:%d CPU %u %s %lx\n", t->c->name, line, this_cpu()->index, what, value);
+}
+
 void run_skip(struct run *t, const char *reason)
 {
 	t->skip_reason = reason;
@@ -38,6 +46,7 @@ void run_skip(struct run *t, const char *reason)
 
 void check_fault(struct run *t, int line, const char *what, struct fault f, u8 vector, u32 error)
 {
+	transcript(t, line, what, f.raised ? (u64)f.vector << 32 | f.error : ~0ull);
 	if (!f.raised)
 		run_fail(t, line, "%s: no fault, expected %s(%x)", what, vector_name(vector),
 			 error);
@@ -48,6 +57,7 @@ void check_fault(struct run *t, int line, const char *what, struct fault f, u8 v
 
 void check_no_fault(struct run *t, int line, const char *what, struct fault f)
 {
+	transcript(t, line, what, f.raised ? (u64)f.vector << 32 | f.error : ~0ull);
 	if (f.raised)
 		run_fail(t, line, "%s: %s(%x) at %lx, CR2 %lx", what, vector_name(f.vector),
 			 f.error, f.rip, f.cr2);
@@ -55,6 +65,7 @@ void check_no_fault(struct run *t, int line, const char *what, struct fault f)
 
 void check_equal(struct run *t, int line, const char *what, u64 got, u64 want)
 {
+	transcript(t, line, what, got);
 	if (got != want)
 		run_fail(t, line, "%s: is %lx, expected %lx", what, got, want);
 }
@@ -69,6 +80,7 @@ static void call_case(void *arg)
 static void reset_cpu(void *unused)
 {
 	(void)unused;
+	vmx_cleanup();
 	cpu_baseline(this_cpu());
 }
 
@@ -103,6 +115,7 @@ unsigned probe_run(void)
 	if (!cmdline_value("cases", selected, sizeof(selected)))
 		memcpy(selected, "*", 2);
 	cmdline_value("skip", skipped, sizeof(skipped));
+	transcribe = cmdline_flag("transcript");
 	random_state = cmdline_number("seed", 1) | BIT(63);
 
 	for (const struct probe_case *c = __cases_start; c < __cases_end; c++) {
