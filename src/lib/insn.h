@@ -134,6 +134,15 @@ static inline u32 rdpkru(void)
 	return pkru;
 }
 
+/* The first word at the base of GS: where a per-CPU block has its own address. */
+static inline void *gs_self(void)
+{
+	void *self;
+
+	__asm__("mov %%gs:0, %0" : "=r"(self));
+	return self;
+}
+
 static inline u64 rdtsc(void)
 {
 	u32 lo, hi;
@@ -262,6 +271,37 @@ static inline bool vmptrld(paddr_t region)
 
 	__asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(region) : "memory");
 	return !failed;
+}
+
+/* The unchecked forms are for fields that are known to exist in a VMCS that is known to be current.
+ */
+static inline bool vmread(u64 field, u64 *value)
+{
+	bool failed;
+
+	__asm__ volatile("vmread %2, %1" : "=@ccbe"(failed), "=r"(*value) : "r"(field));
+	return !failed;
+}
+
+static inline u64 vmread_unchecked(u64 field)
+{
+	u64 value;
+
+	__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"(field) : "cc");
+	return value;
+}
+
+static inline bool vmwrite(u64 field, u64 value)
+{
+	bool failed;
+
+	__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed) : "r"(value), "r"(field));
+	return !failed;
+}
+
+static inline void vmwrite_unchecked(u64 field, u64 value)
+{
+	__asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"(field) : "cc");
 }
 
 struct invept_descriptor {

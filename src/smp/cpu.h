@@ -21,6 +21,7 @@
 #include <x86/types.h>
 #include <x86/vmx.h>
 
+#include "lib/insn.h"
 #include "mm/mtrr.h"
 #include "vmx/capabilities.h"
 #include "vmx/cpuid_filter.h"
@@ -82,10 +83,7 @@ extern u32 cpu_count;
 
 static inline struct cpu *this_cpu(void)
 {
-	struct cpu *cpu;
-
-	__asm__("mov %%gs:0, %0" : "=r"(cpu));
-	return cpu;
+	return gs_self();
 }
 
 /* Whether this CPU has its block already: not during early boot. */

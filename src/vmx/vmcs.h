@@ -11,6 +11,8 @@
 #include <x86/types.h>
 #include <x86/vmcs.h>
 
+#include "lib/insn.h"
+
 /* Names the field and panics. */
 _Noreturn void vmcs_access_failed(u32 field, bool write);
 
@@ -18,29 +20,19 @@ static inline u64 vmcs_read(u32 field)
 {
 	u64 value;
 
-	if (UMBRA_ASSERTIONS) {
-		bool failed;
-
-		__asm__ volatile("vmread %2, %1" : "=@ccbe"(failed), "=r"(value) : "r"((u64)field));
-		if (failed)
-			vmcs_access_failed(field, false);
-	} else {
-		__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"((u64)field) : "cc");
-	}
+	if (!UMBRA_ASSERTIONS)
+		return vmread_unchecked(field);
+	if (!vmread(field, &value))
+		vmcs_access_failed(field, false);
 	return value;
 }
 
 static inline void vmcs_write(u32 field, u64 value)
 {
-	if (UMBRA_ASSERTIONS) {
-		bool failed;
-
-		__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed) : "r"(value), "r"((u64)field));
-		if (failed)
-			vmcs_access_failed(field, true);
-	} else {
-		__asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"((u64)field) : "cc");
-	}
+	if (!UMBRA_ASSERTIONS)
+		vmwrite_unchecked(field, value);
+	else if (!vmwrite(field, value))
+		vmcs_access_failed(field, true);
 }
 
 static inline u16 vmread16(enum vmcs16 field)

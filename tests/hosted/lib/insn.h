@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stands in for src/lib/insn.h in hosted builds of code that uses privileged instructions: the same
+ * functions, executed by the simulated machine of machine.h. Only those that such code uses.
+ */
+#pragma once
+
+#include <x86/cpuid.h>
+#include <x86/types.h>
+#include <x86/vmcs.h>
+#include <x86/vmx.h>
+
+u64 rdmsr(u32 msr);
+void wrmsr(u32 msr, u64 value);
+bool rdmsr_safe(u32 msr, u64 *value);
+bool wrmsr_safe(u32 msr, u64 value);
+u64 read_cr0(void);
+void *gs_self(void);
+
+bool vmclear(paddr_t region);
+bool vmptrld(paddr_t region);
+bool vmread(u64 field, u64 *value);
+u64 vmread_unchecked(u64 field);
+bool vmwrite(u64 field, u64 value);
+void vmwrite_unchecked(u64 field, u64 value);
+
+struct invept_descriptor {
+	u64 eptp;
+	u64 reserved;
+};
+bool invept(enum invept_type type, u64 eptp);
+
+struct invvpid_descriptor {
+	u64 vpid;
+	u64 address;
+};
+bool invvpid(enum invvpid_type type, u16 vpid, u64 address);
+
+void unblock_nmis(void);
+_Noreturn void cpu_halt_forever(void);
+
+/* One thread: nothing to wait for. */
+static inline void cpu_pause(void)
+{
+}

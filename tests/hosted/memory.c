@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include <sanitizer/asan_interface.h>
+
+#include "boot/layout.h"
+#include "machine.h"
+#include "mm/ept01.h"
+#include "mm/guest_memory.h"
+#include "mm/pages.h"
+
+struct machine_memory machine_memory;
+
+/* The page allocator: a state for each page of Umbra's, so that misuse shows. */
+static bool *page_used;
+static u64 pages_allowed;
+
+u64 rng_next(struct rng *rng)
+{
+	/* xorshift64* */
+	rng->state ^= rng->state >> 12;
+	rng->state ^= rng->state << 25;
+	rng->state ^= rng->state >> 27;
+	return rng->state * 0x2545f4914f6cdd1d;
+}
+
+u64 rng_below(struct rng *rng, u64 limit)
+{
+	return (rng_next(rng) >> 16) % limit;
+}
+
+void machine_memory_init(u64 guest_pages, u64 own_pages)
+{
+	if (machine_memory.own)
+		ASAN_UNPOISON_MEMORY_REGION(machine_memory.own, machine_memory.own_size);
+	free(machine_memory.guest);
+	free(machine_memory.own);
+	free(page_used);
+	machine_memory = (struct machine_memory){
+		.guest = aligned_alloc(PAGE_SIZE, guest_pages * PAGE_SIZE),
+		.guest_size = guest_pages * PAGE_SIZE,
+		.own = aligned_alloc(PAGE_SIZE, own_pages * PAGE_SIZE),
+		.own_size = own_pages * PAGE_SIZE,
+		.holes = {{MACHINE_OWN, own_pages * PAGE_SIZE}},
+		.ept01_largest_page = GIB,
+	};
+	page_used = calloc(own_pages, sizeof(*page_used));
+	pages_allowed = ~0ull;
+	REQUIRE(machine_memory.guest && machine_memory.own && page_used);
+	memset(machine_memory.guest, 0, machine_memory.guest_size);
+	ASAN_POISON_MEMORY_REGION(machine_memory.own, machine_memory.own_size);
+}
+
+void machine_limit_pages(u64 count)
+{
+	pages_allowed = count;
+}
+
+void *pages_alloc(u64 count)
+{
+	const u64 total = machine_memory.own_size / PAGE_SIZE;
+
+	for (u64 first = 0; pages_allowed && first + count <= total; first++) {
+		u8 *start = machine_memory.own + first * PAGE_SIZE;
+		u64 n = 0;
+
+		while (n < count && !page_used[first + n])
+			n++;
+		if (n < count)
+			continue;
+		memset(page_used + first, true, count);
+		ASAN_UNPOISON_MEMORY_REGION(start, count * PAGE_SIZE);
+		memset(start, 0, count * PAGE_SIZE);
+		pages_allowed -= pages_allowed != ~0ull;
+		return start;
+	}
+	return NULL;
+}
+
+void pages_free(void *page)
+{
+	const u64 n = (virt_to_phys(page) - MACHINE_OWN) / PAGE_SIZE;
+
+	REQUIRE(virt_to_phys(page) % PAGE_SIZE == 0 && page_used[n]);
+	page_used[n] = false;
+	ASAN_POISON_MEMORY_REGION(page, PAGE_SIZE);
+}
+
+u64 pages_left(void)
+{
+	u64 left = 0;
+
+	for (u64 i = 0; i < machine_memory.own_size / PAGE_SIZE; i++)
+		left += !page_used[i];
+	return left;
+}
+
+void *phys_to_virt(paddr_t pa)
+{
+	if (pa - MACHINE_OWN >= machine_memory.own_size)
+		MACHINE_FAIL("%#llx is not Umbra's memory", (unsigned long long)pa);
+	return machine_memory.own + (pa - MACHINE_OWN);
+}
+
+paddr_t virt_to_phys(const void *va)
+{
+	const u64 offset = (u64)((const u8 *)va - machine_memory.own);
+
+	if (offset >= machine_memory.own_size)
+		MACHINE_FAIL("a pointer outside of Umbra's memory");
+	return MACHINE_OWN + offset;
+}
+
+bool ept01_is_hidden(paddr_t start, u64 size)
+{
+	for (size_t i = 0; i < MACHINE_HOLES; i++) {
+		const struct hole *hole = &machine_memory.holes[i];
+
+		if (start < hole->start + hole->size && start + size > hole->start)
+			return true;
+	}
+	return false;
+}
+
+u64 ept01_page_size(paddr_t gpa)
+{
+	if (gpa >> MACHINE_MAXPHYADDR)
+		return 0;
+	for (u64 size = machine_memory.ept01_largest_page; size >= PAGE_SIZE; size >>= 9) {
+		if (!ept01_is_hidden(ALIGN_DOWN(gpa, size), size))
+			return size;
+	}
+	return 0;
+}
+
+u64 ept01_eptp(void)
+{
+	return 0x123401e;
+}
+
+/* A byte of guest memory, or NULL where there is none. */
+static u8 *guest_byte(paddr_t gpa)
+{
+	return gpa < machine_memory.guest_size && !ept01_is_hidden(gpa, 1)
+		       ? machine_memory.guest + gpa
+		       : NULL;
+}
+
+/* Page by page: that is how finely holes are made. */
+static size_t chunk_of(paddr_t gpa, size_t left)
+{
+	const size_t in_page = PAGE_SIZE - (gpa & (PAGE_SIZE - 1));
+
+	return left < in_page ? left : in_page;
+}
+
+void guest_memory_read(paddr_t gpa, void *dst, size_t size)
+{
+	u8 *to = dst;
+
+	for (size_t n; size; gpa += n, to += n, size -= n) {
+		const u8 *from = guest_byte(gpa);
+
+		n = chunk_of(gpa, size);
+		if (from)
+			memcpy(to, from, n);
+		else
+			memset(to, 0xff, n);
+	}
+}
+
+void guest_memory_write(paddr_t gpa, const void *src, size_t size)
+{
+	const u8 *from = src;
+
+	for (size_t n; size; gpa += n, from += n, size -= n) {
+		u8 *to = guest_byte(gpa);
+
+		n = chunk_of(gpa, size);
+		if (to)
+			memcpy(to, from, n);
+	}
+}
+
+bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
+{
+	u8 *at = guest_byte(gpa);
+	u64 found = 0;
+
+	REQUIRE(gpa % size == 0);
+	if (!at)
+		return false;
+	memcpy(&found, at, size);
+	if (found != old)
+		return false;
+	memcpy(at, &new, size);
+	return true;
+}

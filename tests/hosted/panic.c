@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end of a hosted test: what would be a panic of Umbra's is its failure. */
+#include <stdarg.h>
+
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "machine.h"
+#include "vmx/vmcs.h"
+
+static _Noreturn void stop(const char *what, const char *format, va_list args)
+{
+	fprintf(stderr, "%s: ", what);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	abort();
+}
+
+_Noreturn void panic(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	stop("panic", format, args);
+}
+
+_Noreturn void fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	stop("fail", format, args);
+}
+
+bool panic_in_progress(void)
+{
+	return false;
+}
+
+_Noreturn void cpu_halt_forever(void)
+{
+	MACHINE_FAIL("the CPU halts for ever");
+}
+
+_Noreturn void vmcs_access_failed(u32 field, bool write)
+{
+	MACHINE_FAIL("%s of field %#x failed", write ? "VMWRITE" : "VMREAD", field);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+	(void)level;
+	(void)format;
+}
