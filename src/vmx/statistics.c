@@ -2,6 +2,7 @@
 #include "vmx/statistics.h"
 
 #include "boot/layout.h"
+#include "config.h"
 #include "lib/insn.h"
 
 static const u64 magic = 0x6172626d75;
@@ -11,6 +12,7 @@ enum statistics_function {
 	STATISTICS_EXITS,
 	STATISTICS_HIDDEN_ACCESSES,
 	STATISTICS_BOOT_TIME,
+	STATISTICS_COVERAGE,
 };
 
 /* Constant once the guest runs. */
@@ -28,6 +30,32 @@ void statistics_init(bool on, u64 reserved_bytes, u64 entry_tsc)
 	statistics.entry_tsc = entry_tsc;
 	statistics.launch_tsc = rdtsc();
 }
+
+#if UMBRA_COVERAGE
+/* The compiler's counters; the linker names a section's ends so. */
+extern const u64 coverage_start[] __asm__("__start___llvm_prf_cnts");
+extern const u64 coverage_end[] __asm__("__stop___llvm_prf_cnts");
+
+static bool answer_coverage(struct guest_regs *regs)
+{
+	const u64 count = (u64)(coverage_end - coverage_start);
+	const u64 first = regs->rbx;
+
+	if (first >= count)
+		return false;
+	regs->rax = 0;
+	for (u64 bit = 0; bit < 64 && bit < count - first; bit++)
+		regs->rax |= coverage_start[first + bit] ? BIT(bit) : 0;
+	regs->rbx = count;
+	return true;
+}
+#else
+static bool answer_coverage(struct guest_regs *regs)
+{
+	(void)regs;
+	return false;
+}
+#endif
 
 /* Another CPU's counters may be one event behind; nobody waits for them. */
 static bool answer(struct guest_regs *regs)
@@ -55,6 +83,8 @@ static bool answer(struct guest_regs *regs)
 		regs->rax = statistics.entry_tsc;
 		regs->rbx = statistics.launch_tsc;
 		return true;
+	case STATISTICS_COVERAGE:
+		return answer_coverage(regs);
 	default:
 		return false;
 	}

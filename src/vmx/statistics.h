@@ -8,7 +8,8 @@
  *     1  RDX = CPU, RBX = basic exit reason: how many such exits that CPU had
  *     2  RDX = CPU: pages of Umbra's memory it was first to read; writes to it that were refused
  *     3  TSC on entry to Umbra; TSC at the guest's first instruction
- *   An index out of range or an unknown function gives RAX = all ones.
+ *     4  RBX = n: which of the 64 coverage counters from n on are not 0; RBX: how many there are
+ *   An index out of range or an unknown function gives RAX = all ones, RBX unchanged.
  */
 #pragma once
 

@@ -54,6 +54,8 @@ void probe_main(u32 kind, u32 info)
 		bench_run();
 	else
 		failed = probe_run();
+	if (cmdline_flag("coverage"))
+		coverage_report();
 	print("PROBE-END %s\n", failed ? "fail" : "pass");
 
 	cmdline_value("exit", how, sizeof(how));

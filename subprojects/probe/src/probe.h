@@ -86,3 +86,6 @@ unsigned probe_run(void);
 
 /* The measurements of `bench`. */
 void bench_run(void);
+
+/* The end of a run with `coverage`. */
+void coverage_report(void);

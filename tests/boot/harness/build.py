@@ -13,11 +13,12 @@ class Variant:
     clang: int = 14
     nested: bool = True
     tests: bool = True  # hosted unit tests and fuzzers too
+    coverage: bool = False
 
     @property
     def name(self):
         return ("debug" if self.debug else "release") + f"-clang{self.clang}" \
-            + ("" if self.nested else "-flat")
+            + ("" if self.nested else "-flat") + ("-coverage" if self.coverage else "")
 
     @property
     def directory(self):
@@ -38,6 +39,7 @@ class Variant:
             "--native-file", host.ROOT / "cross/native-clang.ini",
             f"-Dnested={str(self.nested).lower()}",
             f"-Dtests={str(self.tests).lower()}",
+            f"-Dcoverage={str(self.coverage).lower()}",
         ]
         if self.clang != 14:
             options[2:2] = ["--cross-file", host.ROOT / f"cross/clang-{self.clang}.ini"]

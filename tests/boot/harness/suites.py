@@ -149,6 +149,7 @@ def run(suites, pattern, jobs):
         if suite in suites:
             run_meson_suite(suite, pattern, report)
     if "checks" in suites:
+        run_meson_suite("checks", pattern, report)
         run_checks(pattern, report)
     tests = select_boot_tests(suites, pattern)
     if tests:

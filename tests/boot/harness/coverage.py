@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`umbra coverage`: which lines of src/vmx and src/nested the tests reach.
+
+The image's counters come out through the guest (src/vmx/statistics.h), a bit for each; with the
+ELF file's tables they make a profile that llvm-cov reads. The unit tests write theirs themselves."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import struct
+import tempfile
+
+from . import build, cases, console, engines, guest, host, media
+
+REPORT = host.ROOT / "build/coverage.txt"
+DIRECTORIES = ("src/vmx", "src/nested")
+COUNTERS = re.compile(r"UMBRA-COVERAGE: (\d+) ([0-9a-f]+)$")
+END = r"UMBRA-COVERAGE: end"
+VARIANT = build.Variant(coverage=True)
+
+# The raw profile of LLVM 14 (llvm/ProfileData/InstrProfData.inc), little-endian.
+PROFILE_MAGIC = struct.unpack(">Q", b"\xfflprofr\x81")[0]
+PROFILE_VERSION = 8
+DATA_RECORD = 48
+
+
+def sections(image):
+    """name -> (address, bytes) of the compiler's tables in the image."""
+    elf = image.read_bytes()
+    table, = struct.unpack_from("<Q", elf, 0x28)
+    entry_size, count, names_index = struct.unpack_from("<HHH", elf, 0x3a)
+    headers = [struct.unpack_from("<IIQQQQ", elf, table + n * entry_size) for n in range(count)]
+    names = headers[names_index][4]
+    found = {}
+    for name, _, _, address, offset, size in headers:
+        start = names + name
+        text = elf[start:elf.index(b"\0", start)].decode("ascii")
+        if text.startswith("__llvm_prf_"):
+            found[text] = (address, elf[offset:offset + size])
+    return found
+
+
+def raw_profile(image, lines):
+    """The profile of one run, from what the guest printed."""
+    tables = sections(image)
+    data_at, data = tables["__llvm_prf_data"]
+    counters_at, counters = tables["__llvm_prf_cnts"]
+    names_at, names = tables["__llvm_prf_names"]
+    seen = {}
+    for match in filter(None, map(COUNTERS.search, lines)):
+        seen[int(match.group(1))] = int(match.group(2), 16)
+    total = len(counters) // 8
+    if sorted(seen) != list(range(0, total, 64)):
+        raise host.Failure(f"{len(seen)} lines of coverage for {total} counters")
+    values = [seen[n - n % 64] >> (n % 64) & 1 for n in range(total)]
+    header = struct.pack("<11Q", PROFILE_MAGIC, PROFILE_VERSION, 0, len(data) // DATA_RECORD, 0,
+                         total, 0, len(names), (counters_at - data_at) % 2**64, names_at, 1)
+    return (header + data + struct.pack(f"<{total}Q", *values) + names
+            + bytes(-len(names) % 8))
+
+
+def machines(directory):
+    """(name, GRUB entry, hardware) of each boot whose coverage counts."""
+    client = next(test for test in cases.find() if test.name == "kvm.client")
+    tool = directory / "coverage"
+    host.run(["clang", "--target=x86_64-linux-gnu", "-O2", "-static", "-o", tool,
+              host.ROOT / "tests/boot/tools/coverage.c"])
+    plain = engines.Hardware(cpus=2, memory=256, ignore_bad_msrs=False)
+    for shadow in ("on", "off"):
+        options = f"stats nested.shadow={shadow}"
+        yield (f"probe-shadow-{shadow}", plain,
+               media.under_umbra(VARIANT.image, VARIANT.probe, "coverage", None, options))
+        context = CoverageContext(directory / shadow, tool)
+        entry = client.cd(context)
+        umbra, *rest = entry.commands
+        yield (f"kvm-shadow-{shadow}", client.hardware,
+               media.Entry((f"{umbra} {options}", *rest), entry.files))
+
+
+class CoverageContext(cases.Context):
+    """Adds the tool that prints the counters to a test's initramfs."""
+
+    def __init__(self, directory, tool):
+        directory.mkdir()
+        super().__init__(VARIANT, directory)
+        self.tool = tool
+
+    def initrd(self, **options):
+        files = {**options.pop("files", {}), "/tests/coverage": self.tool}
+        return super().initrd(files=files, **options)
+
+
+def boot(name, hardware, entry, directory):
+    """Run one machine; returns its profile's path."""
+    cd = media.make_cd(entry, directory / f"{name}.iso")
+    log = host.ROOT / f"build/logs/coverage.{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    judge = console.Judge((END,), cases.FORBID)
+    with engines.Bochs(hardware, log, cdrom=cd) as machine:
+        problem = console.watch(machine, judge, 1800)
+        if problem:
+            raise host.Failure("\n".join([*machine.console.tail(), f"{name}: {problem}"]))
+        lines = machine.console.lines
+    profile = directory / f"{name}.profraw"
+    profile.write_bytes(raw_profile(VARIANT.image, lines))
+    host.say(f"{name}: done")
+    return profile
+
+
+def line_counts(profiles, objects, directory):
+    """path -> {line: count} for the sources of the objects."""
+    merged = directory / "merged.profdata"
+    host.run(["llvm-profdata", "merge", "-o", merged, *profiles])
+    command = ["llvm-cov", "export", "-format=lcov", f"-instr-profile={merged}", objects[0]]
+    for other in objects[1:]:
+        command += ["-object", other]
+    counts, current = {}, None
+    for text in host.run(command).splitlines():
+        key, _, value = text.partition(":")
+        if key == "SF":
+            path = os.path.relpath(value, host.ROOT)
+            current = counts.setdefault(path, {})
+        elif key == "DA":
+            number, count = map(int, value.split(",")[:2])
+            current[number] = max(count, current.get(number, 0))
+    return counts
+
+
+def unit_counts(directory):
+    """The same of the unit tests."""
+    tests = json.loads(host.run(["meson", "introspect", "--tests", VARIANT.directory]))
+    programs = [test["cmd"][0] for test in tests if test["suite"][0].endswith(":unit")]
+    environment = dict(os.environ, LLVM_PROFILE_FILE=str(directory / "unit-%p.profraw"))
+    for program in programs:
+        host.run([program], env=environment)
+    return line_counts(sorted(directory.glob("unit-*.profraw")), programs, directory)
+
+
+def ranges(numbers):
+    """1, 2, 3, 7 -> "1-3, 7"."""
+    out = []
+    for number in sorted(numbers):
+        if out and out[-1][1] == number - 1:
+            out[-1][1] = number
+        else:
+            out.append([number, number])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in out)
+
+
+def report(booted, unit):
+    """The table as lines: per file, how much the boots reach, the unit tests, and both."""
+    rows, totals = [], {}
+    for path in sorted(booted):
+        room = next((room for room in DIRECTORIES if path.startswith(room + "/")), None)
+        if not room:
+            continue
+        lines = booted[path]
+        hosted = unit.get(path, {})
+        by_boot = {n for n, count in lines.items() if count}
+        by_unit = {n for n in lines if hosted.get(n)}
+        missing = set(lines) - by_boot - by_unit
+        rows.append((path, len(lines), len(by_boot), len(by_unit), missing))
+        total = totals.setdefault(room, [0, 0])
+        total[0] += len(lines)
+        total[1] += len(lines) - len(missing)
+    text = [f"{'file':32} {'lines':>6} {'boots':>6} {'unit':>6} {'both':>6}  not reached"]
+    for path, count, by_boot, by_unit, missing in rows:
+        share = 100 * (count - len(missing)) / count
+        text.append(f"{path:32} {count:6} {by_boot:6} {by_unit:6} {share:5.1f}%  "
+                    f"{ranges(missing)}".rstrip())
+    for room, (count, reached) in totals.items():
+        text.append(f"{room:32} {count:6} {'':6} {'':6} {100 * reached / count:5.1f}%")
+    return text
+
+
+def run(jobs=2):
+    """Boot, run the unit tests, print the table and write it to build/coverage.txt."""
+    build.build(VARIANT)
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        directory = pathlib.Path(work)
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            futures = [pool.submit(boot, name, hardware, entry, directory)
+                       for name, hardware, entry in machines(directory)]
+            profiles = [future.result() for future in futures]
+        text = report(line_counts(profiles, [VARIANT.image], directory), unit_counts(directory))
+    print("\n".join(text))
+    REPORT.write_text("\n".join(text) + "\n", encoding="ascii")
+    return 0
