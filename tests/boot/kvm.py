@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """KVM runs inside the guest: what it finds in the CPU, and many ways to use /dev/kvm."""
 
-from harness import guest, host
+from harness import guest, tools
 from harness.cases import FORBID_ERRORS, BootTest
 from harness.engines import Hardware
 from harness.media import native_linux, under_umbra
-
-SOURCES = [host.ROOT / "tests/boot/tools" / name
-           for name in ("kvm_client.c", "kvm_cpu_cases.c", "kvm_memory_cases.c", "kvm_vm.c",
-                        "kvm_guest.S")]
-CLIENT_FLAGS = ("--target=x86_64-linux-gnu", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-                "-Wconversion", "-Wshadow", "-static", "-pthread")
 
 END = r"KVM-CLIENT: end [1-9]\d* ok 0 failed"
 
 
 def client(context):
     """The test of /dev/kvm, to be run by the initramfs's init."""
-    program = context.path("kvm_client")
-    host.run(["clang", *CLIENT_FLAGS, "-o", program, *SOURCES])
-    return program
+    return tools.kvm_client(context.path("kvm_client"))
 
 
 def initrd(context, program):
@@ -30,9 +22,9 @@ def command_line(context):
     return context.command_line("umbra.test=kvm umbra.after=shell")
 
 
-def umbra(program):
+def umbra(program, umbra_args=""):
     return lambda context: under_umbra(context.image, guest.vmlinux(), command_line(context),
-                                       initrd(context, program(context)))
+                                       initrd(context, program(context)), umbra_args)
 
 
 def native(program):
@@ -52,6 +44,7 @@ def test(name, cd, cpus=2, **options):
 
 TESTS = [
     test("client", umbra(client)),
+    test("client-noshadow", umbra(client, "nested.shadow=off")),
     test("client-native", native(client), variant=None, slow=True),
     test("parameters", umbra(parameters), cpus=1,
          expect=(r"KVM-PARAMETERS: ept=Y", r"KVM-PARAMETERS: unrestricted_guest=Y",

@@ -43,14 +43,8 @@ def _resolve_kernel_package():
     return match.group(1)
 
 
-def _fetch_kernel(tree):
-    try:
-        package = _resolve_kernel_package()
-    except host.Failure:
-        if os.geteuid() != 0:
-            raise
-        host.run(["apt-get", "update"])
-        package = _resolve_kernel_package()
+def unpack_package(package, tree):
+    """Download a Debian package and unpack it as a new directory; nothing is installed."""
     host.say(f"fetching {package}")
     with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
         os.chmod(work, 0o777)  # apt drops to its own user when it is run by root
@@ -65,6 +59,17 @@ def _fetch_kernel(tree):
         unpacked = pathlib.Path(work) / "tree"
         host.run(["dpkg", "-x", deb, unpacked])
         unpacked.rename(tree)
+
+
+def _fetch_kernel(tree):
+    try:
+        package = _resolve_kernel_package()
+    except host.Failure:
+        if os.geteuid() != 0:
+            raise
+        host.run(["apt-get", "update"])
+        package = _resolve_kernel_package()
+    unpack_package(package, tree)
 
 
 def kernel_tree():
@@ -164,3 +169,22 @@ def initramfs(destination, modules=(), files=None):
         host.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", destination],
                  cwd=tree, input="\n".join(names))
     return destination
+
+
+def program_files(program):
+    """A program of the build machine with the libraries it loads, as files of an initramfs."""
+    program = pathlib.Path(program).resolve()
+    libraries = re.findall(r"(/\S+) \(0x", host.run(["ldd", program]))
+    return {f"/bin/{program.name}": program} | {path: path for path in libraries}
+
+
+def qemu_files(roms):
+    """Debian's QEMU as files of an initramfs; the ROMs go to /qemu, for its option -L."""
+    folders = [pathlib.Path("/usr/share") / name for name in ("qemu", "seabios")]
+    files = program_files("/usr/bin/qemu-system-x86_64")
+    for rom in roms:
+        found = [folder / rom for folder in folders if (folder / rom).exists()]
+        if not found:
+            raise host.Failure(f"QEMU's {rom} is not installed")
+        files[f"/qemu/{rom}"] = found[0]
+    return files

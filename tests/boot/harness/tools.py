@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The programs of tests/boot/tools, which run inside the guest."""
+
+import pathlib
+
+from . import host
+
+DIRECTORY = pathlib.Path(__file__).resolve().parents[1] / "tools"
+FLAGS = ("--target=x86_64-linux-gnu", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
+         "-Wconversion", "-Wshadow", "-static", "-pthread")
+
+
+def build(destination, *sources):
+    """A static program from some of the sources. Returns its path."""
+    host.run(["clang", *FLAGS, "-o", destination, *(DIRECTORY / source for source in sources)])
+    return destination
+
+
+def kvm_client(destination):
+    """The test of /dev/kvm."""
+    return build(destination, "kvm_client.c", "kvm_cpu_cases.c", "kvm_memory_cases.c", "kvm_vm.c",
+                 "kvm_guest.S")
