@@ -138,6 +138,11 @@ bool ept01_fill(paddr_t gpa)
 	return mapped;
 }
 
+paddr_t ept01_ones(void)
+{
+	return virt_to_phys(ept01.ones);
+}
+
 bool ept01_show_ones(paddr_t gpa)
 {
 	spin_lock(&ept01.lock);

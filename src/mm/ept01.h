@@ -38,3 +38,6 @@ bool ept01_fill(paddr_t gpa);
  * memory give. False: no memory for tables.
  */
 bool ept01_show_ones(paddr_t gpa);
+
+/* That page of ones, which must never be mapped with write permission. */
+paddr_t ept01_ones(void);

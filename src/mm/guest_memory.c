@@ -75,6 +75,30 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size)
 	}
 }
 
+void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words)
+{
+	const u64 *page = phys_to_virt(gpa);
+	const u64 cr2 = read_cr2();
+	u32 i = 0;
+
+	if (accessible(gpa, PAGE_SIZE)) {
+		for (; i < count; i++) {
+			__asm__ goto volatile("1: mov (%1), %0\n\t" EXTABLE("1b", "%l[fault]")
+					      : "=r"(words[i])
+					      : "r"(&page[index[i]])
+					      : "memory"
+					      : fault);
+		}
+		return;
+	}
+	goto absent;
+fault:
+	write_cr2(cr2);
+absent:
+	for (i = 0; i < count; i++)
+		words[i] = ~0ull;
+}
+
 /* False: other contents, or a fault. */
 static bool exchange1_safe(void *at, u8 old, u8 new)
 {

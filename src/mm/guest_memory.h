@@ -16,3 +16,6 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size);
  * do not, or there is no memory.
  */
 bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size);
+
+/* 64-bit words of the page at `gpa`, chosen by their indexes there. */
+void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words);

@@ -90,6 +90,7 @@ struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
 	for (u32 f = 0; f < F_COUNT; f++)
 		vmcs->vmcs12->f[f] = field_truncate((enum vmcs12_field)f, vmcs->vmcs12->f[f]);
 	vmcs->gpa = gpa;
+	msr_bitmap02_init(&vmcs->msr_bitmap);
 	vmcs->checked = false;
 	vmcs->vmcs02_prepared = false;
 	vmcs->vmcs02_launched = false;

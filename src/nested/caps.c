@@ -36,13 +36,16 @@ static const u64 secondary_implemented =
 	CPU2_USER_WAIT_PAUSE;
 static const u64 exit_implemented =
 	EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_ACK_INTR | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
-	EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PREEMPTION_TIMER | EXIT_CLEAR_BNDCFGS;
+	EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PREEMPTION_TIMER | EXIT_CLEAR_BNDCFGS |
+	EXIT_CLEAR_LBR_CTL | EXIT_LOAD_CET | EXIT_LOAD_PKRS | EXIT_LOAD_PERF_GLOBAL_CTRL |
+	EXIT_SAVE_PERF_GLOBAL_CTRL;
 static const u64 entry_implemented = ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_IA32E_GUEST |
-				     ENTRY_LOAD_PAT | ENTRY_LOAD_EFER | ENTRY_LOAD_BNDCFGS;
+				     ENTRY_LOAD_PAT | ENTRY_LOAD_EFER | ENTRY_LOAD_BNDCFGS |
+				     ENTRY_LOAD_CET | ENTRY_LOAD_LBR_CTL | ENTRY_LOAD_PKRS |
+				     ENTRY_LOAD_PERF_GLOBAL_CTRL;
 static const u64 misc_implemented = VMX_MISC_PREEMPTION_RATE | VMX_MISC_SAVE_LMA | VMX_MISC_HLT |
 				    VMX_MISC_SHUTDOWN | VMX_MISC_WAIT_SIPI | VMX_MISC_CR3_TARGETS |
-				    VMX_MISC_MSR_LIST_MAX | VMX_MISC_VMWRITE_RO |
-				    VMX_MISC_ZERO_LEN_INJECT;
+				    VMX_MISC_VMWRITE_RO | VMX_MISC_ZERO_LEN_INJECT;
 static const u64 ept_vpid_implemented =
 	EPT_CAP_EXEC_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_1G |
 	EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL | VPID_CAP_INVVPID |
@@ -94,10 +97,44 @@ static bool offers(const struct nested_caps *caps, enum field_needs needs)
 		return vmx_can_set(caps->entry, ENTRY_LOAD_BNDCFGS);
 	case NEEDS_SHADOWING:
 		return vmx_can_set(caps->secondary, CPU2_VMCS_SHADOWING);
+	case NEEDS_CET:
+		return vmx_can_set(caps->entry, ENTRY_LOAD_CET);
+	case NEEDS_PKRS:
+		return vmx_can_set(caps->entry, ENTRY_LOAD_PKRS);
+	case NEEDS_LBR:
+		return vmx_can_set(caps->entry, ENTRY_LOAD_LBR_CTL);
+	case NEEDS_PERF_GLOBAL_CTRL:
+		return vmx_can_set(caps->entry, ENTRY_LOAD_PERF_GLOBAL_CTRL);
+	case NEEDS_CR3_TARGET0:
+	case NEEDS_CR3_TARGET1:
+	case NEEDS_CR3_TARGET2:
+	case NEEDS_CR3_TARGET3:
+		return (caps->misc & VMX_MISC_CR3_TARGETS) >> 16 > needs - NEEDS_CR3_TARGET0;
 	case NEEDS_COUNT:
 		break;
 	}
 	return false;
+}
+
+/* State that an entry loads has to leave with an exit, as on all CPUs there are. */
+static void drop_unpaired(struct nested_caps *caps)
+{
+	static const struct {
+		u64 entry, exit;
+	} pairs[] = {
+		{ENTRY_LOAD_CET, EXIT_LOAD_CET},
+		{ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS},
+		{ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL},
+		{ENTRY_LOAD_BNDCFGS, EXIT_CLEAR_BNDCFGS},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		if (vmx_can_set(caps->entry, pairs[i].entry) &&
+		    vmx_can_set(caps->exit, pairs[i].exit))
+			continue;
+		caps->entry &= ~(pairs[i].entry << 32);
+		caps->exit &= ~(pairs[i].exit << 32);
+	}
 }
 
 void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *hardware,
@@ -119,9 +156,18 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		.cr0_fixed0 = hardware->cr0_fixed0,
 		.cr0_fixed1 = hardware->cr0_fixed1,
 		.cr4_fixed0 = hardware->cr4_fixed0,
-		.cr4_fixed1 = hardware->cr4_fixed1 & ~CR4_SMXE,
+		.cr4_fixed1 = hardware->cr4_fixed1 & ~(CR4_SMXE | CR4_FRED),
+		.perf_global_ctrl = hardware->perf_global_ctrl,
 		.maxphyaddr = (u8)maxphyaddr,
 	};
+	drop_unpaired(out);
+	if (!hardware->perf_global_ctrl) {
+		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
+		out->exit &= ~((EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL) << 32);
+	}
+	/* The timer goes on over Umbra's own exits only if they save it. */
+	if (!vmx_can_set(hardware->exit, EXIT_SAVE_PREEMPTION_TIMER))
+		out->pin &= ~(PIN_PREEMPTION_TIMER << 32);
 	if (!(hardware->basic & VMX_BASIC_INS_OUTS))
 		out->basic &= ~VMX_BASIC_INS_OUTS;
 	for (u32 f = 0; f < F_COUNT; f++) {

@@ -15,6 +15,7 @@ struct nested_caps {
 	u64 ept_vpid;
 	u64 cr0_fixed0, cr0_fixed1;
 	u64 cr4_fixed0, cr4_fixed1;
+	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has */
 	u64 vmcs_enum;
 	bool has_field[F_COUNT];
 	u8 maxphyaddr;

@@ -80,22 +80,21 @@ static const char *check_apic(const struct vmcs12 *v, const struct check_context
 	return NULL;
 }
 
-static bool eptp_valid(u64 eptp, const struct check_context *ctx)
+bool check_eptp(u64 eptp, const struct nested_caps *caps)
 {
 	const u64 type = eptp & EPTP_MEMTYPE;
 
 	if (type != MEMTYPE_WB && type != MEMTYPE_UC)
 		return false;
-	if (type == MEMTYPE_WB && !(ctx->caps->ept_vpid & EPT_CAP_WB))
+	if (type == MEMTYPE_WB && !(caps->ept_vpid & EPT_CAP_WB))
 		return false;
-	if (type == MEMTYPE_UC && !(ctx->caps->ept_vpid & EPT_CAP_UC))
+	if (type == MEMTYPE_UC && !(caps->ept_vpid & EPT_CAP_UC))
 		return false;
 	if ((eptp & EPTP_WALK) != EPTP_WALK_4)
 		return false;
-	if ((eptp & EPTP_AD) && !(ctx->caps->ept_vpid & EPT_CAP_AD))
+	if ((eptp & EPTP_AD) && !(caps->ept_vpid & EPT_CAP_AD))
 		return false;
-	return !(eptp & (EPTP_SHADOW_STACK | EPTP_RESERVED_LOW)) &&
-	       !(eptp >> ctx->caps->maxphyaddr);
+	return !(eptp & (EPTP_SHADOW_STACK | EPTP_RESERVED_LOW)) && !(eptp >> caps->maxphyaddr);
 }
 
 static const char *check_execution_controls(const struct vmcs12 *v, const struct check_context *ctx)
@@ -121,7 +120,7 @@ static const char *check_execution_controls(const struct vmcs12 *v, const struct
 	if (secondary & CPU2_VPID)
 		CHECK(v->f[F_VPID] != 0);
 	if (secondary & CPU2_EPT)
-		CHECK(eptp_valid(v->f[F_EPT_POINTER], ctx));
+		CHECK(check_eptp(v->f[F_EPT_POINTER], ctx->caps));
 	CHECK((secondary & CPU2_EPT) || !(secondary & CPU2_UNRESTRICTED_GUEST));
 	return NULL;
 }
@@ -231,6 +230,18 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 		CHECK(!!(efer & EFER_LMA) == host_64bit);
 		CHECK(!!(efer & EFER_LME) == host_64bit);
 	}
+	if (exit & EXIT_LOAD_PERF_GLOBAL_CTRL)
+		CHECK(!(v->f[F_HOST_PERF_GLOBAL_CTRL] & ~ctx->caps->perf_global_ctrl));
+	if (exit & EXIT_LOAD_CET) {
+		CHECK(canonical(v->f[F_HOST_S_CET], has_la57));
+		CHECK(!(v->f[F_HOST_S_CET] & BITS(9, 6)));
+		CHECK((v->f[F_HOST_S_CET] & BITS(11, 10)) != BITS(11, 10));
+		CHECK(canonical(v->f[F_HOST_SSP], has_la57));
+		CHECK(!(v->f[F_HOST_SSP] & 3));
+		CHECK(canonical(v->f[F_HOST_INTERRUPT_SSP_TABLE], has_la57));
+	}
+	if (exit & EXIT_LOAD_PKRS)
+		CHECK(!(v->f[F_HOST_PKRS] >> 32));
 	for (size_t i = 0; i < ARRAY_SIZE(selectors); i++)
 		CHECK(!(v->f[selectors[i]] & 7));
 	CHECK(v->f[F_HOST_CS_SELECTOR] != 0);
@@ -251,7 +262,8 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	return NULL;
 }
 
-/* CR4.SMXE is hardware's to set but hidden from L1, and the link pointer is not vmcs02's. */
+/* Umbra loads IA32_PERF_GLOBAL_CTRL itself, CR4.SMXE is hardware's to set but hidden from L1, and
+ * the link pointer is not vmcs02's. */
 const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
 			      u64 *qualification)
 {
@@ -260,6 +272,8 @@ const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struc
 
 	*qualification = 0;
 	CHECK(!(guest_cr4 & ~caps->cr4_fixed1));
+	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL)
+		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~caps->perf_global_ctrl));
 	*qualification = LINK_POINTER;
 	CHECK(v->f[F_VMCS_LINK_POINTER] == ~0ull);
 	return NULL;

@@ -29,3 +29,6 @@ const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struc
 			      u64 *qualification);
 
 bool check_pat(u64 pat);
+
+/* Whether a VM entry takes this EPTP. */
+bool check_eptp(u64 eptp, const struct nested_caps *caps);

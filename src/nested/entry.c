@@ -26,26 +26,19 @@ enum { QUALIFICATION_PDPTE = 2 };
 /* L1's values of registers that vmcs12 replaces only if its controls say so. */
 struct l1_registers {
 	u64 efer;
-	u64 pat;
 	u64 debugctl;
 	u64 dr7;
-	u64 bndcfgs;
+	struct switched switched;
 };
 
-static bool has_bndcfgs(void)
+static void read_l1_registers(const struct vmcs12 *v, struct l1_registers *out)
 {
-	return nested_caps.has_field[F_GUEST_BNDCFGS];
-}
-
-static struct l1_registers read_l1_registers(void)
-{
-	return (struct l1_registers){
-		.efer = vmread64(VMCS_GUEST_EFER),
-		.pat = vmread64(VMCS_GUEST_PAT),
-		.debugctl = vmread64(VMCS_GUEST_DEBUGCTL),
-		.dr7 = vmreadn(VMCS_GUEST_DR7),
-		.bndcfgs = has_bndcfgs() ? vmread64(VMCS_GUEST_BNDCFGS) : 0,
-	};
+	out->efer = vmread64(VMCS_GUEST_EFER);
+	if (!(v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_DEBUG_CONTROLS)) {
+		out->debugctl = vmread64(VMCS_GUEST_DEBUGCTL);
+		out->dr7 = vmreadn(VMCS_GUEST_DR7);
+	}
+	switched_read_for_entry(v, &out->switched);
 }
 
 static u64 secondary_of(const struct vmcs12 *v)
@@ -61,7 +54,9 @@ static void prepare_constant(struct cpu *cpu, struct nested_vmcs *vmcs)
 	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
-	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap));
+	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(cpu->nested->entry_msrs));
+	vmcs->entry_msrs = 0;
+	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap.page));
 	if (vmx_can_set(cpu->vmx.secondary, CPU2_PCONFIG))
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
 	vmcs->vmcs02_prepared = true;
@@ -100,6 +95,9 @@ static void merge_controls(struct cpu *cpu, const struct vmcs12 *v)
 	const struct vmx_capabilities *vmx = &cpu->vmx;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
+	/* An exit that L1 does not see must not start the timer anew. */
+	const u64 save_timer =
+		v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER ? EXIT_SAVE_PREEMPTION_TIMER : 0;
 
 	vmwrite32(VMCS_PIN_CONTROLS, vmx_controls(vmx->pin, v->f[F_PIN_CONTROLS], 0));
 	vmwrite32(VMCS_PRIMARY_CONTROLS,
@@ -110,14 +108,14 @@ static void merge_controls(struct cpu *cpu, const struct vmcs12 *v)
 	vmwrite32(VMCS_ENTRY_CONTROLS,
 		  vmx_controls(vmx->entry,
 			       (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_DEBUG_CONTROLS |
-				       ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
-			       ENTRY_LOAD_BNDCFGS | ENTRY_CONCEAL_PT));
+				       ENTRY_LOAD_EFER | switched_entry_controls(),
+			       ENTRY_CONCEAL_PT));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
-			       (exit & (EXIT_ACK_INTR | EXIT_SAVE_PREEMPTION_TIMER)) |
-				       EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_SAVE_PAT |
-				       EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER,
-			       EXIT_CLEAR_BNDCFGS | EXIT_CONCEAL_PT));
+			       (exit & EXIT_ACK_INTR) | save_timer | EXIT_SAVE_DEBUG_CONTROLS |
+				       EXIT_HOST_64BIT | EXIT_SAVE_EFER | EXIT_LOAD_EFER |
+				       switched_exit_controls(),
+			       EXIT_CONCEAL_PT));
 }
 
 /* SDM "Loading Guest Control Registers, Debug Registers, and MSRs". */
@@ -140,20 +138,8 @@ static void merge_registers(const struct vmcs12 *v, const struct l1_registers *l
 
 	vmwriten(VMCS_GUEST_DR7, debug ? v->f[F_GUEST_DR7] : l1->dr7);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, debug ? v->f[F_GUEST_DEBUGCTL] : l1->debugctl);
-	vmwrite64(VMCS_GUEST_PAT, entry & ENTRY_LOAD_PAT ? v->f[F_GUEST_PAT] : l1->pat);
 	vmwrite64(VMCS_GUEST_EFER, entry_efer(v, l1));
-	if (has_bndcfgs())
-		vmwrite64(VMCS_GUEST_BNDCFGS,
-			  entry & ENTRY_LOAD_BNDCFGS ? v->f[F_GUEST_BNDCFGS] : l1->bndcfgs);
-}
-
-/* L1 may change its bitmap at any time, so it is read anew for each entry. */
-static void merge_msr_bitmap(const struct nested_vmcs *vmcs)
-{
-	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS))
-		return;
-	guest_memory_read(vmcs->vmcs12->f[F_MSR_BITMAP], vmcs->msr_bitmap, PAGE_SIZE);
-	msr_bitmap_merge(vmcs->msr_bitmap);
+	switched_write(&l1->switched);
 }
 
 /*
@@ -181,12 +167,21 @@ static void set_translation(struct cpu *cpu, const struct vmcs12 *v)
 	vmwrite16(VMCS_VPID, vpid02_get(cpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0));
 }
 
+/* SDM "Saving Non-Register State": only the control asks for the timer's value. */
+static void note_timer(struct nested_vmcs *vmcs)
+{
+	vmcs->keep_timer = (vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER) &&
+			   !(vmcs->vmcs12->f[F_EXIT_CONTROLS] & EXIT_SAVE_PREEMPTION_TIMER);
+	if (vmcs->keep_timer)
+		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
+}
+
 /* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
-static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
+static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
 {
 	const struct check_context context = {
 		.caps = &nested_caps,
-		.l1_in_ia32e = vmread64(VMCS_GUEST_EFER) & EFER_LMA,
+		.l1_in_ia32e = l1_in_ia32e,
 		.shadowed = shadow_on,
 	};
 	const char *failed = check_controls(vmcs->vmcs12, &context);
@@ -203,6 +198,7 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
 		return false;
 	}
 	vmcs->checked = true;
+	vmcs->checked_ia32e = l1_in_ia32e;
 	return true;
 }
 
@@ -233,25 +229,28 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
-	const struct l1_registers l1 = read_l1_registers();
+	const bool l1_in_ia32e = vmread64(VMCS_GUEST_EFER) & EFER_LMA;
+	struct l1_registers l1;
 	const char *failed_check;
 	u64 qualification;
-	u32 failed;
 
 	(void)launch;
-	if (!vmcs->checked && !check_entry(cpu, vmcs))
+	if ((!vmcs->checked || vmcs->checked_ia32e != l1_in_ia32e) &&
+	    !check_entry(cpu, vmcs, l1_in_ia32e))
 		return;
 	/* The hardware would use Umbra's memory there; for L1 there is none. */
 	if (!physical_addresses_allowed(v)) {
 		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
 		return;
 	}
+	read_l1_registers(v, &l1);
 	shadow_to_vmcs02(cpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(cpu, vmcs);
 	merge_controls(cpu, v);
 	copy_dirty(vmcs);
 	merge_registers(v, &l1);
+	note_timer(vmcs);
 	cpu->nested->in_l2 = true;
 	failed_check = check_guest_state(v, vmreadn(VMCS_GUEST_CR4), &nested_caps, &qualification);
 	if (failed_check) {
@@ -259,17 +258,18 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, qualification);
 		return;
 	}
-	merge_msr_bitmap(vmcs);
+	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
+		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(cpu, v);
 	if (!load_pdptes(cpu, v)) {
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
 		return;
 	}
-	if (!msr_list_load(cpu, v->f[F_VM_ENTRY_MSR_LOAD_ADDR], v->f[F_VM_ENTRY_MSR_LOAD_COUNT],
-			   &failed)) {
-		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, failed);
+	if (!msr_list_prepare_entry(cpu, vmcs)) {
+		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
+	perf_global_ctrl_enter(vmcs);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
 	if (!vmcs->vmcs02_launched)
 		switch_launch(regs);

@@ -6,6 +6,7 @@
 
 #include "boot/layout.h"
 #include "lib/insn.h"
+#include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/ept01.h"
@@ -248,6 +249,22 @@ static void fault_around(u64 *entry02, paddr_t gpa, paddr_t table12, u64 upper_r
 	}
 }
 
+/* Umbra's memory reads as ones, as ept01 has it. */
+static enum ept02_result map_ones(struct cpu *cpu, struct ept02_root *root, paddr_t gpa,
+				  const struct leaf12 *leaf)
+{
+	u64 *entry = entry_at(&cpu->nested->ept02, root, gpa, 1);
+
+	if (!entry)
+		return EPT02_NO_MEMORY;
+	if (cpu->hidden_reads++ == 0)
+		log_warn("CPU %u: the guest read Umbra's memory at %#llx", cpu->index,
+			 (unsigned long long)leaf->gpa1);
+	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
+		 (leaf->rights & (EPT_READ | EPT_EXEC));
+	return EPT02_MAPPED;
+}
+
 enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 access, u64 *rights)
 {
 	struct ept02_root *root = find_root(&cpu->nested->ept02, eptp12);
@@ -261,10 +278,10 @@ enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 acce
 		return result;
 	if (access & EPT_RWX & ~leaf.rights)
 		return EPT02_VIOLATION;
-	if (ept01_is_hidden(leaf.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
-		return EPT02_HIDDEN;
 	if (!root)
 		return EPT02_NO_MEMORY;
+	if (ept01_is_hidden(leaf.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
+		return access & EPT_WRITE ? EPT02_HIDDEN_WRITE : map_ones(cpu, root, gpa, &leaf);
 	/* The largest page both maps have: ept01 is uniform where it uses a large one. */
 	while (level < 3 && level_size(level + 1) <= leaf.size &&
 	       level_size(level + 1) <= ept01_page_size(leaf.gpa1))

@@ -31,11 +31,11 @@ struct ept02 {
 
 /* What an EPT violation or misconfiguration of L2 came to. */
 enum ept02_result {
-	EPT02_MAPPED,    /* L2 may try again */
-	EPT02_VIOLATION, /* L1's: ept12 does not allow it */
-	EPT02_MISCONFIG, /* L1's: ept12 is malformed there */
-	EPT02_HIDDEN,    /* ept12 leads to Umbra's memory */
-	EPT02_NO_MEMORY, /* no page for a table: drop something and try again */
+	EPT02_MAPPED,       /* L2 may try again */
+	EPT02_VIOLATION,    /* L1's: ept12 does not allow it */
+	EPT02_MISCONFIG,    /* L1's: ept12 is malformed there */
+	EPT02_HIDDEN_WRITE, /* ept12 allows the write, but leads to Umbra's memory */
+	EPT02_NO_MEMORY,    /* no page for a table: drop something and try again */
 };
 
 /* Takes the CPU's reserve. False: out of memory. */

@@ -7,7 +7,6 @@
 #include "lib/insn.h"
 #include "lib/panic.h"
 #include "mm/ept01.h"
-#include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "nested/state.h"
 #include "vmx/event.h"
@@ -23,37 +22,46 @@ static const struct vmcs12 *current12(const struct cpu *cpu)
 }
 
 /* L1 sees no exit that its bitmap did not ask for. */
-static bool msr_exit_is_l1s(struct cpu *cpu, u32 msr, bool write)
+static enum msr_exit_owner msr_exit_owner(struct cpu *cpu, u32 msr, bool write)
 {
 	const struct vmcs12 *v = current12(cpu);
-	const u32 in_range = msr & 0x1fff;
-	u32 offset = write ? 2048 : 0;
-	u8 bits;
 
 	if (!(v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS))
-		return true;
-	if (msr >> 13 == 0xc0000000 >> 13)
-		offset += 1024;
-	else if (msr >> 13 != 0)
-		return true;
-	guest_memory_read(v->f[F_MSR_BITMAP] + offset + in_range / 8, &bits, sizeof(bits));
-	return bits >> (in_range % 8) & 1;
+		return MSR_EXIT_L1;
+	return msr_bitmap02_exit(&cpu->nested->current->msr_bitmap, v->f[F_MSR_BITMAP], msr, write);
+}
+
+/*
+ * SDM "Monitor Trap Flag": the exit is due on the boundary after the instruction, which the next
+ * entry is past already. An injected fault has its boundary by the entry.
+ */
+static void after_instruction(struct cpu *cpu)
+{
+	if (cpu->nested->in_l2 && (current12(cpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
+	    !(vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID))
+		nested_reflect_event(cpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
 }
 
 static bool l2_rdmsr(struct cpu *cpu, struct guest_regs *regs)
 {
-	if (msr_exit_is_l1s(cpu, (u32)regs->rcx, false))
-		return false;
-	rdmsr_exit(cpu, regs);
-	return true;
+	const enum msr_exit_owner owner = msr_exit_owner(cpu, (u32)regs->rcx, false);
+
+	if (owner == MSR_EXIT_UMBRA) {
+		rdmsr_exit(cpu, regs);
+		after_instruction(cpu);
+	}
+	return owner != MSR_EXIT_L1;
 }
 
 static bool l2_wrmsr(struct cpu *cpu, struct guest_regs *regs)
 {
-	if (msr_exit_is_l1s(cpu, (u32)regs->rcx, true))
-		return false;
-	wrmsr_exit(cpu, regs);
-	return true;
+	const enum msr_exit_owner owner = msr_exit_owner(cpu, (u32)regs->rcx, true);
+
+	if (owner == MSR_EXIT_UMBRA) {
+		wrmsr_exit(cpu, regs);
+		after_instruction(cpu);
+	}
+	return owner != MSR_EXIT_L1;
 }
 
 static bool uses_ept(const struct vmcs12 *v)
@@ -85,18 +93,20 @@ static void reflect_misconfiguration(struct cpu *cpu)
 /* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
 static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
 {
-	const u64 qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
+	const u64 qualification = ept_qualification();
 	const paddr_t gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS);
 	const struct vmcs12 *v = current12(cpu);
+	const bool nmi_unblocked = qualification & EPT_VIOLATION_NMI_UNBLOCK;
 	u64 rights;
 
+	(void)regs;
 	if (!uses_ept(v)) {
-		ept_violation_exit(cpu, regs);
+		ept_violation(cpu, qualification);
 		return true;
 	}
 	switch (ept02_fault(cpu, v->f[F_EPT_POINTER], gpa, qualification, &rights)) {
 	case EPT02_MAPPED:
-		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		event_redeliver(nmi_unblocked);
 		return true;
 	case EPT02_VIOLATION:
 		reflect_violation(cpu, qualification, rights);
@@ -108,12 +118,12 @@ static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
 		/* Start over with one empty root: that much there always is. */
 		ept02_drop_all(cpu);
 		vmwrite64(VMCS_EPT_POINTER, ept02_eptp(cpu, v->f[F_EPT_POINTER]));
-		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		event_redeliver(nmi_unblocked);
 		return true;
-	case EPT02_HIDDEN:
+	case EPT02_HIDDEN_WRITE:
 	default:
-		/* No memory there: as if ept12 did not map it. */
-		reflect_violation(cpu, qualification, 0);
+		/* What L1 gets there. */
+		ept_refuse_hidden_write(cpu, gpa, qualification);
 		return true;
 	}
 }
@@ -164,6 +174,7 @@ void nested_exit_handle(struct guest_regs *regs)
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
 	cpu->nested->current->vmcs02_launched = true;
+	msr_list_entered(cpu->nested->current);
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)
 			cpu->l2_exits[basic]++;
@@ -188,41 +199,4 @@ bool nested_current_is_launched(const struct cpu *cpu)
 	if (!cpu->nested || !cpu->nested->vmx_on)
 		return false;
 	return !cpu->nested->in_l2 || cpu->nested->current->vmcs02_launched;
-}
-
-bool nested_nmi(struct cpu *cpu)
-{
-	const u32 blocking = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS | INTERRUPTIBILITY_NMI;
-	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI;
-
-	if (current12(cpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING) {
-		cpu->nmi_latched = false;
-		nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0, nmi);
-		return true;
-	}
-	/* L2's to take by its own IDT, as soon as an exit finds nothing in the way. */
-	if ((vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID) ||
-	    (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & blocking) ||
-	    vmread32(VMCS_GUEST_ACTIVITY_STATE) > ACTIVITY_HLT)
-		return false;
-	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, nmi);
-	cpu->nmi_latched = false;
-	return true;
-}
-
-bool nested_take_machine_check(struct cpu *cpu)
-{
-	if (!(vmread32(VMCS_EXCEPTION_BITMAP) & (1u << VECTOR_MC)))
-		return false;
-	nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0,
-			     (u32)INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC);
-	return true;
-}
-
-bool nested_hold_init(struct cpu *cpu)
-{
-	if (!cpu->nested || !cpu->nested->vmx_on)
-		return false;
-	cpu->nested->init_held = true;
-	return true;
 }

@@ -39,6 +39,14 @@ enum field_needs {
 	NEEDS_PREEMPTION_TIMER,
 	NEEDS_BNDCFGS,
 	NEEDS_SHADOWING,
+	NEEDS_CET,
+	NEEDS_PKRS,
+	NEEDS_LBR,
+	NEEDS_PERF_GLOBAL_CTRL,
+	NEEDS_CR3_TARGET0,
+	NEEDS_CR3_TARGET1,
+	NEEDS_CR3_TARGET2,
+	NEEDS_CR3_TARGET3,
 	NEEDS_COUNT,
 };
 
@@ -65,6 +73,12 @@ enum field_needs {
 	X(GUEST_PAT, 64, GUEST, MERGE, NOTHING)                            \
 	X(GUEST_EFER, 64, GUEST, MERGE, NOTHING)                           \
 	X(GUEST_BNDCFGS, 64, GUEST, MERGE, BNDCFGS)                        \
+	X(GUEST_S_CET, N, GUEST, MERGE, CET)                               \
+	X(GUEST_SSP, N, GUEST, MERGE, CET)                                 \
+	X(GUEST_INTERRUPT_SSP_TABLE, N, GUEST, MERGE, CET)                 \
+	X(GUEST_PKRS, 64, GUEST, MERGE, PKRS)                              \
+	X(GUEST_LBR_CTL, 64, GUEST, MERGE, LBR)                            \
+	X(GUEST_PERF_GLOBAL_CTRL, 64, GUEST, SOFT, PERF_GLOBAL_CTRL)       \
 	X(VMCS_LINK_POINTER, 64, GUEST, SOFT, NOTHING)                     \
 	VMCS12_SEGMENT(X, ES)                                              \
 	VMCS12_SEGMENT(X, CS)                                              \
@@ -173,7 +187,12 @@ enum field_needs {
 	X(HOST_SYSENTER_ESP, N, HOST, SOFT, NOTHING)                       \
 	X(HOST_SYSENTER_EIP, N, HOST, SOFT, NOTHING)                       \
 	X(HOST_PAT, 64, HOST, SOFT, NOTHING)                               \
-	X(HOST_EFER, 64, HOST, SOFT, NOTHING)
+	X(HOST_EFER, 64, HOST, SOFT, NOTHING)                              \
+	X(HOST_PERF_GLOBAL_CTRL, 64, HOST, SOFT, PERF_GLOBAL_CTRL)         \
+	X(HOST_S_CET, N, HOST, SOFT, CET)                                  \
+	X(HOST_SSP, N, HOST, SOFT, CET)                                    \
+	X(HOST_INTERRUPT_SSP_TABLE, N, HOST, SOFT, CET)                    \
+	X(HOST_PKRS, 64, HOST, SOFT, PKRS)
 
 /* Indexes into struct vmcs12. */
 enum vmcs12_field {

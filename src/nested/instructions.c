@@ -7,6 +7,7 @@
 #include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
+#include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/operand.h"
 #include "nested/state.h"
@@ -305,10 +306,6 @@ static void vmwrite_instruction(struct cpu *cpu, struct guest_regs *regs)
 	u64 value = 0;
 	int field;
 
-	if (operand.is_register)
-		value = register_value(regs, operand.reg1);
-	else if (!read_memory(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
-		return;
 	if (!access_field(cpu, encoding, &field))
 		return;
 	if (field_info[field].type == VMCS_TYPE_READ_ONLY &&
@@ -316,6 +313,10 @@ static void vmwrite_instruction(struct cpu *cpu, struct guest_regs *regs)
 		nested_vmfail(cpu, VMERR_VMWRITE_READ_ONLY);
 		return;
 	}
+	if (operand.is_register)
+		value = register_value(regs, operand.reg1);
+	else if (!read_memory(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		return;
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value = (vmcs12_read(cpu, vmcs, (enum vmcs12_field)field) & BITS(31, 0)) |
 			value << 32;
@@ -343,6 +344,10 @@ static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 	}
 	if (!read_memory(&operand, &descriptor, sizeof(descriptor)))
 		return;
+	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps)) {
+		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		return;
+	}
 	if (type == INVEPT_SINGLE_CONTEXT)
 		ept02_drop(cpu, descriptor.eptp);
 	else
@@ -404,7 +409,14 @@ static void launch_instruction(struct cpu *cpu, struct guest_regs *regs, bool la
 		nested_enter(cpu, regs, launch);
 }
 
-/* The mode checks (#UD) came before the exit; VMXON has its own order of checks. */
+/* SDM "VMCALL": of all these only VMCALL exits before the checks on the mode. */
+static bool vmcall_is_undefined(void)
+{
+	return (vmreadn(VMCS_GUEST_RFLAGS) & RFLAGS_VM) ||
+	       ((vmread64(VMCS_GUEST_EFER) & EFER_LMA) && !instruction_in_64bit_mode());
+}
+
+/* The other mode checks (#UD) came before the exit; VMXON has its own order of checks. */
 void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 {
 	const u32 reason = cpu->exit_reason;
@@ -417,7 +429,7 @@ void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 		vmxon_instruction(cpu, regs);
 		return;
 	}
-	if (!cpu->nested->vmx_on) {
+	if (!cpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined())) {
 		event_inject_ud();
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MSR lists of VM entry and VM exit, worked off entry by entry: never handed to the hardware.
- * SDM "Loading MSRs" and "Saving MSRs".
+ * The MSR lists of VM entry and VM exit, never handed to the hardware as L1 has them: an entry's is
+ * copied and sifted, an exit's are worked off one by one. SDM "Loading MSRs" and "Saving MSRs".
  */
 #include <x86/cr.h>
 #include <x86/msr.h>
@@ -12,13 +12,6 @@
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
-struct msr_entry {
-	u32 index;
-	u32 reserved;
-	u64 value;
-};
-_Static_assert(sizeof(struct msr_entry) == 16, "MSR list entry");
-
 enum {
 	MSR_X2APIC_FIRST = 0x800,
 	MSR_X2APIC_LAST = 0x8ff,
@@ -27,11 +20,6 @@ enum {
 static bool is_x2apic(u32 msr)
 {
 	return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
-}
-
-static u64 longest_list(void)
-{
-	return 512 * (((nested_caps.misc & VMX_MISC_MSR_LIST_MAX) >> 25) + 1);
 }
 
 /*
@@ -68,33 +56,69 @@ static bool load(struct cpu *cpu, const struct msr_entry *e)
 	}
 }
 
-bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count, u32 *failed)
+bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count)
 {
-	for (*failed = 1; *failed <= count; (*failed)++, list += sizeof(struct msr_entry)) {
-		struct msr_entry entry;
+	struct msr_entry entry;
 
-		if (*failed > longest_list())
-			return false;
-		guest_memory_read(list, &entry, sizeof(entry));
-		if (!load(cpu, &entry))
+	for (u64 i = 0; i < count; i++) {
+		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
+		if (i == MSR_LIST_MAX || !load(cpu, &entry))
 			return false;
 	}
 	return true;
 }
 
-bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count, u32 *failed)
+bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count)
 {
-	for (*failed = 1; *failed <= count; (*failed)++, list += sizeof(struct msr_entry)) {
-		struct msr_entry entry;
+	struct msr_entry entry;
 
-		if (*failed > longest_list())
-			return false;
-		guest_memory_read(list, &entry, sizeof(entry));
-		if (entry.reserved || is_x2apic(entry.index) || entry.index == MSR_IA32_SMBASE ||
+	for (u64 i = 0; i < count; i++) {
+		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
+		if (i == MSR_LIST_MAX || entry.reserved || is_x2apic(entry.index) ||
+		    entry.index == MSR_IA32_SMBASE ||
 		    !msr_read_guest(cpu, entry.index, &entry.value))
 			return false;
-		guest_memory_write(list + offsetof(struct msr_entry, value), &entry.value,
-				   sizeof(entry.value));
+		guest_memory_write(list + i * sizeof(entry) + offsetof(struct msr_entry, value),
+				   &entry.value, sizeof(entry.value));
 	}
 	return true;
+}
+
+/*
+ * The hardware loads after it has checked and loaded guest state, and says which entry failed. What
+ * Umbra does not allow becomes an entry that fails there.
+ */
+static void refuse_forbidden(struct msr_entry *list, u32 count)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (is_x2apic(list[i].index) || !msr_list_may_load(list[i].index, list[i].value))
+			list[i].reserved = ~0u;
+	}
+}
+
+bool msr_list_prepare_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
+{
+	const struct vmcs12 *v = vmcs->vmcs12;
+	const u64 count = v->f[F_VM_ENTRY_MSR_LOAD_COUNT];
+	struct msr_entry *list = cpu->nested->entry_msrs;
+
+	if (count > MSR_LIST_MAX)
+		return false;
+	if (count) {
+		guest_memory_read(v->f[F_VM_ENTRY_MSR_LOAD_ADDR], list, count * sizeof(*list));
+		refuse_forbidden(list, (u32)count);
+	}
+	if (count != vmcs->entry_msrs) {
+		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, (u32)count);
+		vmcs->entry_msrs = (u32)count;
+	}
+	return true;
+}
+
+void msr_list_entered(struct nested_vmcs *vmcs)
+{
+	if (vmcs->entry_msrs) {
+		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
+		vmcs->entry_msrs = 0;
+	}
 }

@@ -21,7 +21,7 @@ enum {
 
 u64 nested_pages_per_cpu(void)
 {
-	return STATE_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
+	return STATE_PAGES + MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
 }
 
 void nested_init_shared(bool offer, bool shadow)
@@ -30,8 +30,10 @@ void nested_init_shared(bool offer, bool shadow)
 
 	offered = offer;
 	nested_caps_init(&nested_caps, &cpu->vmx, VMCS12_REVISION, cpu->mtrr.maxphyaddr);
-	if (offered)
-		shadow_init(cpu, shadow);
+	if (!offered)
+		return;
+	shadow_init(cpu, shadow);
+	switched_init(&cpu->vmx);
 }
 
 static void *page(const struct cpu *cpu)
@@ -55,13 +57,17 @@ void nested_init_cpu(struct cpu *cpu)
 	if (!ept02_init(cpu))
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     cpu->index);
+	cpu->nested->entry_msrs = pages_alloc(MSR_LIST_PAGES);
+	if (!cpu->nested->entry_msrs)
+		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
+		     cpu->index);
 	cpu->nested->vmxon_region = NO_VMCS;
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
 		struct nested_vmcs *vmcs = &cpu->nested->cache[i];
 
 		vmcs->gpa = NO_VMCS;
 		vmcs->vmcs12 = page(cpu);
-		vmcs->msr_bitmap = page(cpu);
+		vmcs->msr_bitmap.page = page(cpu);
 		vmcs->vmcs02 = virt_to_phys(page(cpu));
 	}
 }

@@ -37,6 +37,15 @@ void nested_exit_handle(struct guest_regs *regs); /* from switch.S */
 /* A machine check while L2 runs. True: L1 intercepts #MC and has got its exit. */
 bool nested_take_machine_check(struct cpu *cpu);
 
+/*
+ * An exception that Umbra raises in L2, as VM-entry interruption information. True: L1 intercepts
+ * it and has got its exit.
+ */
+bool nested_take_exception(struct cpu *cpu, u32 info, u32 error_code);
+
+/* L2 has come to a triple fault by an event of Umbra's: L1's exit. */
+void nested_triple_fault(struct cpu *cpu);
+
 /* VMLAUNCH or VMRESUME of vmcs02 failed with an error number: L1's own failed with it. */
 void nested_entry_refused(struct cpu *cpu);
 
@@ -103,6 +112,17 @@ static inline bool nested_take_machine_check(struct cpu *cpu)
 {
 	(void)cpu;
 	return false;
+}
+static inline bool nested_take_exception(struct cpu *cpu, u32 info, u32 error_code)
+{
+	(void)cpu;
+	(void)info;
+	(void)error_code;
+	return false;
+}
+static inline void nested_triple_fault(struct cpu *cpu)
+{
+	(void)cpu;
 }
 static inline void nested_entry_refused(struct cpu *cpu)
 {

@@ -47,15 +47,15 @@ static void save_guest_state(struct nested_vmcs *vmcs)
 		v->f[F_GUEST_DR7] = vmreadn(VMCS_GUEST_DR7);
 		v->f[F_GUEST_DEBUGCTL] = vmread64(VMCS_GUEST_DEBUGCTL);
 	}
-	if (exit & EXIT_SAVE_PAT)
-		v->f[F_GUEST_PAT] = vmread64(VMCS_GUEST_PAT);
 	if (exit & EXIT_SAVE_EFER)
 		v->f[F_GUEST_EFER] = vmread64(VMCS_GUEST_EFER);
-	if (nested_caps.has_field[F_GUEST_BNDCFGS])
-		v->f[F_GUEST_BNDCFGS] = vmread64(VMCS_GUEST_BNDCFGS);
+	switched_save(v);
+	perf_global_ctrl_save(v);
 	/* SDM: with unrestricted guest the control follows EFER.LMA. */
 	v->f[F_ENTRY_CONTROLS] = vmread64(VMCS_GUEST_EFER) & EFER_LMA ? entry | ENTRY_IA32E_GUEST
 								      : entry & ~ENTRY_IA32E_GUEST;
+	if (v->f[F_ENTRY_CONTROLS] != entry)
+		vmcs->checked = false;
 }
 
 /* Shadowed exit information is where L1 reads it already. */
@@ -123,23 +123,16 @@ static void load_segments(const struct vmcs12 *v, bool host_64bit)
 	vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0xffff);
 }
 
-/* Registers of L2's that L1 keeps where its exit controls load none. */
-struct l2_registers {
-	u64 efer;
-	u64 pat;
-	u64 cr0;
-	u64 bndcfgs;
-};
-
 /* SDM "Loading Host State". vmcs01 is current. */
-static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, const struct l2_registers *l2)
+static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efer,
+			    const struct switched *switched)
 {
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 	const bool host_64bit = exit & EXIT_HOST_64BIT;
 	/* Bits no exit changes: ET, CD, NW and the reserved ones. */
 	const u64 kept = CR0_CD | CR0_NW;
 	const u64 cr0 = (v->f[F_HOST_CR0] & ~kept) | (read_cr0() & kept) | CR0_ET;
-	u64 efer = (l2->efer & ~(EFER_LMA | EFER_LME)) | (host_64bit ? EFER_LMA | EFER_LME : 0);
+	u64 efer = (old_efer & ~(EFER_LMA | EFER_LME)) | (host_64bit ? EFER_LMA | EFER_LME : 0);
 	u64 cr4 = v->f[F_HOST_CR4];
 
 	if (exit & EXIT_LOAD_EFER)
@@ -154,9 +147,7 @@ static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, const struc
 	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, cr4));
 	vmwriten(VMCS_CR4_READ_SHADOW, cr4);
 	vmwrite64(VMCS_GUEST_EFER, efer);
-	vmwrite64(VMCS_GUEST_PAT, exit & EXIT_LOAD_PAT ? v->f[F_HOST_PAT] : l2->pat);
-	if (nested_caps.has_field[F_GUEST_BNDCFGS])
-		vmwrite64(VMCS_GUEST_BNDCFGS, exit & EXIT_CLEAR_BNDCFGS ? 0 : l2->bndcfgs);
+	switched_write(switched);
 	if (host_64bit)
 		vmcs_set32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
 	else
@@ -187,49 +178,65 @@ void nested_abort(struct cpu *cpu, u32 indicator, const char *why)
 	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
 }
 
+static bool nmis_blocked_now(void)
+{
+	return vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI;
+}
+
+enum way_out {
+	WAY_EXIT,
+	WAY_NMI_EXIT,
+	WAY_ENTRY_FAILED, /* before L2's registers were loaded */
+	WAY_MSRS_FAILED,  /* after that */
+};
+
 /* From vmcs02 to L1: what every way out of L2 has in common after the saving. */
-static void leave_l2(struct cpu *cpu, bool nmi_exit)
+static void leave_l2(struct cpu *cpu, enum way_out way)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
-	const struct l2_registers l2 = {
-		.efer = vmread64(VMCS_GUEST_EFER),
-		.pat = vmread64(VMCS_GUEST_PAT),
-		.bndcfgs =
-			nested_caps.has_field[F_GUEST_BNDCFGS] ? vmread64(VMCS_GUEST_BNDCFGS) : 0,
-	};
-	const bool nmis_blocked =
-		nmi_exit || (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
-			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
-	u32 failed;
-
+	u64 efer = vmread64(VMCS_GUEST_EFER);
+	struct switched switched;
+	bool nmis_blocked =
+		way == WAY_NMI_EXIT ||
+		(!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) && nmis_blocked_now());
+	switched_read_for_exit(vmcs->vmcs12, &switched);
+	if (vmcs->keep_timer)
+		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	cpu->nested->in_l2 = false;
 	shadow_to_vmcs01(cpu, vmcs);
-	load_host_state(cpu, vmcs->vmcs12, &l2);
+	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
+	if (way == WAY_ENTRY_FAILED || way == WAY_MSRS_FAILED)
+		nmis_blocked = nmis_blocked_now();
+	if (way == WAY_ENTRY_FAILED) {
+		efer = vmread64(VMCS_GUEST_EFER);
+		switched_read_for_exit(vmcs->vmcs12, &switched);
+	}
+	load_host_state(cpu, vmcs->vmcs12, efer, &switched);
+	perf_global_ctrl_leave(vmcs, way != WAY_ENTRY_FAILED);
 	/* SDM "Operations that Invalidate Cached Mappings": as L1 without VPIDs may count on. */
 	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
 	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))
 		invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0);
 	if (!msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
-			   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT], &failed))
+			   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT]))
 		nested_abort(cpu, 4, "an MSR of the exit's load list");
 	event_after_l2(cpu);
 }
 
-static void save_and_leave(struct cpu *cpu, bool nmi_exit)
+static void save_and_leave(struct cpu *cpu, enum way_out way)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
-	u32 failed;
 
 	vmcs->vmcs12->launched = true;
 	save_guest_state(vmcs);
 	if (!msr_list_store(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
-			    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT], &failed)) {
-		leave_l2(cpu, nmi_exit);
+			    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT])) {
+		leave_l2(cpu, way);
 		nested_abort(cpu, 1, "an MSR of the exit's store list");
 		return;
 	}
-	leave_l2(cpu, nmi_exit);
+	leave_l2(cpu, way);
 }
 
 void nested_leave(struct cpu *cpu)
@@ -239,7 +246,9 @@ void nested_leave(struct cpu *cpu)
 
 	save_and_leave(cpu,
 		       (vmread32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
-			       (intr_info & (INTR_INFO_VALID | INTR_INFO_TYPE)) == nmi);
+				       (intr_info & (INTR_INFO_VALID | INTR_INFO_TYPE)) == nmi
+			       ? WAY_NMI_EXIT
+			       : WAY_EXIT);
 }
 
 void nested_reflect(struct cpu *cpu)
@@ -270,7 +279,8 @@ void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 in
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	}
 	vmcs->vmcs12->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
-	save_and_leave(cpu, (intr_info & INTR_INFO_TYPE) == INTR_TYPE_NMI);
+	save_and_leave(cpu,
+		       (intr_info & INTR_INFO_TYPE) == INTR_TYPE_NMI ? WAY_NMI_EXIT : WAY_EXIT);
 }
 
 void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
@@ -281,5 +291,5 @@ void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	vmcs->checked = false;
 	/* Guest state is not saved: L1 finds vmcs12 as it wrote it. */
-	leave_l2(cpu, false);
+	leave_l2(cpu, reason == REASON_ENTRY_FAIL_MSR ? WAY_MSRS_FAILED : WAY_ENTRY_FAILED);
 }

@@ -14,6 +14,16 @@ enum {
 
 static const paddr_t NO_VMCS = ~0ull;
 
+enum { MSR_BITMAP02_WORDS = 64 };
+
+/* The MSR bitmap of a vmcs02: see msr_bitmap.c. */
+struct msr_bitmap02 {
+	u64 *page;
+	u32 count; /* of words that hold L1's bits */
+	u32 next;
+	u16 index[MSR_BITMAP02_WORDS];
+};
+
 /*
  * A cached vmcs12 and the vmcs02 made of it. L1's page is out of date while its VMCS is here, as it
  * may be on hardware; write-back happens at VMCLEAR, VMXOFF and eviction.
@@ -22,13 +32,18 @@ struct nested_vmcs {
 	paddr_t gpa; /* of L1's VMCS region, or NO_VMCS */
 	u64 last_use;
 	struct vmcs12 *vmcs12; /* a page */
-	void *msr_bitmap;      /* a page: L1's and Umbra's intercepts */
+	struct msr_bitmap02 msr_bitmap;
 	paddr_t vmcs02;
 	bool vmcs02_prepared; /* its constant fields are set */
 	bool vmcs02_launched;
-	bool checked;           /* controls and host state, since the last change of either */
-	struct field_set dirty; /* L1's value has not reached vmcs02 */
-	struct field_set stale; /* vmcs02 has a newer value than vmcs12; shadowed fields always */
+	bool checked;       /* controls and host state, since the last change of either … */
+	bool checked_ia32e; /* … by an L1 with this EFER.LMA */
+	bool keep_timer;    /* L1 has not asked for the preemption timer's value to be saved … */
+	u32 timer;          /* … so this one stays */
+	u32 entry_msrs; /* how many MSRs the next entry loads from the CPU's copy of L1's list */
+	u64 l1_perf_global_ctrl; /* at the entry, where that loads another */
+	struct field_set dirty;  /* L1's value has not reached vmcs02 */
+	struct field_set stale;  /* vmcs02 has a newer value than vmcs12; shadowed fields always */
 };
 
 struct nested {
@@ -41,6 +56,7 @@ struct nested {
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
 	struct ept02 ept02;
+	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware */
 };
 
 extern struct nested_caps nested_caps;
@@ -104,6 +120,12 @@ void nested_record_exit(struct cpu *cpu);
 void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
 void nested_leave(struct cpu *cpu);
 
+/*
+ * events.c: the qualification of L2's EPT violation, with bit 12 only where that means something:
+ * SDM "Exit Qualification for EPT Violations".
+ */
+u64 ept_qualification(void);
+
 /* instructions.c: VMfail with this error, by the book; then on to the next instruction. */
 void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error);
 
@@ -116,9 +138,70 @@ void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification);
 /* A VMX abort with this indicator; vmcs01 is current. */
 void nested_abort(struct cpu *cpu, u32 indicator, const char *why);
 
-/* msr_list.c: false with the number (from 1) of the entry that failed. */
-bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count, u32 *failed);
-bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count, u32 *failed);
+/* switched.c: registers that entries and exits load or not, by controls. */
+enum { SWITCHED_COUNT = 8 };
+
+struct switched {
+	u64 value[SWITCHED_COUNT];
+};
+
+/* Once. */
+void switched_init(const struct vmx_capabilities *vmx);
+
+/* The controls of vmcs02 for them. */
+u64 switched_entry_controls(void);
+u64 switched_exit_controls(void);
+
+/* What L2 begins with: vmcs01 is current; what L1 goes on with: the VMCS that was left is. */
+void switched_read_for_entry(const struct vmcs12 *v, struct switched *out);
+void switched_read_for_exit(const struct vmcs12 *v, struct switched *out);
+
+/* Into the current VMCS. */
+void switched_write(const struct switched *values);
+
+/* What an exit saves in vmcs12; vmcs02 is current. */
+void switched_save(struct vmcs12 *v);
+
+/* IA32_PERF_GLOBAL_CTRL, the same way; `entered`: L2's was loaded. */
+void perf_global_ctrl_enter(struct nested_vmcs *vmcs);
+void perf_global_ctrl_save(struct vmcs12 *v);
+void perf_global_ctrl_leave(const struct nested_vmcs *vmcs, bool entered);
+
+/* msr_bitmap.c: */
+void msr_bitmap02_init(struct msr_bitmap02 *bitmap);
+
+/* For each entry: reads L1's bitmap anew. */
+void msr_bitmap02_merge(struct msr_bitmap02 *bitmap, paddr_t bitmap12);
+
+/* Whose an exit of L2 for an MSR is, L1 using a bitmap. */
+enum msr_exit_owner {
+	MSR_EXIT_L1,
+	MSR_EXIT_UMBRA, /* L1 lets it through, Umbra does not */
+	MSR_EXIT_AGAIN, /* nobody's: L2 may do it by itself now */
+};
+enum msr_exit_owner msr_bitmap02_exit(struct msr_bitmap02 *bitmap, paddr_t bitmap12, u32 msr,
+				      bool write);
+
+/* msr_list.c: SDM "Miscellaneous Data": longer lists have no defined effect. */
+enum { MSR_LIST_MAX = 512, MSR_LIST_PAGES = 2 };
+
+struct msr_entry {
+	u32 index;
+	u32 reserved;
+	u64 value;
+};
+_Static_assert(sizeof(struct msr_entry) == 16, "MSR list entry");
+_Static_assert(sizeof(struct msr_entry) * MSR_LIST_MAX == MSR_LIST_PAGES * PAGE_SIZE, "list");
+
+/* The entry's list, copied for the hardware to load. vmcs02 is current. False: it is too long. */
+bool msr_list_prepare_entry(struct cpu *cpu, struct nested_vmcs *vmcs);
+
+/* After an exit: the next entry is Umbra's own, and loads nothing. */
+void msr_list_entered(struct nested_vmcs *vmcs);
+
+/* An exit's lists. False: some entry failed. */
+bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count);
+bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count);
 
 /* vpid.c: */
 enum { VPID02_NONE = 2, VPID02_FIRST = 3 };

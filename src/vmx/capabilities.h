@@ -19,6 +19,7 @@ struct vmx_capabilities {
 	u64 ept_vpid;
 	u64 cr0_fixed0, cr0_fixed1;
 	u64 cr4_fixed0, cr4_fixed1;
+	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has; 0: there is none */
 };
 
 /* Reads this CPU's. Privileged; never faults. */

@@ -19,17 +19,23 @@ static void refuse(struct cpu *cpu, paddr_t gpa, u64 qualification)
 	event_inject_gp0_combined(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }
 
+void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
+{
+	if (cpu->hidden_writes++ == 0)
+		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", cpu->index,
+			 (unsigned long long)gpa);
+	refuse(cpu, gpa, qualification);
+}
+
 /*
  * Umbra's memory is no memory to the guest. A write is #GP(0); the first read or fetch of a page
  * puts ones there, so that later ones need no exit, and fetched ones are #UD. Everything else that
  * is absent was left out of ept01 until needed.
  */
-void ept_violation_exit(struct cpu *cpu, struct guest_regs *regs)
+void ept_violation(struct cpu *cpu, u64 qualification)
 {
-	const u64 qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
 	const paddr_t gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS);
 
-	(void)regs;
 	if (!ept01_is_hidden(gpa, 1)) {
 		if (ept01_fill(gpa))
 			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
@@ -47,8 +53,11 @@ void ept_violation_exit(struct cpu *cpu, struct guest_regs *regs)
 			refuse(cpu, gpa, qualification);
 		return;
 	}
-	if (cpu->hidden_writes++ == 0)
-		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", cpu->index,
-			 (unsigned long long)gpa);
-	refuse(cpu, gpa, qualification);
+	ept_refuse_hidden_write(cpu, gpa, qualification);
+}
+
+void ept_violation_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)regs;
+	ept_violation(cpu, vmreadn(VMCS_EXIT_QUALIFICATION));
 }

@@ -17,11 +17,22 @@ static void set_resume_flag(void)
 	vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 }
 
+/* Injection passes over the exception bitmap, which may give L2's exceptions to L1. */
+static void inject(u32 info, u32 error_code)
+{
+	struct cpu *cpu = this_cpu();
+
+	set_resume_flag();
+	if (nested_in_l2(cpu) && nested_take_exception(cpu, info, error_code))
+		return;
+	if (info & INTR_INFO_ERROR_CODE)
+		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
+}
+
 void event_inject_exception(enum vector vector)
 {
-	set_resume_flag();
-	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
-		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector));
+	inject((u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector), 0);
 }
 
 void event_inject_exception_error(enum vector vector, u32 error_code)
@@ -29,12 +40,18 @@ void event_inject_exception_error(enum vector vector, u32 error_code)
 	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
 
 	/* Real mode pushes none, and the entry refuses one. */
-	if (vmreadn(VMCS_GUEST_CR0) & CR0_PE) {
+	if (vmreadn(VMCS_GUEST_CR0) & CR0_PE)
 		info |= (u32)INTR_INFO_ERROR_CODE;
-		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
-	}
-	set_resume_flag();
-	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
+	inject(info, error_code);
+}
+
+static void triple_fault(void)
+{
+	struct cpu *cpu = this_cpu();
+
+	if (!nested_in_l2(cpu))
+		reset_machine("triple fault in the guest");
+	nested_triple_fault(cpu);
 }
 
 /* SDM "Double Fault Exception", table "Interrupt and Exception Classes": the contributory ones. */
@@ -49,6 +66,23 @@ static bool is_page_fault(u32 vector)
 	return vector == VECTOR_PF || vector == VECTOR_VE;
 }
 
+/*
+ * The exception that L1 intercepts exits before it is combined (SDM "Information for VM Exits That
+ * Occur During Event Delivery").
+ */
+static bool exits_itself(enum vector vector, bool has_error, u32 error_code)
+{
+	struct cpu *cpu = this_cpu();
+	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
+
+	if (!nested_in_l2(cpu))
+		return false;
+	if (has_error && (vmreadn(VMCS_GUEST_CR0) & CR0_PE))
+		info |= (u32)INTR_INFO_ERROR_CODE;
+	set_resume_flag();
+	return nested_take_exception(cpu, info, error_code);
+}
+
 void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
 {
 	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
@@ -56,8 +90,10 @@ void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
 	const bool after_exception =
 		(info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_HW_EXCEPTION;
 
+	if (after_exception && exits_itself(vector, has_error, error_code))
+		return;
 	if (after_exception && first == VECTOR_DF)
-		reset_machine("triple fault in the guest");
+		triple_fault();
 	else if (after_exception &&
 		 ((is_contributory(first) && is_contributory(vector)) ||
 		  (is_page_fault(first) && (is_contributory(vector) || is_page_fault(vector)))))

@@ -25,6 +25,11 @@ exit_handler vmcall_exit;        /* vmcall.c */
 exit_handler wrmsr_exit;         /* msr.c */
 exit_handler xsetbv_exit;        /* exit.c */
 
+/* ept_exit.c: a violation of ept01, of L2's too when it runs on that; and the answer to a write to
+ * Umbra's memory, for L2 too. */
+void ept_violation(struct cpu *cpu, u64 qualification);
+void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification);
+
 /* From switch.S. */
 void exit_handle(struct guest_regs *regs);
 void exit_entry_failed(struct guest_regs *regs);

@@ -31,13 +31,8 @@ enum {
 	MSR_RTIT_ADDR_LAST = 0x587,
 };
 
-enum { BITMAP_WORDS = PAGE_SIZE / sizeof(u64) };
-
+/* Constant once msr_bitmap_init() has run: all CPUs use it, and a VMCS may cache it. */
 static struct msr_bitmap *bitmap;
-
-/* Words of the bitmap in which a bit is set, or may be later: see mtrr_write(). */
-static u16 used_words[BITMAP_WORDS];
-static u32 used_word_count;
 
 static void intercept(u8 *low_range, u32 first, u32 last)
 {
@@ -45,20 +40,20 @@ static void intercept(u8 *low_range, u32 first, u32 last)
 		low_range[msr / 8] |= (u8)(1u << (msr % 8));
 }
 
+/* The guest's MTRRs are its own; the CPU's stay as firmware set them, for Umbra. */
+static void intercept_mtrrs(u8 *low_range)
+{
+	intercept(low_range, MSR_IA32_MTRR_PHYSBASE0,
+		  MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VAR_MAX - 1);
+	intercept(low_range, MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000);
+	intercept(low_range, MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000);
+	intercept(low_range, MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000);
+	intercept(low_range, MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE);
+}
+
 static bool pt_hidden(const struct cpu *cpu)
 {
 	return cpu->cpuid_hidden.leaf14;
-}
-
-static void find_used_words(void)
-{
-	const u64 *words = (const u64 *)bitmap;
-	const u32 reads_to_writes = offsetof(struct msr_bitmap, write_low) / sizeof(u64);
-
-	for (u32 i = 0; i < BITMAP_WORDS; i++) {
-		if (words[i] || (i < reads_to_writes && words[i + reads_to_writes]))
-			used_words[used_word_count++] = (u16)i;
-	}
 }
 
 void msr_bitmap_init(void)
@@ -79,20 +74,14 @@ void msr_bitmap_init(void)
 	intercept(bitmap->read_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
 	intercept(bitmap->write_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
 	intercept(bitmap->write_low, MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE);
-	/* Reads of MTRRs pass until the guest's value differs from the CPU's: see mtrr_write(). */
-	intercept(bitmap->write_low, MSR_IA32_MTRR_PHYSBASE0,
-		  MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VAR_MAX - 1);
-	intercept(bitmap->write_low, MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000);
-	intercept(bitmap->write_low, MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000);
-	intercept(bitmap->write_low, MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000);
-	intercept(bitmap->write_low, MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE);
+	intercept_mtrrs(bitmap->read_low);
+	intercept_mtrrs(bitmap->write_low);
 	if (pt_hidden(this_cpu())) {
 		intercept(bitmap->read_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
 		intercept(bitmap->write_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
 		intercept(bitmap->read_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
 		intercept(bitmap->write_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
 	}
-	find_used_words();
 }
 
 paddr_t msr_bitmap_address(void)
@@ -153,20 +142,11 @@ static bool read(struct cpu *cpu, u32 msr, u64 *value)
 	return true;
 }
 
-/*
- * The guest's MTRRs are its own; the CPU's stay as firmware set them, for Umbra. Once a value
- * differs, reads of that register exit on every CPU.
- */
 static bool mtrr_write(struct cpu *cpu, u32 msr, u64 *mtrr, u64 value)
 {
-	u64 hardware;
-
 	if (!mtrr_wrmsr_valid(&cpu->mtrr, msr, value))
 		return false;
 	*mtrr = value;
-	if (!rdmsr_safe(msr, &hardware) || hardware != value)
-		__atomic_or_fetch(&bitmap->read_low[msr / 8], (u8)(1u << (msr % 8)),
-				  __ATOMIC_RELAXED);
 	ept01_mtrrs_written(&cpu->mtrr);
 	return true;
 }
@@ -241,19 +221,44 @@ void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
 		event_inject_gp0();
 }
 
-void msr_bitmap_merge(void *into)
+u64 msr_bitmap_word(u32 index)
 {
-	u64 *to = into;
-	const u64 *from = (const u64 *)bitmap;
-
-	for (u32 i = 0; i < used_word_count; i++)
-		to[used_words[i]] |= from[used_words[i]];
+	return ((const u64 *)bitmap)[index];
 }
 
-/* MSRs that the current VMCS holds while the guest is out. */
-static u32 vmcs_field_of(u32 msr)
+bool msr_list_may_load(u32 msr, u64 value)
 {
+	const u8 *range = msr >> 13 ? bitmap->write_high : bitmap->write_low;
+	const u32 in_range = msr & 0x1fff;
+	u64 hardware;
+
+	/* The hardware refuses what neither range has. */
+	if (msr >> 13 != 0 && msr >> 13 != 0xc0000000 >> 13)
+		return true;
+	if (!(range[in_range / 8] >> (in_range % 8) & 1))
+		return true;
+	return rdmsr_safe(msr, &hardware) && hardware == value;
+}
+
+/*
+ * MSRs that the current VMCS holds while the guest is out, some of them where the CPU has controls
+ * for it: set_controls() and merge_controls() set those.
+ */
+static u32 vmcs_field_of(const struct cpu *cpu, u32 msr)
+{
+	const vmx_control_cap entry = cpu->vmx.entry;
+
 	switch (msr) {
+	case MSR_IA32_BNDCFGS:
+		return vmx_can_set(entry, ENTRY_LOAD_BNDCFGS) ? VMCS_GUEST_BNDCFGS : 0;
+	case MSR_IA32_S_CET:
+		return vmx_can_set(entry, ENTRY_LOAD_CET) ? VMCS_GUEST_S_CET : 0;
+	case MSR_IA32_INTERRUPT_SSP_TABLE:
+		return vmx_can_set(entry, ENTRY_LOAD_CET) ? VMCS_GUEST_INTERRUPT_SSP_TABLE : 0;
+	case MSR_IA32_PKRS:
+		return vmx_can_set(entry, ENTRY_LOAD_PKRS) ? VMCS_GUEST_PKRS : 0;
+	case MSR_IA32_LBR_CTL:
+		return vmx_can_set(entry, ENTRY_LOAD_LBR_CTL) ? VMCS_GUEST_LBR_CTL : 0;
 	case MSR_IA32_EFER:
 		return VMCS_GUEST_EFER;
 	case MSR_IA32_PAT:
@@ -277,7 +282,7 @@ static u32 vmcs_field_of(u32 msr)
 
 bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
 {
-	const u32 field = vmcs_field_of(msr);
+	const u32 field = vmcs_field_of(cpu, msr);
 
 	if (!field)
 		return read(cpu, msr, value);
@@ -287,11 +292,18 @@ bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
 
 bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
 {
-	const u32 field = vmcs_field_of(msr);
+	const u32 field = vmcs_field_of(cpu, msr);
 	u64 own;
 
 	if (!field)
 		return write(cpu, msr, value);
+	/* Tried out, it would have branches clear the guest's bound registers. */
+	if (msr == MSR_IA32_BNDCFGS) {
+		if ((value & BITS(11, 2)) || (u64)((i64)(value << 16) >> 16) != value)
+			return false;
+		vmcs_write(field, value);
+		return true;
+	}
 	/* Let the hardware judge the value, in the register that the exit has emptied for Umbra. */
 	if (!rdmsr_safe(msr, &own) || !wrmsr_safe(msr, value))
 		return false;

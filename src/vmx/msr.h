@@ -8,8 +8,14 @@
 void msr_bitmap_init(void);
 paddr_t msr_bitmap_address(void);
 
-/* Adds Umbra's intercepts to a bitmap of L1's. */
-void msr_bitmap_merge(void *into);
+/* A 64-bit word of it, by its index in the page: Umbra's share of a bitmap of L1's. */
+u64 msr_bitmap_word(u32 index);
+
+/*
+ * Whether the hardware may load this from an MSR list of L1's: not what Umbra keeps for itself,
+ * unless it changes nothing.
+ */
+bool msr_list_may_load(u32 msr, u64 value);
 
 /* RDMSR and WRMSR as the guest of the current VMCS would see them; false: #GP(0). */
 bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value);

@@ -18,6 +18,23 @@
 
 enum { VPID_L1 = 1 };
 
+/* SDM "IA32_PERF_GLOBAL_CTRL", by CPUID leaf 0AH; it exists since version 2. */
+static u64 perf_global_ctrl_bits(void)
+{
+	enum { PERF_METRICS = 15 };
+	const struct cpuid perf = cpuid(0, 0).eax >= 0xa ? cpuid(0xa, 0) : (struct cpuid){0};
+	const u32 general = perf.eax >> 8 & 0xff;
+	const u32 fixed = perf.edx & 0x1f;
+	u64 capabilities = 0;
+
+	if ((perf.eax & 0xff) < 2)
+		return 0;
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_PDCM)
+		capabilities = rdmsr(MSR_IA32_PERF_CAPABILITIES);
+	return ((1ull << general) - 1) | ((1ull << fixed) - 1) << 32 |
+	       (capabilities >> PERF_METRICS & 1) << 48;
+}
+
 void vmx_capabilities_read(struct vmx_capabilities *out)
 {
 	*out = (struct vmx_capabilities){.has_vmx = cpuid(1, 0).ecx & CPUID_1_ECX_VMX};
@@ -30,6 +47,7 @@ void vmx_capabilities_read(struct vmx_capabilities *out)
 	out->cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
 	out->cr4_fixed0 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
 	out->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
+	out->perf_global_ctrl = perf_global_ctrl_bits();
 	if (out->basic & VMX_BASIC_TRUE_CTLS) {
 		out->pin = rdmsr(MSR_IA32_VMX_TRUE_PINBASED_CTLS);
 		out->primary = rdmsr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS);

@@ -133,6 +133,12 @@ u64 ept01_page_size(paddr_t gpa)
 	return 0;
 }
 
+/* An address that nothing reads. */
+paddr_t ept01_ones(void)
+{
+	return MACHINE_OWN;
+}
+
 u64 ept01_eptp(void)
 {
 	return 0x123401e;
@@ -167,6 +173,12 @@ void guest_memory_read(paddr_t gpa, void *dst, size_t size)
 		else
 			memset(to, 0xff, n);
 	}
+}
+
+void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words)
+{
+	for (u32 i = 0; i < count; i++)
+		guest_memory_read(gpa + index[i] * sizeof(u64), &words[i], sizeof(u64));
 }
 
 void guest_memory_write(paddr_t gpa, const void *src, size_t size)

@@ -80,6 +80,11 @@ static const struct expected table[] = {
 	{0x6c08, F_HOST_GS_BASE}, {0x6c0a, F_HOST_TR_BASE}, {0x6c0c, F_HOST_GDTR_BASE},
 	{0x6c0e, F_HOST_IDTR_BASE}, {0x6c10, F_HOST_SYSENTER_ESP}, {0x6c12, F_HOST_SYSENTER_EIP},
 	{0x6c14, F_HOST_RSP}, {0x6c16, F_HOST_RIP},
+	/* supervisor state that entries and exits may load */
+	{0x2808, F_GUEST_PERF_GLOBAL_CTRL}, {0x2816, F_GUEST_LBR_CTL}, {0x2818, F_GUEST_PKRS},
+	{0x2c04, F_HOST_PERF_GLOBAL_CTRL}, {0x2c06, F_HOST_PKRS},
+	{0x6828, F_GUEST_S_CET}, {0x682a, F_GUEST_SSP}, {0x682c, F_GUEST_INTERRUPT_SSP_TABLE},
+	{0x6c18, F_HOST_S_CET}, {0x6c1a, F_HOST_SSP}, {0x6c1c, F_HOST_INTERRUPT_SSP_TABLE},
 };
 /* clang-format on */
 

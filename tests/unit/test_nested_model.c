@@ -149,9 +149,17 @@ bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
 	MACHINE_FAIL("the MSR lists are empty");
 }
 
-void msr_bitmap_merge(void *into)
+u64 msr_bitmap_word(u32 index)
 {
-	(void)into;
+	(void)index;
+	return 0;
+}
+
+bool msr_list_may_load(u32 msr, u64 value)
+{
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("the MSR lists are empty");
 }
 
 static void unexpected_exit(void)
@@ -173,10 +181,18 @@ void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
 	unexpected_exit();
 }
 
-void ept_violation_exit(struct cpu *cpu, struct guest_regs *regs)
+void ept_violation(struct cpu *cpu, u64 qualification)
 {
 	(void)cpu;
-	(void)regs;
+	(void)qualification;
+	unexpected_exit();
+}
+
+void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
+{
+	(void)cpu;
+	(void)gpa;
+	(void)qualification;
 	unexpected_exit();
 }
 
@@ -189,6 +205,24 @@ void init_exit(struct cpu *cpu, struct guest_regs *regs)
 
 void unblock_nmis(void)
 {
+}
+
+u64 read_cr2(void)
+{
+	return 0;
+}
+
+u64 rdmsr(u32 msr)
+{
+	(void)msr;
+	MACHINE_FAIL("no MSR is switched");
+}
+
+bool wrmsr_safe(u32 msr, u64 value)
+{
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("no MSR is switched");
 }
 
 u64 read_cr0(void)
@@ -629,6 +663,11 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	case F_VMCS_LINK_POINTER:
 	case F_GUEST_SMBASE:
 	case F_GUEST_BNDCFGS:
+	case F_GUEST_S_CET:
+	case F_GUEST_SSP:
+	case F_GUEST_INTERRUPT_SSP_TABLE:
+	case F_GUEST_PKRS:
+	case F_GUEST_LBR_CTL:
 	case F_GUEST_DR7:
 	case F_GUEST_DEBUGCTL:
 	case F_GUEST_PAT:

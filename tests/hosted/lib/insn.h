@@ -15,6 +15,7 @@ void wrmsr(u32 msr, u64 value);
 bool rdmsr_safe(u32 msr, u64 *value);
 bool wrmsr_safe(u32 msr, u64 value);
 u64 read_cr0(void);
+u64 read_cr2(void);
 void *gs_self(void);
 
 bool vmclear(paddr_t region);

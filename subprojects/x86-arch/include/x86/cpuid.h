@@ -14,6 +14,7 @@ struct cpuid {
 /* Leaf 1 ECX */
 #define CPUID_1_ECX_MONITOR BIT(3)
 #define CPUID_1_ECX_VMX     BIT(5)
+#define CPUID_1_ECX_PDCM    BIT(15)
 #define CPUID_1_ECX_SMX     BIT(6)
 #define CPUID_1_ECX_PCID    BIT(17)
 #define CPUID_1_ECX_X2APIC  BIT(21)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Events that do not come from L2's own execution, and those that Umbra raises in L2. */
+#include <x86/cr.h>
+#include <x86/ept.h>
+
+#include "lib/insn.h"
+#include "nested/nested.h"
+#include "nested/state.h"
+#include "vmx/vmcs.h"
+
+u64 ept_qualification(void)
+{
+	const u64 qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
+	const u32 pin = vmread32(VMCS_PIN_CONTROLS);
+
+	return (pin & PIN_NMI_EXITING) && !(pin & PIN_VIRTUAL_NMIS)
+		       ? qualification & ~EPT_VIOLATION_NMI_UNBLOCK
+		       : qualification;
+}
+
+/* SDM "Exception Bitmap"; for page faults also "Page-Fault Error-Code Mask and Match". */
+static bool intercepts(u32 vector, u32 error_code)
+{
+	const bool wanted = vmread32(VMCS_EXCEPTION_BITMAP) >> vector & 1;
+
+	if (vector != VECTOR_PF)
+		return wanted;
+	return wanted == ((error_code & vmread32(VMCS_PF_ERROR_CODE_MASK)) ==
+			  vmread32(VMCS_PF_ERROR_CODE_MATCH));
+}
+
+/*
+ * SDM "Information for VM Exits Due to Vectored Events": where the exit that Umbra takes the
+ * exception from has undone an IRET's unblocking of NMIs, this one says so.
+ */
+static bool undoes_nmi_unblocking(u32 vector)
+{
+	return vector != VECTOR_DF &&
+	       (vmread32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC) == REASON_EPT_VIOLATION &&
+	       (ept_qualification() & EPT_VIOLATION_NMI_UNBLOCK) &&
+	       !(vmread32(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID);
+}
+
+bool nested_take_exception(struct cpu *cpu, u32 info, u32 error_code)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	const u32 vector = info & INTR_INFO_VECTOR;
+
+	if (!intercepts(vector, error_code))
+		return false;
+	if (undoes_nmi_unblocking(vector)) {
+		info |= (u32)INTR_INFO_NMI_UNBLOCK;
+		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	}
+	nested_record_exit(cpu);
+	nested_set_exit_field(vmcs, F_EXIT_REASON, REASON_EXCEPTION_NMI);
+	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, vector == VECTOR_PF ? read_cr2() : 0);
+	nested_set_exit_field(vmcs, F_VM_EXIT_INTR_INFO, info);
+	nested_set_exit_field(vmcs, F_VM_EXIT_INTR_ERROR_CODE,
+			      info & INTR_INFO_ERROR_CODE ? error_code : 0);
+	/* SDM "Information for VM Exits That Occur During Event Delivery": not for these. */
+	if (vector == VECTOR_DF)
+		nested_set_exit_field(vmcs, F_IDT_VECTORING_INFO, 0);
+	nested_leave(cpu);
+	return true;
+}
+
+void nested_triple_fault(struct cpu *cpu)
+{
+	nested_reflect_event(cpu, REASON_TRIPLE_FAULT, 0, 0);
+}
+
+bool nested_nmi(struct cpu *cpu)
+{
+	const u64 pin = cpu->nested->current->vmcs12->f[F_PIN_CONTROLS];
+	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI;
+	const u32 injected = vmread32(VMCS_VM_ENTRY_INTR_INFO);
+	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+	const u32 activity = vmread32(VMCS_GUEST_ACTIVITY_STATE);
+
+	/* SDM "Pin-Based VM-Execution Controls": with virtual NMIs the bit blocks only those. */
+	if (!(pin & PIN_VIRTUAL_NMIS) && (interruptibility & INTERRUPTIBILITY_NMI))
+		return false;
+	if (activity == ACTIVITY_WAIT_SIPI)
+		return false;
+	if (pin & PIN_NMI_EXITING) {
+		/* A pending MTF VM exit comes first. */
+		if ((injected & INTR_INFO_VALID) && (injected & INTR_INFO_TYPE) == INTR_TYPE_OTHER)
+			return false;
+		cpu->nmi_latched = false;
+		nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0, nmi);
+		return true;
+	}
+	/* L2's to take by its own IDT, as soon as an exit finds nothing in the way. */
+	if ((injected & INTR_INFO_VALID) || activity > ACTIVITY_HLT ||
+	    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+		return false;
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, nmi);
+	cpu->nmi_latched = false;
+	return true;
+}
+
+bool nested_take_machine_check(struct cpu *cpu)
+{
+	if (!(vmread32(VMCS_EXCEPTION_BITMAP) & (1u << VECTOR_MC)))
+		return false;
+	nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0,
+			     (u32)INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC);
+	return true;
+}
+
+bool nested_hold_init(struct cpu *cpu)
+{
+	if (!cpu->nested || !cpu->nested->vmx_on)
+		return false;
+	cpu->nested->init_held = true;
+	return true;
+}
