@@ -25,12 +25,14 @@ static u64 perf_global_ctrl_bits(void)
 	const struct cpuid perf = cpuid(0, 0).eax >= 0xa ? cpuid(0xa, 0) : (struct cpuid){0};
 	const u32 general = perf.eax >> 8 & 0xff;
 	const u32 fixed = perf.edx & 0x1f;
-	u64 capabilities = 0;
+	u64 capabilities;
 
 	if ((perf.eax & 0xff) < 2)
 		return 0;
-	if (cpuid(1, 0).ecx & CPUID_1_ECX_PDCM)
-		capabilities = rdmsr(MSR_IA32_PERF_CAPABILITIES);
+	/* Some hypervisor below may know one and not the other. */
+	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_PDCM) ||
+	    !rdmsr_safe(MSR_IA32_PERF_CAPABILITIES, &capabilities))
+		capabilities = 0;
 	return ((1ull << general) - 1) | ((1ull << fixed) - 1) << 32 |
 	       (capabilities >> PERF_METRICS & 1) << 48;
 }
