@@ -107,10 +107,12 @@ static bool glob_match(const char *pattern, const char *name, bool wild)
 /* How many characters a pattern must spell out to ask for this case. */
 static size_t explicit_length(const char *name)
 {
+	size_t length = 0;
+
 	for (size_t i = 0; name[i]; i++)
 		if (name[i] == '.')
-			return i + 2;
-	return strlen(name);
+			length = i + 2;
+	return length ? length : strlen(name);
 }
 
 static size_t literal_length(const char *pattern)
