@@ -29,9 +29,11 @@
 			MACHINE_FAIL("not so: %s", #condition); \
 	} while (0)
 
-/* Deterministic random numbers. */
+/* Deterministic random numbers, or a fuzzer's choices if there is `data`. */
 struct rng {
-	u64 state;
+	u64 state; /* not 0 */
+	const u8 *data;
+	size_t left; /* after the end of data all choices are 0 */
 };
 u64 rng_next(struct rng *rng);
 u64 rng_below(struct rng *rng, u64 limit);
@@ -61,6 +63,9 @@ extern struct machine_memory machine_memory;
 
 /* Zeroed guest memory and `own_pages` for the page allocator, instead of what there was. */
 void machine_memory_init(u64 guest_pages, u64 own_pages);
+
+/* The same contents again, quicker. */
+void machine_memory_reset(void);
 
 /* Allocations from now on that succeed; ~0ull, as after the start, for all that memory allows. */
 void machine_limit_pages(u64 count);

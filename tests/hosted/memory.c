@@ -17,6 +17,15 @@ static u64 pages_allowed;
 
 u64 rng_next(struct rng *rng)
 {
+	if (rng->data) {
+		const size_t n = rng->left < sizeof(u64) ? rng->left : sizeof(u64);
+		u64 value = 0;
+
+		memcpy(&value, rng->data, n);
+		rng->data += n;
+		rng->left -= n;
+		return value;
+	}
 	/* xorshift64* */
 	rng->state ^= rng->state >> 12;
 	rng->state ^= rng->state << 25;
@@ -26,6 +35,16 @@ u64 rng_next(struct rng *rng)
 
 u64 rng_below(struct rng *rng, u64 limit)
 {
+	if (rng->data) {
+		u64 value = 0;
+
+		/* As few bytes as do, so that inputs are short. */
+		for (u64 range = limit; range > 1 && rng->left; range = (range + 255) / 256) {
+			value = value << 8 | *rng->data++;
+			rng->left--;
+		}
+		return value % limit;
+	}
 	return (rng_next(rng) >> 16) % limit;
 }
 
@@ -45,8 +64,14 @@ void machine_memory_init(u64 guest_pages, u64 own_pages)
 		.ept01_largest_page = GIB,
 	};
 	page_used = calloc(own_pages, sizeof(*page_used));
-	pages_allowed = ~0ull;
 	REQUIRE(machine_memory.guest && machine_memory.own && page_used);
+	machine_memory_reset();
+}
+
+void machine_memory_reset(void)
+{
+	pages_allowed = ~0ull;
+	memset(page_used, 0, machine_memory.own_size / PAGE_SIZE * sizeof(*page_used));
 	memset(machine_memory.guest, 0, machine_memory.guest_size);
 	ASAN_POISON_MEMORY_REGION(machine_memory.own, machine_memory.own_size);
 }

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * L1's side: 16 pages of ept12 tables in which everything points anywhere, four and more EPTPs,
+ * changes with INVEPT and without. The hardware's side: a CPU that walks ept02, from its root or
+ * from any table that it remembers, and that remembers translations until an INVEPT.
+ *
+ * What must hold: the CPU never uses a translation that ept12 does not have, nor one to a page that
+ * ept01 hides; and an access that both allow succeeds.
+ */
+#include "ept02_model.h"
+
+#include <string.h>
+
+#include <x86/ept.h>
+
+#include "boot/layout.h"
+#include "mm/ept01.h"
+#include "mm/guest_memory.h"
+#include "mm/pages.h"
+#include "nested/state.h"
+
+struct nested_caps nested_caps;
+
+enum {
+	TABLE_PAGES = 16,
+	FIRST_TABLE = 4,
+	EPTPS = 7, /* more than Umbra keeps roots for */
+	REMEMBERED = 64,
+	RECENT = 12,
+	PASTS = 6,
+};
+
+static const paddr_t tables_start = FIRST_TABLE * PAGE_SIZE;
+
+/* A translation of one 4 KiB page, by ept12 or ept02. */
+struct translation {
+	enum {
+		PRESENT,
+		NOT_PRESENT,
+		MISCONFIGURED,
+	} kind;
+	u64 rights;
+	paddr_t pa; /* of the 4 KiB page */
+	u64 type;   /* memory type and ignore-PAT bits */
+	u64 size;
+};
+
+/* What the CPU may have cached: of a table (level 3 … 1), or of a page (level 0). */
+struct remembered {
+	u64 eptp02; /* 0: nothing */
+	paddr_t gpa;
+	unsigned int level;
+	paddr_t table;
+	struct translation translation;
+};
+
+static struct rng *rng;
+static struct cpu *cpu;
+static struct nested nested;
+static struct remembered cache[REMEMBERED];
+static unsigned int next_remembered;
+
+static paddr_t recent_gpa[RECENT];
+static u64 eptp12[EPTPS];
+
+/*
+ * ept12 as it was before each change that L1 has not followed by INVEPT for all EPTPs. What any of
+ * those since the last INVEPT for an EPTP had, the CPU may still use.
+ */
+static u8 past[PASTS][TABLE_PAGES * PAGE_SIZE];
+static unsigned int past_count;
+static unsigned int past_since[EPTPS];
+static const u8 *reading; /* one of these, or NULL for the present */
+
+/* --- ept12 and ept02 as the SDM has them ------------------------------------------------------ */
+
+static u64 below(u64 limit)
+{
+	return rng_below(rng, limit);
+}
+
+static unsigned int shift_of(unsigned int level)
+{
+	return 12 + 9 * (level - 1);
+}
+
+/* SDM "EPT Misconfigurations", for EPT without mode-based execute control. */
+static bool misconfigured(u64 e, unsigned int level, u64 cap)
+{
+	const bool page = level == 1 || (level < 4 && (e >> 7 & 1));
+	const u64 type = e >> 3 & 7;
+	u64 reserved = BITS(51, MACHINE_MAXPHYADDR);
+
+	if (!(e & 1) && (e & 2))
+		return true;
+	if (!(e & 1) && (e & 4) && !(cap & EPT_CAP_EXEC_ONLY))
+		return true;
+	if (level == 4)
+		reserved |= BITS(7, 3);
+	else if (!page)
+		reserved |= BITS(6, 3);
+	else if (level > 1)
+		reserved |= BITS(shift_of(level) - 1, 12);
+	if (level == 3 && page && !(cap & EPT_CAP_1G))
+		return true;
+	if (level == 2 && page && !(cap & EPT_CAP_2M))
+		return true;
+	if (e & reserved)
+		return true;
+	return page && (type == 2 || type == 3 || type == 7);
+}
+
+/* A walk from `table` of `level`, with entries read by `read`. */
+static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u64 cap,
+			       u64 (*read)(paddr_t entry), unsigned int *visited)
+{
+	struct translation t = {.kind = PRESENT, .rights = 7};
+
+	for (;; level--) {
+		const u64 e = read(table + (gpa >> shift_of(level) & 511) * 8);
+
+		if (visited)
+			*visited = level;
+		if (!(e & 7)) {
+			t.kind = NOT_PRESENT;
+			t.rights = 0;
+			return t;
+		}
+		if (misconfigured(e, level, cap)) {
+			t.kind = MISCONFIGURED;
+			return t;
+		}
+		t.rights &= e;
+		if (level == 1 || (level < 4 && (e >> 7 & 1))) {
+			t.size = 1ull << shift_of(level);
+			t.pa = (e & BITS(51, 12) & ~(t.size - 1)) |
+			       (gpa & (t.size - 1) & ~(u64)0xfff);
+			t.type = e & BITS(6, 3);
+			return t;
+		}
+		table = e & BITS(51, 12);
+	}
+}
+
+static u64 read_guest(paddr_t entry)
+{
+	u64 value;
+
+	guest_memory_read(entry, &value, sizeof(value));
+	if (reading && entry - tables_start < sizeof(past[0]) && !ept01_is_hidden(entry, 8))
+		memcpy(&value, reading + (entry - tables_start), sizeof(value));
+	return value;
+}
+
+static u64 read_own(paddr_t entry)
+{
+	return *(const u64 *)phys_to_virt(entry);
+}
+
+static struct translation walk12(u64 eptp, paddr_t gpa)
+{
+	if (gpa >> 48)
+		return (struct translation){.kind = NOT_PRESENT};
+	return walk(eptp & BITS(51, 12), 4, gpa, nested_caps.ept_vpid, read_guest, NULL);
+}
+
+/* --- The CPU ---------------------------------------------------------------------------------- */
+
+static void on_invept(enum invept_type type, u64 eptp)
+{
+	/* SDM "INVEPT": bits 51:12 name the context. */
+	for (unsigned int i = 0; i < REMEMBERED; i++) {
+		if (type == INVEPT_ALL_CONTEXT || !((cache[i].eptp02 ^ eptp) & BITS(51, 12)))
+			cache[i].eptp02 = 0;
+	}
+}
+
+static void remember(struct remembered what)
+{
+	cache[next_remembered++ % REMEMBERED] = what;
+}
+
+/* SDM "Information That May Be Cached": tables on the way, and the translation. */
+static void remember_walk(u64 eptp02, paddr_t gpa, const struct translation *t)
+{
+	paddr_t table = eptp02 & BITS(51, 12);
+
+	for (unsigned int level = 4; level > 1; level--) {
+		const u64 e = read_own(table + (gpa >> shift_of(level) & 511) * 8);
+
+		if (!(e & 7) || (level < 4 && (e >> 7 & 1)))
+			break;
+		table = e & BITS(51, 12);
+		remember((struct remembered){eptp02, gpa, level - 1, table, {0}});
+	}
+	if (t->kind == PRESENT)
+		remember((struct remembered){eptp02, gpa, 0, 0, *t});
+}
+
+/* What the CPU uses for an access: something remembered, or a walk. */
+static struct translation hardware_translation(u64 eptp02, paddr_t gpa)
+{
+	const unsigned int start = (unsigned int)below(REMEMBERED);
+	struct translation t;
+
+	for (unsigned int n = 0; n < REMEMBERED; n++) {
+		const struct remembered *r = &cache[(start + n) % REMEMBERED];
+		const unsigned int shift = r->level ? shift_of(r->level + 1) : 12;
+
+		if (r->eptp02 != eptp02 || r->gpa >> shift != gpa >> shift)
+			continue;
+		if (r->level == 0)
+			return r->translation;
+		return walk(r->table, r->level, gpa, ~0ull, read_own, NULL);
+	}
+	t = walk(eptp02 & BITS(51, 12), 4, gpa, ~0ull, read_own, NULL);
+	remember_walk(eptp02, gpa, &t);
+	return t;
+}
+
+/* SDM: an EPT violation invalidates what was cached for that address. */
+static void forget_address(u64 eptp02, paddr_t gpa)
+{
+	for (unsigned int i = 0; i < REMEMBERED; i++) {
+		const unsigned int shift = cache[i].level ? shift_of(cache[i].level + 1) : 12;
+
+		if (cache[i].eptp02 == eptp02 && cache[i].gpa >> shift == gpa >> shift)
+			cache[i].eptp02 = 0;
+	}
+}
+
+static bool hidden(paddr_t pa, u64 size)
+{
+	for (size_t i = 0; i < MACHINE_HOLES; i++) {
+		const struct hole *hole = &machine_memory.holes[i];
+
+		if (hole->size && pa < hole->start + hole->size && hole->start < pa + size)
+			return true;
+	}
+	return false;
+}
+
+static bool shows_ones(const struct translation *t)
+{
+	return t->pa == ept01_ones() && t->size == PAGE_SIZE && !(t->rights & EPT_WRITE) &&
+	       t->type == ept_memtype_bits(MEMTYPE_WB);
+}
+
+/* A translation that the CPU may use for L2. */
+static void check_translation(unsigned int root, paddr_t gpa, const struct translation *t02)
+{
+	bool allowed = false;
+
+	REQUIRE(t02->kind != MISCONFIGURED);
+	if (t02->kind != PRESENT || !t02->rights)
+		return;
+	REQUIRE(t02->pa >> MACHINE_MAXPHYADDR == 0);
+	/* What ept01 hides reads as ones; the page of ones cannot be written. */
+	REQUIRE(!hidden(t02->pa, PAGE_SIZE) || shows_ones(t02));
+	for (unsigned int i = past_since[root]; i <= past_count; i++) {
+		struct translation t12;
+
+		reading = i < past_count ? past[i] : NULL;
+		t12 = walk12(eptp12[root], gpa);
+		if (t12.kind != PRESENT || (t02->rights & ~t12.rights))
+			continue;
+		if (shows_ones(t02))
+			allowed |= hidden(t12.pa, PAGE_SIZE);
+		else
+			allowed |=
+				t02->pa == t12.pa && t02->type == t12.type && t02->size <= t12.size;
+	}
+	reading = NULL;
+	REQUIRE(allowed);
+}
+
+static bool valid_root(u64 eptp02)
+{
+	return eptp02 >> MACHINE_MAXPHYADDR == 0 && (eptp02 & 0x3f) == 0x1e && !(eptp02 & 0xf80) &&
+	       hidden(eptp02 & BITS(51, 12), PAGE_SIZE);
+}
+
+static void check_fault(unsigned int root, paddr_t gpa, u64 access, enum ept02_result result,
+			u64 rights)
+{
+	const struct translation t12 = walk12(eptp12[root], gpa);
+
+	if (t12.kind == MISCONFIGURED) {
+		REQUIRE(result == EPT02_MISCONFIG);
+	} else if (t12.kind == NOT_PRESENT || (access & 7 & ~t12.rights)) {
+		REQUIRE(result == EPT02_VIOLATION);
+		REQUIRE(rights == t12.rights);
+	} else if (hidden(t12.pa, PAGE_SIZE) && (access & EPT_VIOLATION_WRITE)) {
+		REQUIRE(result == EPT02_HIDDEN_WRITE);
+	} else {
+		REQUIRE(result == EPT02_MAPPED || result == EPT02_NO_MEMORY);
+	}
+}
+
+/* L2 makes an access; Umbra does what its exit handler does. */
+static void step_access(unsigned int root, paddr_t gpa)
+{
+	static const u64 accesses[] = {EPT_VIOLATION_READ, EPT_VIOLATION_WRITE, EPT_VIOLATION_FETCH,
+				       EPT_VIOLATION_READ | EPT_VIOLATION_WRITE};
+	const u64 access = accesses[below(ARRAY_SIZE(accesses))];
+	u64 eptp02 = ept02_eptp(cpu, eptp12[root]);
+
+	for (unsigned int tries = 0;; tries++) {
+		const struct translation t02 = gpa >> 48 ? (struct translation){.kind = NOT_PRESENT}
+							 : hardware_translation(eptp02, gpa);
+		enum ept02_result result;
+		u64 rights;
+
+		REQUIRE(valid_root(eptp02));
+		check_translation(root, gpa, &t02);
+		if (t02.kind == PRESENT && !(access & ~t02.rights))
+			return;
+		forget_address(eptp02, gpa);
+		result = ept02_fault(cpu, eptp12[root], gpa, access | EPT_VIOLATION_LINEAR_VALID,
+				     &rights);
+		check_fault(root, gpa, access, result, rights);
+		if (result == EPT02_NO_MEMORY) {
+			/* Once, and never with a root that has just been made. */
+			REQUIRE(tries < 2);
+			ept02_drop_all(cpu);
+			eptp02 = ept02_eptp(cpu, eptp12[root]);
+		} else if (result != EPT02_MAPPED) {
+			return;
+		}
+		REQUIRE(tries < 4);
+	}
+}
+
+/* Few indexes, so that walks meet; around 16, so that fault-around has edges. */
+static u64 random_index(void)
+{
+	static const u16 indexes[] = {0, 1, 2, 15, 16, 17, 31, 511};
+
+	return indexes[below(ARRAY_SIZE(indexes))];
+}
+
+/* One root takes all memory there is. */
+static void step_spread(void)
+{
+	const unsigned int root = (unsigned int)below(EPTPS);
+
+	for (unsigned int i = 0; i < 60; i++) {
+		paddr_t gpa = 0;
+
+		for (unsigned int level = 1; level <= 4; level++)
+			gpa |= random_index() << shift_of(level);
+		step_access(root, gpa);
+	}
+}
+
+/* --- L1 --------------------------------------------------------------------------------------- */
+
+static paddr_t table_page(void)
+{
+	return (FIRST_TABLE + below(TABLE_PAGES)) * PAGE_SIZE;
+}
+
+static paddr_t random_gpa(void)
+{
+	paddr_t gpa = below(8) * 512;
+
+	/* Often one of the last: that is what caches are for. */
+	if (below(4))
+		return recent_gpa[below(RECENT)];
+
+	for (unsigned int level = 1; level <= 4; level++)
+		gpa |= random_index() << shift_of(level);
+	if (below(64) == 0)
+		gpa |= 1ull << (48 + below(4));
+	recent_gpa[below(RECENT)] = gpa;
+	return gpa;
+}
+
+/* Where a page may lead: memory, its end, a hole and next to it, anywhere. */
+static paddr_t random_target(unsigned int level)
+{
+	const u64 size = 1ull << shift_of(level);
+	const struct hole *hole = &machine_memory.holes[below(MACHINE_HOLES)];
+
+	switch (below(6)) {
+	case 0:
+		return ALIGN_DOWN(hole->start, size);
+	case 1:
+		return ALIGN_DOWN(hole->start + below(hole->size / PAGE_SIZE + 1) * PAGE_SIZE,
+				  size);
+	case 2:
+		return ALIGN_DOWN(hole->start - PAGE_SIZE, size) & BITS(MACHINE_MAXPHYADDR - 1, 0);
+	case 3:
+		return ALIGN_DOWN(rng_next(rng) & BITS(MACHINE_MAXPHYADDR - 1, 12), size);
+	default:
+		return ALIGN_DOWN(below(64) * PAGE_SIZE, size);
+	}
+}
+
+static u64 random_entry(unsigned int level)
+{
+	static const u8 types[] = {0, 1, 4, 5, 6, 6, 6, 6, 0, 1, 4, 5, 6, 2, 3, 7};
+	u64 e;
+
+	if (below(8) == 0)
+		return below(2) ? 0 : rng_next(rng) & ~7ull;
+	if (level > 1 && (level == 4 || below(3)))
+		e = table_page();
+	else
+		e = random_target(level) | (level > 1 ? EPT_LARGE : 0) |
+		    (u64)types[below(ARRAY_SIZE(types))] << 3 | below(2) << 6;
+	e |= below(3) ? EPT_RWX : below(8);
+	/* Ignored bits, and now and then one that is not. */
+	e |= below(4) << 8 | below(2) << 52;
+	if (below(16) == 0)
+		e ^= 1ull << below(64);
+	return e;
+}
+
+static void write_entry(paddr_t at, u64 value)
+{
+	guest_memory_write(at, &value, sizeof(value));
+}
+
+/* Without INVEPT: only what was not present may become so. */
+static void step_add(void)
+{
+	const paddr_t at = table_page() + random_index() * 8;
+	const u64 e = random_entry((unsigned int)(1 + below(4)));
+
+	if (!(read_guest(at) & 7))
+		write_entry(at, e);
+}
+
+static void invept_l1(unsigned int root)
+{
+	ept02_drop(cpu, eptp12[root]);
+	for (unsigned int i = 0; i < EPTPS; i++) {
+		if (!((eptp12[i] ^ eptp12[root]) & BITS(51, 12)))
+			past_since[i] = past_count;
+	}
+}
+
+static void invept_all_l1(void)
+{
+	ept02_drop_all(cpu);
+	past_count = 0;
+	memset(past_since, 0, sizeof(past_since));
+}
+
+static void step_change(void)
+{
+	if (past_count == PASTS)
+		invept_all_l1();
+	memcpy(past[past_count++], machine_memory.guest + tables_start, sizeof(past[0]));
+	for (u64 n = 1 + below(4); n; n--)
+		write_entry(table_page() + random_index() * 8,
+			    random_entry((unsigned int)(1 + below(4))));
+	if (below(4) == 0)
+		invept_all_l1();
+	else
+		invept_l1((unsigned int)below(EPTPS));
+}
+
+/* Every entry of every ept02 at once, whoever asked for it. */
+static void check_table(unsigned int root, paddr_t table, unsigned int level, paddr_t gpa,
+			u64 *tables)
+{
+	++*tables;
+	for (u64 i = 0; i < 512; i++) {
+		const paddr_t at = gpa | i << shift_of(level);
+		const u64 e = read_own(table + i * 8);
+		struct translation t;
+
+		if (!(e & 7))
+			continue;
+		REQUIRE(!misconfigured(e, level, ~0ull));
+		if (level > 1 && !(e >> 7 & 1)) {
+			check_table(root, e & BITS(51, 12), level - 1, at, tables);
+			continue;
+		}
+		t = walk(table, level, at, ~0ull, read_own, NULL);
+		/* All of a large page, not only what was asked for. */
+		REQUIRE(!hidden(t.pa, t.size) || shows_ones(&t));
+		check_translation(root, at, &t);
+		check_translation(root, at + t.size - PAGE_SIZE,
+				  &(struct translation){t.kind, t.rights, t.pa + t.size - PAGE_SIZE,
+							t.type, t.size});
+	}
+}
+
+static void check_all(void)
+{
+	u64 tables = 0;
+
+	for (unsigned int i = 0; i < EPT02_ROOTS; i++) {
+		const struct ept02_root *kept = &nested.ept02.root[i];
+
+		if (!kept->eptp12)
+			continue;
+		for (unsigned int root = 0; root < EPTPS; root++) {
+			if (eptp12[root] == kept->eptp12)
+				check_table(root, virt_to_phys(kept->table), 4, 0, &tables);
+		}
+	}
+	/* All pages are in some table, in the reserve, or free. */
+	REQUIRE(tables + nested.ept02.reserved + pages_left() ==
+		machine_memory.own_size / PAGE_SIZE);
+}
+
+/* --- All together ----------------------------------------------------------------------------- */
+
+static void start(const struct ept02_model_options *options)
+{
+	static struct cpu the_cpu;
+	static const struct hole holes[MACHINE_HOLES] = {
+		{0},
+		{0x5000000, 3 * PAGE_SIZE},                    /* inside a 2 MiB page */
+		{15 * PAGE_SIZE, PAGE_SIZE},                   /* over a table of ept12's */
+		{(1ull << MACHINE_MAXPHYADDR) - 2 * MIB, MIB}, /* at the top */
+	};
+
+	memcpy(machine_memory.holes + 1, holes + 1, sizeof(holes) - sizeof(holes[0]));
+	machine_memory.ept01_largest_page = options->largest_page;
+	the_cpu = (struct cpu){.nested = &nested};
+	nested = (struct nested){0};
+	memset(cache, 0, sizeof(cache));
+	past_count = 0;
+	memset(past_since, 0, sizeof(past_since));
+	memset(recent_gpa, 0, sizeof(recent_gpa));
+	cpu = &the_cpu;
+	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
+	nested_caps.ept_vpid = options->ept_vpid;
+	machine_on_invept = on_invept;
+	REQUIRE(ept02_init(cpu));
+	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
+	for (unsigned int i = 0; i < EPTPS; i++)
+		eptp12[i] = (FIRST_TABLE + i) * PAGE_SIZE | EPTP_WALK_4 | 6;
+	/* The same tables under another EPTP. */
+	eptp12[EPTPS - 1] = (eptp12[0] & ~7ull) | 0;
+	for (unsigned int i = 0; i < 120; i++)
+		write_entry(table_page() + random_index() * 8,
+			    random_entry((unsigned int)(1 + below(4))));
+}
+
+void ept02_model_run(const struct ept02_model_options *options, struct rng *random)
+{
+	const u64 total = machine_memory.own_size / PAGE_SIZE;
+
+	struct rng own = {.state = options->seed};
+
+	/* A fuzzer's input is too short to fill tables. */
+	rng = &own;
+	machine_memory_reset();
+	start(options);
+	rng = random;
+	machine_limit_pages(options->pages);
+	for (unsigned int i = 0; i < options->steps && (!rng->data || rng->left); i++) {
+		const u64 what = below(32);
+
+		if (what < 24)
+			step_access((unsigned int)below(EPTPS), random_gpa());
+		else if (what < 28)
+			step_add();
+		else if (what < 30)
+			step_change();
+		else if (what < 31)
+			check_all();
+		else if (below(4) == 0)
+			step_spread();
+		else
+			machine_limit_pages(below(8) * 4);
+	}
+	check_all();
+	invept_all_l1();
+	REQUIRE(pages_left() + nested.ept02.reserved == total);
+	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
+	machine_on_invept = NULL;
+}
