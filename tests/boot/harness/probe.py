@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """`umbra probe`: the probe on the bare machine and under Umbra; the two transcripts must be equal.
 
-A matrix of CPU models, and VMCS shadowing on and off, each compared with the bare run of its model."""
+A matrix of CPU models, and VMCS shadowing on and off, each compared with the bare run of its model.
+With random rounds, those whose digests differ are run again in full detail."""
 
 import concurrent.futures
 import dataclasses
 import difflib
+import os
 import pathlib
 import re
 import tempfile
@@ -17,6 +19,9 @@ from . import build, cases, console, engines, host, media
 MODELS = ("corei7_haswell_4770", "corei7_ivy_bridge_3770k", "corei7_skylake_x", "tigerlake")
 MEMORY = 256
 TIMEOUT = 900
+RANDOM_TIMEOUT = 4 * 3600
+BLOCK = 20                           # random rounds with one digest
+EXAMPLES = 3                         # differing blocks looked into
 
 # Lines that may differ: a pattern, and why. They are left out of the comparison.
 DIFFERENCES = (
@@ -62,7 +67,7 @@ def run_one(setting, options, cpus, engine, variant, directory):
     judge = console.Judge((END,), cases.FORBID)
     start = time.monotonic()
     with engines.choose(engine)(hardware, log, cdrom=cd) as machine:
-        problem = console.watch(machine, judge, TIMEOUT)
+        problem = console.watch(machine, judge, RANDOM_TIMEOUT if "rounds=" in options else TIMEOUT)
         lines = machine.console.lines
         if problem:
             raise host.Failure("\n".join([*machine.console.tail(40), *machine.emulator_tail(),
@@ -78,6 +83,78 @@ def differences(bare, umbra):
     """The differing lines, as a unified diff without context; empty: equal."""
     return list(difflib.unified_diff(transcript(bare), transcript(umbra), "bare", "Umbra", "", "",
                                      0, ""))
+
+
+def rounds_of(lines):
+    """round -> the lines of its story, from a run with `detail`."""
+    stories, story = {}, None
+    for line in lines:
+        if line.startswith("#   VMCS "):
+            story = [line]
+        elif match := re.match(r"#   round, mode ([0-9a-f]+) ", line):
+            stories[int(match.group(1), 16)] = story
+            story.append(line)
+        elif story is not None and line[:4] in ("#   ", "=   "):
+            story.append(line)
+    return stories
+
+
+def explain(bare, umbra):
+    """The first random round that differs, up to its first differing line; None: none does."""
+    others = rounds_of(umbra)
+    for number, story in rounds_of(bare).items():
+        other = others.get(number, [])
+        if story != other:
+            same = len(os.path.commonprefix([story, other]))
+            return number, [*story[:same], "- " + "".join(story[same:same + 1]),
+                            "+ " + "".join(other[same:same + 1])]
+    return None
+
+
+def explore(setting, options, diff, run_pair):
+    """What the differing blocks of random rounds come from."""
+    text = []
+    blocks = [int(match.group(1)) for line in diff
+              if (match := re.match(r"-= vmx\.random rounds (\d+)-", line))]
+    for first in blocks[:EXAMPLES]:
+        found = explain(*run_pair(setting, f"{options} first={first} rounds={BLOCK} detail"))
+        if not found:
+            text.append(f"rounds from {first}: equal when run again; what came before matters")
+            continue
+        number, story = found
+        alone = explain(*run_pair(setting, f"{options} first={number} rounds=1 detail"))
+        text += [f"round {number}" + (" (alone, too)" if alone else " (not when run alone)"),
+                 *("    " + line for line in story)]
+    return text
+
+
+def run_random(rounds, models, shadows, seed, engine, jobs):
+    """Compare so many random rounds (`vmx.random`); returns the exit status."""
+    variant = build.Variant()
+    build.build(variant)
+    options = f"cases=vmx.random seed={seed}"
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work, \
+            concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+
+        def run_pair(setting, options):
+            pair = (Setting(setting.model), setting)
+            return pool.map(lambda one: run_one(one, options, 1, engine, variant,
+                                                pathlib.Path(work)), pair)
+
+        for model in models:
+            for shadow in shadows:
+                setting = Setting(model, shadow)
+                bare, umbra = run_pair(setting, f"{options} rounds={rounds} block={BLOCK}")
+                diff = differences(bare, umbra)
+                counts = next(line for line in bare if line.startswith("= vmx.random: "))
+                print(f"{'FAIL' if diff else 'PASS'} {setting.name}: {counts[14:]}", flush=True)
+                if diff:
+                    failed += 1
+                    print("\n".join("    " + line
+                                    for line in explore(setting, options, diff, run_pair)))
+    print(f"{len(models) * len(shadows) - failed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 def run(pattern, models, shadows, cpus, seed, engine, jobs):

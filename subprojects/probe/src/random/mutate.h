@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Random changes to a VMCS that enters: near the valid, on either side. */
+#pragma once
+
+#include "random/world.h"
+
+/* A guest-state field. */
+void mutate_guest(struct world *w);
+
+/* A control: a bit both the CPU and Umbra have, one that must be 1, or a field beside. */
+void mutate_control(struct world *w);
+
+/*
+ * A host-state field, to what VM entry must refuse, so that no exit can load it; or one that does
+ * this kernel no harm. mutate_undo() puts the host state right again.
+ */
+void mutate_host(struct world *w);
+void mutate_undo(struct world *w);
+
+/* Event injection. */
+void mutate_event(struct world *w);
+
+/* Lists of MSRs for entry or exit; exit loads only what may be loaded. */
+void mutate_msr_lists(struct world *w);
