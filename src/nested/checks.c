@@ -258,6 +258,10 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	} else {
 		CHECK(!(v->f[F_HOST_CR4] & CR4_PCIDE));
 		CHECK(!(v->f[F_HOST_RIP] >> 32));
+		if (exit & EXIT_LOAD_CET) {
+			CHECK(!(v->f[F_HOST_S_CET] >> 32));
+			CHECK(!(v->f[F_HOST_SSP] >> 32));
+		}
 	}
 	return NULL;
 }

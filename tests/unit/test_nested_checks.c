@@ -409,6 +409,57 @@ static void test_host_msrs(void **state)
 	with(0, F_HOST_EFER, ~0ull);
 }
 
+static void test_host_cet(void **state)
+{
+	(void)state;
+	/* Nothing counts without the control. */
+	with(0, F_HOST_S_CET, ~0ull);
+	with(0, F_HOST_SSP, 1);
+	with(0, F_HOST_INTERRUPT_SSP_TABLE, 1ull << 63);
+	v.f[F_EXIT_CONTROLS] |= EXIT_LOAD_CET;
+	with(0, F_HOST_S_CET, 0xffff80000000003f);
+	for (unsigned int bit = 6; bit < 10; bit++)
+		with(HOST, F_HOST_S_CET, BIT(bit));
+	with(0, F_HOST_S_CET, BIT(10));
+	with(0, F_HOST_S_CET, BIT(11));
+	with(HOST, F_HOST_S_CET, BITS(11, 10));
+	with(HOST, F_HOST_S_CET, 0x800000000000);
+	with(0, F_HOST_SSP, 0xffff800000000004);
+	with(HOST, F_HOST_SSP, 1);
+	with(HOST, F_HOST_SSP, 2);
+	with(HOST, F_HOST_SSP, 0x800000000000);
+	with(0, F_HOST_INTERRUPT_SSP_TABLE, 0xffff800000000001);
+	with(HOST, F_HOST_INTERRUPT_SSP_TABLE, 0x800000000000);
+}
+
+static void test_host_pkrs(void **state)
+{
+	(void)state;
+	with(0, F_HOST_PKRS, ~0ull);
+	v.f[F_EXIT_CONTROLS] |= EXIT_LOAD_PKRS;
+	with(0, F_HOST_PKRS, 0xffffffff);
+	for (unsigned int bit = 32; bit < 64; bit++)
+		with(HOST, F_HOST_PKRS, BIT(bit));
+}
+
+static void test_perf_global_ctrl(void **state)
+{
+	(void)state;
+	with(0, F_HOST_PERF_GLOBAL_CTRL, ~0ull);
+	with(0, F_GUEST_PERF_GLOBAL_CTRL, ~0ull);
+	caps.perf_global_ctrl = 0x70000000f;
+	caps.exit |= EXIT_LOAD_PERF_GLOBAL_CTRL << 32;
+	caps.entry |= ENTRY_LOAD_PERF_GLOBAL_CTRL << 32;
+	v.f[F_EXIT_CONTROLS] |= EXIT_LOAD_PERF_GLOBAL_CTRL;
+	v.f[F_ENTRY_CONTROLS] |= ENTRY_LOAD_PERF_GLOBAL_CTRL;
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		with(caps.perf_global_ctrl >> bit & 1 ? 0 : HOST, F_HOST_PERF_GLOBAL_CTRL,
+		     BIT(bit));
+		with(caps.perf_global_ctrl >> bit & 1 ? 0 : GUEST, F_GUEST_PERF_GLOBAL_CTRL,
+		     BIT(bit));
+	}
+}
+
 static void test_host_selectors(void **state)
 {
 	static const enum vmcs12_field selectors[] = {
@@ -484,6 +535,12 @@ static void test_address_space_size(void **state)
 	flip(0, F_HOST_CR4, CR4_PAE);
 	with(HOST, F_HOST_RIP, 0x100000000);
 	with(HOST, F_HOST_SS_SELECTOR, 0);
+	/* "If the 'load CET state' VM-exit control is 1, bits 63:32 … are 0." */
+	with(0, F_HOST_SSP, 0x100000000);
+	v.f[F_EXIT_CONTROLS] |= EXIT_LOAD_CET;
+	with(HOST, F_HOST_SSP, 0x100000000);
+	with(HOST, F_HOST_S_CET, 0x100000000);
+	with(0, F_HOST_SSP, 0xfffffffc);
 	with(HOST, F_HOST_EFER, EFER_LME);
 }
 
@@ -528,6 +585,9 @@ int main(void)
 		cmocka_unit_test_setup(test_injection_length, setup),
 		cmocka_unit_test_setup(test_host_control_registers, setup),
 		cmocka_unit_test_setup(test_host_msrs, setup),
+		cmocka_unit_test_setup(test_host_cet, setup),
+		cmocka_unit_test_setup(test_host_pkrs, setup),
+		cmocka_unit_test_setup(test_perf_global_ctrl, setup),
 		cmocka_unit_test_setup(test_host_selectors, setup),
 		cmocka_unit_test_setup(test_host_addresses, setup),
 		cmocka_unit_test_setup(test_host_addresses_la57, setup),
