@@ -92,6 +92,7 @@ struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
 	vmcs->gpa = gpa;
 	msr_bitmap02_init(&vmcs->msr_bitmap);
 	vmcs->checked = false;
+	vmcs->controls_merged = false;
 	vmcs->vmcs02_prepared = false;
 	vmcs->vmcs02_launched = false;
 	vmcs->stale = (struct field_set){0};
@@ -105,8 +106,16 @@ struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
 
 u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field field)
 {
-	if (field_set_has(&vmcs->stale, field))
+	/* Next to shadowed fields only few are ever stale, and those are asked for one by one. */
+	if (field_set_has(&vmcs->stale, field) && shadow_on) {
+		switch_to(vmcs->vmcs02);
+		vmcs->vmcs12->f[field] = vmcs_read(field_info[field].encoding);
+		if (!field_set_has(&shadow_fields, field))
+			field_set_remove(&vmcs->stale, field);
+		switch_to(cpu->vmcs01);
+	} else if (field_set_has(&vmcs->stale, field)) {
 		vmcs12_sync(cpu, vmcs);
+	}
 	return vmcs->vmcs12->f[field];
 }
 
@@ -115,6 +124,10 @@ void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value)
 	vmcs->vmcs12->f[field] = field_truncate(field, value);
 	field_set_add(&vmcs->dirty, field);
 	field_set_remove(&vmcs->stale, field);
+	if ((field >= F_PIN_CONTROLS && field <= F_ENTRY_CONTROLS) ||
+	    field == F_VM_ENTRY_MSR_LOAD_COUNT || field == F_VM_EXIT_MSR_STORE_COUNT ||
+	    field == F_VM_EXIT_MSR_LOAD_COUNT)
+		vmcs->controls_merged = false;
 	if (field_info[field].type == VMCS_TYPE_CONTROL ||
 	    field_info[field].type == VMCS_TYPE_HOST || field == F_GUEST_CR0 ||
 	    field == F_GUEST_CR4 || field == F_VMCS_LINK_POINTER)

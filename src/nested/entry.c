@@ -23,24 +23,6 @@
 /* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */
 enum { QUALIFICATION_PDPTE = 2 };
 
-/* L1's values of registers that vmcs12 replaces only if its controls say so. */
-struct l1_registers {
-	u64 efer;
-	u64 debugctl;
-	u64 dr7;
-	struct switched switched;
-};
-
-static void read_l1_registers(const struct vmcs12 *v, struct l1_registers *out)
-{
-	out->efer = vmread64(VMCS_GUEST_EFER);
-	if (!(v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_DEBUG_CONTROLS)) {
-		out->debugctl = vmread64(VMCS_GUEST_DEBUGCTL);
-		out->dr7 = vmreadn(VMCS_GUEST_DR7);
-	}
-	switched_read_for_entry(v, &out->switched);
-}
-
 static u64 secondary_of(const struct vmcs12 *v)
 {
 	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
@@ -59,6 +41,9 @@ static void prepare_constant(struct cpu *cpu, struct nested_vmcs *vmcs)
 	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap.page));
 	if (vmx_can_set(cpu->vmx.secondary, CPU2_PCONFIG))
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
+	vmcs->efer02 = ~0ull;
+	vmcs->eptp02 = 0;
+	vmcs->vpid02 = 0;
 	vmcs->vmcs02_prepared = true;
 }
 
@@ -90,8 +75,9 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 }
 
 /* L1's controls and what Umbra needs beside them; nothing of L1's is taken away. */
-static void merge_controls(struct cpu *cpu, const struct vmcs12 *v)
+static void merge_controls(struct cpu *cpu, struct nested_vmcs *vmcs)
 {
+	const struct vmcs12 *v = vmcs->vmcs12;
 	const struct vmx_capabilities *vmx = &cpu->vmx;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
@@ -105,41 +91,36 @@ static void merge_controls(struct cpu *cpu, const struct vmcs12 *v)
 	vmwrite32(VMCS_SECONDARY_CONTROLS,
 		  vmx_controls(vmx->secondary, secondary_of(v) | CPU2_EPT | CPU2_VPID,
 			       CPU2_CONCEAL_PT));
-	vmwrite32(VMCS_ENTRY_CONTROLS,
-		  vmx_controls(vmx->entry,
-			       (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_DEBUG_CONTROLS |
-				       ENTRY_LOAD_EFER | switched_entry_controls(),
-			       ENTRY_CONCEAL_PT));
+	vmwrite32(VMCS_ENTRY_CONTROLS, vmx_controls(vmx->entry,
+						    (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_EFER |
+							    switched_entry_controls(),
+						    ENTRY_CONCEAL_PT));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
-			       (exit & EXIT_ACK_INTR) | save_timer | EXIT_SAVE_DEBUG_CONTROLS |
-				       EXIT_HOST_64BIT | EXIT_SAVE_EFER | EXIT_LOAD_EFER |
-				       switched_exit_controls(),
+			       (exit & EXIT_ACK_INTR) | save_timer | EXIT_HOST_64BIT |
+				       EXIT_SAVE_EFER | EXIT_LOAD_EFER | switched_exit_controls(),
 			       EXIT_CONCEAL_PT));
+	vmcs->controls_merged = true;
 }
 
 /* SDM "Loading Guest Control Registers, Debug Registers, and MSRs". */
-static u64 entry_efer(const struct vmcs12 *v, const struct l1_registers *l1)
+static void load_efer(struct nested_vmcs *vmcs, u64 l1_efer)
 {
-	const bool long_mode = v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST;
-	u64 efer = l1->efer & ~EFER_LMA;
+	const struct vmcs12 *v = vmcs->vmcs12;
+	u64 efer = l1_efer & ~EFER_LMA;
 
-	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_EFER)
-		return v->f[F_GUEST_EFER];
-	if (vmreadn(VMCS_GUEST_CR0) & CR0_PG)
-		efer &= ~EFER_LME;
-	return long_mode ? efer | EFER_LMA | EFER_LME : efer;
-}
-
-static void merge_registers(const struct vmcs12 *v, const struct l1_registers *l1)
-{
-	const u64 entry = v->f[F_ENTRY_CONTROLS];
-	const bool debug = entry & ENTRY_LOAD_DEBUG_CONTROLS;
-
-	vmwriten(VMCS_GUEST_DR7, debug ? v->f[F_GUEST_DR7] : l1->dr7);
-	vmwrite64(VMCS_GUEST_DEBUGCTL, debug ? v->f[F_GUEST_DEBUGCTL] : l1->debugctl);
-	vmwrite64(VMCS_GUEST_EFER, entry_efer(v, l1));
-	switched_write(&l1->switched);
+	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_EFER) {
+		efer = v->f[F_GUEST_EFER];
+	} else {
+		if (vmreadn(VMCS_GUEST_CR0) & CR0_PG)
+			efer &= ~EFER_LME;
+		if (v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST)
+			efer |= EFER_LMA | EFER_LME;
+	}
+	if (efer != vmcs->efer02) {
+		vmwrite64(VMCS_GUEST_EFER, efer);
+		vmcs->efer02 = efer;
+	}
 }
 
 /*
@@ -148,23 +129,29 @@ static void merge_registers(const struct vmcs12 *v, const struct l1_registers *l
  */
 static bool load_pdptes(const struct cpu *cpu, const struct vmcs12 *v)
 {
-	const bool uses_pae = (vmreadn(VMCS_GUEST_CR0) & CR0_PG) &&
-			      (vmreadn(VMCS_GUEST_CR4) & CR4_PAE) &&
-			      !(v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST);
-
-	return (secondary_of(v) & CPU2_EPT) || !uses_pae ||
-	       guest_load_pdptes(cpu, vmreadn(VMCS_GUEST_CR3));
+	if ((secondary_of(v) & CPU2_EPT) || (v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST) ||
+	    !(vmreadn(VMCS_GUEST_CR0) & CR0_PG) || !(vmreadn(VMCS_GUEST_CR4) & CR4_PAE))
+		return true;
+	return guest_load_pdptes(cpu, vmreadn(VMCS_GUEST_CR3));
 }
 
-static void set_translation(struct cpu *cpu, const struct vmcs12 *v)
+static void set_translation(struct cpu *cpu, struct nested_vmcs *vmcs)
 {
+	const struct vmcs12 *v = vmcs->vmcs12;
 	const u64 secondary = secondary_of(v);
+	const u16 vpid = vpid02_get(cpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
 	u64 eptp = ept01_eptp();
 
 	if (secondary & CPU2_EPT)
 		eptp = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
-	vmwrite64(VMCS_EPT_POINTER, eptp);
-	vmwrite16(VMCS_VPID, vpid02_get(cpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0));
+	if (eptp != vmcs->eptp02) {
+		vmwrite64(VMCS_EPT_POINTER, eptp);
+		vmcs->eptp02 = eptp;
+	}
+	if (vpid != vmcs->vpid02) {
+		vmwrite16(VMCS_VPID, vpid);
+		vmcs->vpid02 = vpid;
+	}
 }
 
 /* SDM "Saving Non-Register State": only the control asks for the timer's value. */
@@ -176,32 +163,7 @@ static void note_timer(struct nested_vmcs *vmcs)
 		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 }
 
-/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
-static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
-{
-	const struct check_context context = {
-		.caps = &nested_caps,
-		.l1_in_ia32e = l1_in_ia32e,
-		.shadowed = shadow_on,
-	};
-	const char *failed = check_controls(vmcs->vmcs12, &context);
-
-	if (failed) {
-		log_debug("CPU %u: VM entry fails: control check %s", cpu->index, failed);
-		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
-		return false;
-	}
-	failed = check_host_state(vmcs->vmcs12, &context);
-	if (failed) {
-		log_debug("CPU %u: VM entry fails: host-state check %s", cpu->index, failed);
-		nested_vmfail(cpu, VMERR_ENTRY_INVALID_HOST_STATE);
-		return false;
-	}
-	vmcs->checked = true;
-	vmcs->checked_ia32e = l1_in_ia32e;
-	return true;
-}
-
+/* The hardware would use Umbra's memory there; for L1 there is none. */
 static bool physical_addresses_allowed(const struct vmcs12 *v)
 {
 	const u64 primary = v->f[F_PRIMARY_CONTROLS];
@@ -225,34 +187,66 @@ static bool physical_addresses_allowed(const struct vmcs12 *v)
 	return true;
 }
 
-void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
+/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
+static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
+{
+	const struct check_context context = {
+		.caps = &nested_caps,
+		.l1_in_ia32e = l1_in_ia32e,
+		.shadowed = shadow_on,
+	};
+	const char *failed = check_controls(vmcs->vmcs12, &context);
+
+	if (failed) {
+		log_debug("CPU %u: VM entry fails: control check %s", cpu->index, failed);
+		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		return false;
+	}
+	failed = check_host_state(vmcs->vmcs12, &context);
+	if (failed) {
+		log_debug("CPU %u: VM entry fails: host-state check %s", cpu->index, failed);
+		nested_vmfail(cpu, VMERR_ENTRY_INVALID_HOST_STATE);
+		return false;
+	}
+	if (!physical_addresses_allowed(vmcs->vmcs12)) {
+		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		return false;
+	}
+	vmcs->checked = true;
+	vmcs->checked_ia32e = l1_in_ia32e;
+	return true;
+}
+
+void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
-	const bool l1_in_ia32e = vmread64(VMCS_GUEST_EFER) & EFER_LMA;
-	struct l1_registers l1;
+	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
+	const u64 hidden_cr4 = cpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
+	struct switched l1;
 	const char *failed_check;
 	u64 qualification;
 
-	(void)launch;
-	if ((!vmcs->checked || vmcs->checked_ia32e != l1_in_ia32e) &&
-	    !check_entry(cpu, vmcs, l1_in_ia32e))
+	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA)) &&
+	    !check_entry(cpu, vmcs, l1_efer & EFER_LMA))
 		return;
-	/* The hardware would use Umbra's memory there; for L1 there is none. */
-	if (!physical_addresses_allowed(v)) {
-		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
-		return;
-	}
-	read_l1_registers(v, &l1);
+	if (!vmcs->controls_merged)
+		switched_plan(v, &vmcs->plan);
+	switched_read_l1(&vmcs->plan, &l1);
 	shadow_to_vmcs02(cpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(cpu, vmcs);
-	merge_controls(cpu, v);
+	if (!vmcs->controls_merged)
+		merge_controls(cpu, vmcs);
 	copy_dirty(vmcs);
-	merge_registers(v, &l1);
+	load_efer(vmcs, l1_efer);
+	switched_enter(vmcs, &l1);
+	if (vmcs->plan.rare_entry)
+		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
 	cpu->nested->in_l2 = true;
-	failed_check = check_guest_state(v, vmreadn(VMCS_GUEST_CR4), &nested_caps, &qualification);
+	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
+					 &qualification);
 	if (failed_check) {
 		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed_check);
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, qualification);
@@ -260,16 +254,15 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch)
 	}
 	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
-	set_translation(cpu, v);
+	set_translation(cpu, vmcs);
 	if (!load_pdptes(cpu, v)) {
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
 		return;
 	}
-	if (!msr_list_prepare_entry(cpu, vmcs)) {
+	if ((vmcs->plan.rare_entry || vmcs->entry_msrs) && !msr_list_prepare_entry(cpu, vmcs)) {
 		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
-	perf_global_ctrl_enter(vmcs);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
 	if (!vmcs->vmcs02_launched)
 		switch_launch(regs);
@@ -283,6 +276,7 @@ void nested_entry_refused(struct cpu *cpu)
 	cpu->nested->current->checked = false;
 	cpu->nested->in_l2 = false;
 	shadow_to_vmcs01(cpu, cpu->nested->current);
+	perf_global_ctrl_undo(cpu->nested->current);
 	/* RIP still is on L1's VMLAUNCH or VMRESUME, whose length vmcs01 remembers. */
 	nested_vmfail(cpu, (enum vm_instruction_error)error);
 	event_after_l2(cpu);

@@ -155,6 +155,8 @@ static u64 eptp_of(const u64 *table)
 
 static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
 {
+	if (ept02->root[ept02->last].eptp12 == eptp12)
+		return &ept02->root[ept02->last];
 	for (u32 i = 0; i < EPT02_ROOTS; i++) {
 		if (ept02->root[i].eptp12 == eptp12)
 			return &ept02->root[i];
@@ -188,6 +190,7 @@ u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
 	}
 	root->last_use = ++ept02->clock;
+	ept02->last = (u32)(root - ept02->root);
 	return eptp_of(root->table);
 }
 

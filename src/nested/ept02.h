@@ -24,6 +24,7 @@ struct ept02_root {
 struct ept02 {
 	struct ept02_root root[EPT02_ROOTS];
 	void *reserve[EPT02_RESERVE];
+	u32 last;     /* the root used last */
 	u32 reserved; /* how many of them are free */
 	u64 clock;
 	u64 faults; /* violations resolved without L1 */

@@ -117,7 +117,8 @@ static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
 	case EPT02_NO_MEMORY:
 		/* Start over with one empty root: that much there always is. */
 		ept02_drop_all(cpu);
-		vmwrite64(VMCS_EPT_POINTER, ept02_eptp(cpu, v->f[F_EPT_POINTER]));
+		cpu->nested->current->eptp02 = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
+		vmwrite64(VMCS_EPT_POINTER, cpu->nested->current->eptp02);
 		event_redeliver(nmi_unblocked);
 		return true;
 	case EPT02_HIDDEN_WRITE:

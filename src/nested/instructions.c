@@ -11,6 +11,7 @@
 #include "nested/nested.h"
 #include "nested/operand.h"
 #include "nested/state.h"
+#include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
@@ -161,7 +162,7 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 	nested->current = NULL;
 	shadow_start();
 	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
-	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	guest_set_cr0_shadow(cpu, cr0);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
 	succeed();
 }
@@ -397,16 +398,17 @@ static void launch_instruction(struct cpu *cpu, struct guest_regs *regs, bool la
 {
 	const struct nested_vmcs *vmcs = cpu->nested->current;
 
+	cpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 	if (!vmcs)
 		fail_invalid();
-	else if (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_MOV_SS)
+	else if (cpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
 		nested_vmfail(cpu, VMERR_ENTRY_MOV_SS);
 	else if (launch && vmcs->vmcs12->launched)
 		nested_vmfail(cpu, VMERR_VMLAUNCH_NOT_CLEAR);
 	else if (!launch && !vmcs->vmcs12->launched)
 		nested_vmfail(cpu, VMERR_VMRESUME_NOT_LAUNCHED);
 	else
-		nested_enter(cpu, regs, launch);
+		nested_enter(cpu, regs);
 }
 
 /* SDM "VMCALL": of all these only VMCALL exits before the checks on the mode. */

@@ -27,7 +27,7 @@ static const enum vmcs12_field eager[] = {
 };
 
 /* SDM "Saving Guest State". vmcs02 is current. */
-static void save_guest_state(struct nested_vmcs *vmcs)
+static void save_guest_state(struct nested_vmcs *vmcs, u64 efer)
 {
 	struct vmcs12 *v = vmcs->vmcs12;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
@@ -43,19 +43,18 @@ static void save_guest_state(struct nested_vmcs *vmcs)
 			field_set_remove(&vmcs->stale, eager[i]);
 		}
 	}
-	if (exit & EXIT_SAVE_DEBUG_CONTROLS) {
-		v->f[F_GUEST_DR7] = vmreadn(VMCS_GUEST_DR7);
-		v->f[F_GUEST_DEBUGCTL] = vmread64(VMCS_GUEST_DEBUGCTL);
-	}
 	if (exit & EXIT_SAVE_EFER)
-		v->f[F_GUEST_EFER] = vmread64(VMCS_GUEST_EFER);
-	switched_save(v);
-	perf_global_ctrl_save(v);
+		v->f[F_GUEST_EFER] = efer;
+	switched_save(vmcs);
+	if (vmcs->plan.rare_exit)
+		perf_global_ctrl_save(v);
 	/* SDM: with unrestricted guest the control follows EFER.LMA. */
-	v->f[F_ENTRY_CONTROLS] = vmread64(VMCS_GUEST_EFER) & EFER_LMA ? entry | ENTRY_IA32E_GUEST
-								      : entry & ~ENTRY_IA32E_GUEST;
-	if (v->f[F_ENTRY_CONTROLS] != entry)
+	v->f[F_ENTRY_CONTROLS] =
+		efer & EFER_LMA ? entry | ENTRY_IA32E_GUEST : entry & ~ENTRY_IA32E_GUEST;
+	if (v->f[F_ENTRY_CONTROLS] != entry) {
 		vmcs->checked = false;
+		vmcs->controls_merged = false;
+	}
 }
 
 /* Shadowed exit information is where L1 reads it already. */
@@ -78,12 +77,36 @@ void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u6
 		vmcs->vmcs12->f[field] = value;
 }
 
-static void load_segment(enum segment seg, u16 selector, u64 base, u32 limit, u32 access_rights)
+static inline void load_segment(enum segment seg, u16 selector, u64 base, u32 limit,
+				u32 access_rights)
 {
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), base);
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), limit);
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), access_rights);
+}
+
+/* The rest is undefined, and what is there can stay. */
+static inline void load_unusable(enum segment seg)
+{
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), 0);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), AR_UNUSABLE);
+}
+
+/* The bases of FS and GS are loaded in any case. */
+static inline void load_data(enum segment seg, u64 selector)
+{
+	enum { DATA = 0xc093 };
+
+	if (!selector) {
+		load_unusable(seg);
+		return;
+	}
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), ~0u);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), DATA);
+	if (seg != SEG_FS && seg != SEG_GS)
+		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), 0);
 }
 
 /* SDM "Loading Host Segment and Descriptor-Table Registers". */
@@ -92,40 +115,31 @@ static void load_segments(const struct vmcs12 *v, bool host_64bit)
 	enum {
 		CODE64 = 0xa09b,
 		CODE32 = 0xc09b,
-		DATA = 0xc093,
 		TSS = 0x8b,
-	};
-	static const struct {
-		enum segment seg;
-		enum vmcs12_field selector;
-	} data[] = {
-		{SEG_ES, F_HOST_ES_SELECTOR}, {SEG_SS, F_HOST_SS_SELECTOR},
-		{SEG_DS, F_HOST_DS_SELECTOR}, {SEG_FS, F_HOST_FS_SELECTOR},
-		{SEG_GS, F_HOST_GS_SELECTOR},
 	};
 
 	load_segment(SEG_CS, (u16)v->f[F_HOST_CS_SELECTOR], 0, ~0u, host_64bit ? CODE64 : CODE32);
-	for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
-		const u16 selector = (u16)v->f[data[i].selector];
-		u64 base = 0;
-
-		if (data[i].seg == SEG_FS)
-			base = v->f[F_HOST_FS_BASE];
-		else if (data[i].seg == SEG_GS)
-			base = v->f[F_HOST_GS_BASE];
-		load_segment(data[i].seg, selector, base, ~0u, selector ? DATA : (u32)AR_UNUSABLE);
-	}
+	load_data(SEG_ES, v->f[F_HOST_ES_SELECTOR]);
+	load_data(SEG_SS, v->f[F_HOST_SS_SELECTOR]);
+	load_data(SEG_DS, v->f[F_HOST_DS_SELECTOR]);
+	load_data(SEG_FS, v->f[F_HOST_FS_SELECTOR]);
+	load_data(SEG_GS, v->f[F_HOST_GS_SELECTOR]);
+	vmwriten(VMCS_GUEST_FS_BASE, v->f[F_HOST_FS_BASE]);
+	vmwriten(VMCS_GUEST_GS_BASE, v->f[F_HOST_GS_BASE]);
 	load_segment(SEG_TR, (u16)v->f[F_HOST_TR_SELECTOR], v->f[F_HOST_TR_BASE], 0x67, TSS);
-	load_segment(SEG_LDTR, 0, 0, 0, (u32)AR_UNUSABLE);
+	load_unusable(SEG_LDTR);
 	vmwriten(VMCS_GUEST_GDTR_BASE, v->f[F_HOST_GDTR_BASE]);
 	vmwriten(VMCS_GUEST_IDTR_BASE, v->f[F_HOST_IDTR_BASE]);
 	vmwrite32(VMCS_GUEST_GDTR_LIMIT, 0xffff);
 	vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0xffff);
 }
 
-/* SDM "Loading Host State". vmcs01 is current. */
-static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efer,
-			    const struct switched *switched)
+/*
+ * SDM "Loading Host State". vmcs01 is current, as L1's VMLAUNCH or VMRESUME left it: active,
+ * without pending debug exceptions, and in the mode that its exit controls agree with, or the entry
+ * would have failed.
+ */
+static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efer)
 {
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 	const bool host_64bit = exit & EXIT_HOST_64BIT;
@@ -142,18 +156,11 @@ static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efe
 	else
 		cr4 &= ~CR4_PCIDE;
 	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	guest_set_cr0_shadow(cpu, cr0);
 	vmwriten(VMCS_GUEST_CR3, v->f[F_HOST_CR3]);
 	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, cr4));
-	vmwriten(VMCS_CR4_READ_SHADOW, cr4);
+	guest_set_cr4_shadow(cpu, cr4);
 	vmwrite64(VMCS_GUEST_EFER, efer);
-	switched_write(switched);
-	if (host_64bit)
-		vmcs_set32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
-	else
-		vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
-	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
-	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
 	vmwrite32(VMCS_GUEST_SYSENTER_CS, (u32)v->f[F_HOST_SYSENTER_CS]);
 	vmwriten(VMCS_GUEST_SYSENTER_ESP, v->f[F_HOST_SYSENTER_ESP]);
 	vmwriten(VMCS_GUEST_SYSENTER_EIP, v->f[F_HOST_SYSENTER_EIP]);
@@ -161,8 +168,6 @@ static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efe
 	vmwriten(VMCS_GUEST_RSP, v->f[F_HOST_RSP]);
 	vmwriten(VMCS_GUEST_RIP, v->f[F_HOST_RIP]);
 	vmwriten(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
-	vmwriten(VMCS_GUEST_PENDING_DEBUG, 0);
-	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	if (!host_64bit && (cr4 & CR4_PAE) && !guest_load_pdptes(cpu, v->f[F_HOST_CR3]))
 		nested_abort(cpu, 2, "malformed PDPTEs in L1's host state");
 }
@@ -178,11 +183,6 @@ void nested_abort(struct cpu *cpu, u32 indicator, const char *why)
 	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
 }
 
-static bool nmis_blocked_now(void)
-{
-	return vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI;
-}
-
 enum way_out {
 	WAY_EXIT,
 	WAY_NMI_EXIT,
@@ -191,35 +191,41 @@ enum way_out {
 };
 
 /* From vmcs02 to L1: what every way out of L2 has in common after the saving. */
-static void leave_l2(struct cpu *cpu, enum way_out way)
+static void leave_l2(struct cpu *cpu, enum way_out way, u64 efer)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
-	u64 efer = vmread64(VMCS_GUEST_EFER);
-	struct switched switched;
-	bool nmis_blocked =
-		way == WAY_NMI_EXIT ||
-		(!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) && nmis_blocked_now());
-	switched_read_for_exit(vmcs->vmcs12, &switched);
+	struct switched kept;
+	u32 interruptibility;
+	bool nmis_blocked = way == WAY_NMI_EXIT ||
+			    (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
+			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
+
+	switched_read_kept(&vmcs->plan, &kept);
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	cpu->nested->in_l2 = false;
 	shadow_to_vmcs01(cpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
 	if (way == WAY_ENTRY_FAILED || way == WAY_MSRS_FAILED)
-		nmis_blocked = nmis_blocked_now();
+		nmis_blocked = cpu->nested->l1_interruptibility & INTERRUPTIBILITY_NMI;
 	if (way == WAY_ENTRY_FAILED) {
 		efer = vmread64(VMCS_GUEST_EFER);
-		switched_read_for_exit(vmcs->vmcs12, &switched);
+		switched_read_kept(&vmcs->plan, &kept);
+		perf_global_ctrl_undo(vmcs);
 	}
-	load_host_state(cpu, vmcs->vmcs12, efer, &switched);
-	perf_global_ctrl_leave(vmcs, way != WAY_ENTRY_FAILED);
+	load_host_state(cpu, vmcs->vmcs12, efer);
+	switched_leave(vmcs, &kept);
+	if (vmcs->plan.rare_exit)
+		perf_global_ctrl_leave(vmcs->vmcs12);
 	/* SDM "Operations that Invalidate Cached Mappings": as L1 without VPIDs may count on. */
 	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
 	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))
 		invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
-	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0);
-	if (!msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
-			   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT]))
+	interruptibility = nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0;
+	if (interruptibility != cpu->nested->l1_interruptibility)
+		vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, interruptibility);
+	if (vmcs->plan.rare_exit && !msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
+						   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT]))
 		nested_abort(cpu, 4, "an MSR of the exit's load list");
 	event_after_l2(cpu);
 }
@@ -227,34 +233,32 @@ static void leave_l2(struct cpu *cpu, enum way_out way)
 static void save_and_leave(struct cpu *cpu, enum way_out way)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
+	const u64 efer = vmread64(VMCS_GUEST_EFER);
 
 	vmcs->vmcs12->launched = true;
-	save_guest_state(vmcs);
-	if (!msr_list_store(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
-			    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT])) {
-		leave_l2(cpu, way);
+	vmcs->efer02 = efer;
+	save_guest_state(vmcs, efer);
+	if (vmcs->plan.rare_exit && !msr_list_store(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
+						    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT])) {
+		leave_l2(cpu, way, efer);
 		nested_abort(cpu, 1, "an MSR of the exit's store list");
 		return;
 	}
-	leave_l2(cpu, way);
+	leave_l2(cpu, way, efer);
 }
 
 void nested_leave(struct cpu *cpu)
 {
-	const u32 intr_info = vmread32(VMCS_VM_EXIT_INTR_INFO);
-	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI;
-
-	save_and_leave(cpu,
-		       (vmread32(VMCS_EXIT_REASON) & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
-				       (intr_info & (INTR_INFO_VALID | INTR_INFO_TYPE)) == nmi
-			       ? WAY_NMI_EXIT
-			       : WAY_EXIT);
+	save_and_leave(cpu, WAY_EXIT);
 }
 
 void nested_reflect(struct cpu *cpu)
 {
+	const bool nmi = (cpu->exit_reason & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
+			 (vmread32(VMCS_VM_EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI;
+
 	nested_record_exit(cpu);
-	nested_leave(cpu);
+	save_and_leave(cpu, nmi ? WAY_NMI_EXIT : WAY_EXIT);
 }
 
 void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info)
@@ -291,5 +295,6 @@ void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
 	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	vmcs->checked = false;
 	/* Guest state is not saved: L1 finds vmcs12 as it wrote it. */
-	leave_l2(cpu, reason == REASON_ENTRY_FAIL_MSR ? WAY_MSRS_FAILED : WAY_ENTRY_FAILED);
+	leave_l2(cpu, reason == REASON_ENTRY_FAIL_MSR ? WAY_MSRS_FAILED : WAY_ENTRY_FAILED,
+		 vmread64(VMCS_GUEST_EFER));
 }

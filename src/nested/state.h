@@ -24,6 +24,21 @@ struct msr_bitmap02 {
 	u16 index[MSR_BITMAP02_WORDS];
 };
 
+enum { SWITCHED_COUNT = 10 };
+
+/* Values of the registers of switched.c, and what L1's controls do with each: a bit a register. */
+struct switched {
+	u64 value[SWITCHED_COUNT];
+};
+
+struct switched_plan {
+	u32 entry_loads;
+	u32 exit_loads;
+	u32 saves;
+	bool rare_entry; /* an MSR list or IA32_PERF_GLOBAL_CTRL */
+	bool rare_exit;
+};
+
 /*
  * A cached vmcs12 and the vmcs02 made of it. L1's page is out of date while its VMCS is here, as it
  * may be on hardware; write-back happens at VMCLEAR, VMXOFF and eviction.
@@ -36,11 +51,15 @@ struct nested_vmcs {
 	paddr_t vmcs02;
 	bool vmcs02_prepared; /* its constant fields are set */
 	bool vmcs02_launched;
-	bool checked;       /* controls and host state, since the last change of either … */
-	bool checked_ia32e; /* … by an L1 with this EFER.LMA */
-	bool keep_timer;    /* L1 has not asked for the preemption timer's value to be saved … */
-	u32 timer;          /* … so this one stays */
-	u32 entry_msrs; /* how many MSRs the next entry loads from the CPU's copy of L1's list */
+	bool checked;         /* controls and host state, since the last change of either … */
+	bool checked_ia32e;   /* … by an L1 with this EFER.LMA */
+	bool controls_merged; /* vmcs02 has them, and plan is made of them */
+	bool keep_timer; /* L1 has not asked for the preemption timer's value to be saved … */
+	u32 timer;       /* … so this one stays */
+	u32 entry_msrs;  /* how many MSRs the next entry loads from the CPU's copy of L1's list */
+	struct switched_plan plan;
+	u64 efer02, eptp02; /* what vmcs02 has of these, once prepared */
+	u16 vpid02;
 	u64 l1_perf_global_ctrl; /* at the entry, where that loads another */
 	struct field_set dirty;  /* L1's value has not reached vmcs02 */
 	struct field_set stale;  /* vmcs02 has a newer value than vmcs12; shadowed fields always */
@@ -52,6 +71,7 @@ struct nested {
 	bool init_held; /* an INIT came in VMX root operation; VMXOFF lets it through */
 	paddr_t vmxon_region;
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
+	u32 l1_interruptibility;     /* at its last VMLAUNCH or VMRESUME */
 	u64 clock;
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
@@ -108,7 +128,7 @@ u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field fie
 void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
 
 /* entry.c: VMLAUNCH and VMRESUME after the checks on the instruction itself. */
-void nested_enter(struct cpu *cpu, struct guest_regs *regs, bool launch);
+void nested_enter(struct cpu *cpu, struct guest_regs *regs);
 
 /* reflect.c: */
 
@@ -139,11 +159,6 @@ void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification);
 void nested_abort(struct cpu *cpu, u32 indicator, const char *why);
 
 /* switched.c: registers that entries and exits load or not, by controls. */
-enum { SWITCHED_COUNT = 8 };
-
-struct switched {
-	u64 value[SWITCHED_COUNT];
-};
 
 /* Once. */
 void switched_init(const struct vmx_capabilities *vmx);
@@ -152,20 +167,25 @@ void switched_init(const struct vmx_capabilities *vmx);
 u64 switched_entry_controls(void);
 u64 switched_exit_controls(void);
 
-/* What L2 begins with: vmcs01 is current; what L1 goes on with: the VMCS that was left is. */
-void switched_read_for_entry(const struct vmcs12 *v, struct switched *out);
-void switched_read_for_exit(const struct vmcs12 *v, struct switched *out);
+/* What L1's controls come to. */
+void switched_plan(const struct vmcs12 *v, struct switched_plan *plan);
 
-/* Into the current VMCS. */
-void switched_write(const struct switched *values);
+/* What L2 takes over from L1, while vmcs01 is current; and then L2's registers, into vmcs02. */
+void switched_read_l1(const struct switched_plan *plan, struct switched *out);
+void switched_enter(struct nested_vmcs *vmcs, const struct switched *l1);
 
-/* What an exit saves in vmcs12; vmcs02 is current. */
-void switched_save(struct vmcs12 *v);
+/* What an exit saves: vmcs02 has it. */
+void switched_save(struct nested_vmcs *vmcs);
 
-/* IA32_PERF_GLOBAL_CTRL, the same way; `entered`: L2's was loaded. */
+/* What L1 takes over from the current VMCS; and then L1's registers, into vmcs01. */
+void switched_read_kept(const struct switched_plan *plan, struct switched *out);
+void switched_leave(const struct nested_vmcs *vmcs, const struct switched *kept);
+
+/* IA32_PERF_GLOBAL_CTRL, the same way; and when L2 has not begun. */
 void perf_global_ctrl_enter(struct nested_vmcs *vmcs);
+void perf_global_ctrl_undo(const struct nested_vmcs *vmcs);
 void perf_global_ctrl_save(struct vmcs12 *v);
-void perf_global_ctrl_leave(const struct nested_vmcs *vmcs, bool entered);
+void perf_global_ctrl_leave(const struct vmcs12 *v);
 
 /* msr_bitmap.c: */
 void msr_bitmap02_init(struct msr_bitmap02 *bitmap);

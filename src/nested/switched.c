@@ -4,8 +4,9 @@
  * switches them between vmcs02 and Umbra, so that none of L2's stays on in root mode; what L1's
  * controls ask for is done to the values. SDM "Loading Guest Control Registers, Debug Registers,
  * and MSRs", "Saving Control Registers, Debug Registers, and MSRs" and "Loading Host Control
- * Registers, Debug Registers, MSRs". EFER and the debug registers have rules of their own.
+ * Registers, Debug Registers, MSRs". EFER has rules of its own.
  */
+#include <x86/cr.h>
 #include <x86/msr.h>
 
 #include "lib/insn.h"
@@ -13,42 +14,46 @@
 #include "vmx/vmcs.h"
 
 struct rule {
-	u32 encoding;       /* the guest-state field */
-	u8 guest12, host12; /* what L1 has for it, or NONE; an exit without a host field clears */
-	u64 entry, exit, save; /* controls; save 0: every exit saves it */
+	u32 encoding; /* the guest-state field */
+	u8 guest12;   /* what L1 has for it, or NONE */
+	u8 host12;    /* or NONE: the exit loads `value` */
+	u64 value;
+	u64 entry, exit, save; /* controls; exit or save 0: every exit does */
 };
 
 enum { NONE = F_COUNT };
 
 static const struct rule rules[SWITCHED_COUNT] = {
-	{VMCS_GUEST_PAT, F_GUEST_PAT, F_HOST_PAT, ENTRY_LOAD_PAT, EXIT_LOAD_PAT, EXIT_SAVE_PAT},
-	{VMCS_GUEST_BNDCFGS, F_GUEST_BNDCFGS, NONE, ENTRY_LOAD_BNDCFGS, EXIT_CLEAR_BNDCFGS, 0},
-	{VMCS_GUEST_S_CET, F_GUEST_S_CET, F_HOST_S_CET, ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
-	{VMCS_GUEST_SSP, F_GUEST_SSP, F_HOST_SSP, ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
-	{VMCS_GUEST_INTERRUPT_SSP_TABLE, F_GUEST_INTERRUPT_SSP_TABLE, F_HOST_INTERRUPT_SSP_TABLE,
+	{VMCS_GUEST_DR7, F_GUEST_DR7, NONE, DR7_INIT, ENTRY_LOAD_DEBUG_CONTROLS, 0,
+	 EXIT_SAVE_DEBUG_CONTROLS},
+	{VMCS_GUEST_DEBUGCTL, F_GUEST_DEBUGCTL, NONE, 0, ENTRY_LOAD_DEBUG_CONTROLS, 0,
+	 EXIT_SAVE_DEBUG_CONTROLS},
+	{VMCS_GUEST_PAT, F_GUEST_PAT, F_HOST_PAT, 0, ENTRY_LOAD_PAT, EXIT_LOAD_PAT, EXIT_SAVE_PAT},
+	{VMCS_GUEST_BNDCFGS, F_GUEST_BNDCFGS, NONE, 0, ENTRY_LOAD_BNDCFGS, EXIT_CLEAR_BNDCFGS, 0},
+	{VMCS_GUEST_S_CET, F_GUEST_S_CET, F_HOST_S_CET, 0, ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
+	{VMCS_GUEST_SSP, F_GUEST_SSP, F_HOST_SSP, 0, ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
+	{VMCS_GUEST_INTERRUPT_SSP_TABLE, F_GUEST_INTERRUPT_SSP_TABLE, F_HOST_INTERRUPT_SSP_TABLE, 0,
 	 ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
-	{VMCS_GUEST_PKRS, F_GUEST_PKRS, F_HOST_PKRS, ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS, 0},
-	{VMCS_GUEST_LBR_CTL, F_GUEST_LBR_CTL, NONE, ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL, 0},
-	/* Not offered to L1: L2 goes on with what L1 has. */
-	{VMCS_GUEST_UINV, NONE, NONE, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
+	{VMCS_GUEST_PKRS, F_GUEST_PKRS, F_HOST_PKRS, 0, ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS, 0},
+	{VMCS_GUEST_LBR_CTL, F_GUEST_LBR_CTL, NONE, 0, ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL, 0},
+	/* Not offered to L1: L2 goes on with what L1 has, and L1 with what L2 had. */
+	{VMCS_GUEST_UINV, NONE, NONE, 0, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
 };
 
-/* Numbers of the rules whose registers this hardware has. Boot-time constants. */
-static u8 used[SWITCHED_COUNT];
-static u32 used_count;
+/* The rules whose registers this hardware has, a bit for each. Boot-time constants. */
+static u32 present;
 static u64 entry_controls, exit_controls;
 
 void switched_init(const struct vmx_capabilities *vmx)
 {
-	used_count = 0;
+	present = 0;
+	entry_controls = exit_controls = 0;
 	for (u32 i = 0; i < SWITCHED_COUNT; i++) {
 		if (!vmx_can_set(vmx->entry, rules[i].entry))
 			continue;
-		used[used_count++] = (u8)i;
+		present |= 1u << i;
 		entry_controls |= rules[i].entry;
-		exit_controls |= rules[i].exit & (vmx->exit >> 32);
-		/* Save and load go together, or a value of L2's would be lost. */
-		exit_controls |= rules[i].save & (vmx->exit >> 32);
+		exit_controls |= (rules[i].exit | rules[i].save) & (vmx->exit >> 32);
 	}
 }
 
@@ -62,52 +67,93 @@ u64 switched_exit_controls(void)
 	return exit_controls;
 }
 
-static bool entry_loads(const struct vmcs12 *v, const struct rule *rule)
+void switched_plan(const struct vmcs12 *v, struct switched_plan *plan)
 {
-	return rule->guest12 != NONE && (v->f[F_ENTRY_CONTROLS] & rule->entry);
+	const u64 entry = v->f[F_ENTRY_CONTROLS];
+	const u64 exit = v->f[F_EXIT_CONTROLS];
+
+	*plan = (struct switched_plan){0};
+	for (u32 left = present; left; left &= left - 1) {
+		const u32 i = (u32)__builtin_ctz(left);
+		const struct rule *rule = &rules[i];
+
+		if (rule->guest12 == NONE)
+			continue;
+		if (entry & rule->entry)
+			plan->entry_loads |= 1u << i;
+		if (!rule->exit || (exit & rule->exit))
+			plan->exit_loads |= 1u << i;
+		if (!rule->save || (exit & rule->save))
+			plan->saves |= 1u << i;
+	}
+	plan->rare_entry = (entry & ENTRY_LOAD_PERF_GLOBAL_CTRL) || v->f[F_VM_ENTRY_MSR_LOAD_COUNT];
+	plan->rare_exit = (exit & (EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL)) ||
+			  v->f[F_VM_EXIT_MSR_STORE_COUNT] || v->f[F_VM_EXIT_MSR_LOAD_COUNT];
 }
 
-static bool exit_loads(const struct vmcs12 *v, const struct rule *rule)
+/* On the way of every entry and exit: each rule becomes a few instructions of its own. */
+#define FOR_EACH_RULE(i, which)                                                \
+	_Pragma("clang loop unroll(full)") for (u32 i = 0; i < SWITCHED_COUNT; \
+						i++) if ((which) >> i & 1)
+
+static inline void read_registers(u32 which, struct switched *out)
 {
-	return rule->guest12 != NONE && (v->f[F_EXIT_CONTROLS] & rule->exit);
+	FOR_EACH_RULE(i, which)
+	out->value[i] = vmcs_read(rules[i].encoding);
 }
 
-void switched_read_for_entry(const struct vmcs12 *v, struct switched *out)
+void switched_read_l1(const struct switched_plan *plan, struct switched *out)
 {
-	for (u32 i = 0; i < used_count; i++) {
-		const struct rule *rule = &rules[used[i]];
+	read_registers(present & ~plan->entry_loads, out);
+}
 
-		out->value[i] =
-			entry_loads(v, rule) ? v->f[rule->guest12] : vmcs_read(rule->encoding);
+void switched_enter(struct nested_vmcs *vmcs, const struct switched *l1)
+{
+	struct vmcs12 *v = vmcs->vmcs12;
+
+	FOR_EACH_RULE(i, present)
+	{
+		const struct rule *rule = &rules[i];
+		const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
+		const bool loads = vmcs->plan.entry_loads >> i & 1;
+
+		if (rule->guest12 != NONE && field_set_has(&vmcs->stale, f)) {
+			/* Left there by the last exit, and the next one will save it again. */
+			if (loads && (vmcs->plan.saves >> i & 1))
+				continue;
+			v->f[f] = vmcs_read(rule->encoding);
+			field_set_remove(&vmcs->stale, f);
+		}
+		vmcs_write(rule->encoding, loads ? v->f[f] : l1->value[i]);
 	}
 }
 
-void switched_read_for_exit(const struct vmcs12 *v, struct switched *out)
+void switched_save(struct nested_vmcs *vmcs)
 {
-	for (u32 i = 0; i < used_count; i++) {
-		const struct rule *rule = &rules[used[i]];
-
-		if (!exit_loads(v, rule))
-			out->value[i] = vmcs_read(rule->encoding);
-		else
-			out->value[i] = rule->host12 == NONE ? 0 : v->f[rule->host12];
-	}
+	for (u32 left = vmcs->plan.saves; left; left &= left - 1)
+		field_set_add(&vmcs->stale, (enum vmcs12_field)rules[__builtin_ctz(left)].guest12);
 }
 
-void switched_save(struct vmcs12 *v)
+void switched_read_kept(const struct switched_plan *plan, struct switched *out)
 {
-	for (u32 i = 0; i < used_count; i++) {
-		const struct rule *rule = &rules[used[i]];
-
-		if (rule->guest12 != NONE && (!rule->save || (v->f[F_EXIT_CONTROLS] & rule->save)))
-			v->f[rule->guest12] = vmcs_read(rule->encoding);
-	}
+	read_registers(present & ~plan->exit_loads, out);
 }
 
-void switched_write(const struct switched *values)
+void switched_leave(const struct nested_vmcs *vmcs, const struct switched *kept)
 {
-	for (u32 i = 0; i < used_count; i++)
-		vmcs_write(rules[used[i]].encoding, values->value[i]);
+	const struct vmcs12 *v = vmcs->vmcs12;
+
+	FOR_EACH_RULE(i, present)
+	{
+		const struct rule *rule = &rules[i];
+		u64 value = rule->value;
+
+		if (!(vmcs->plan.exit_loads >> i & 1))
+			value = kept->value[i];
+		else if (rule->host12 != NONE)
+			value = v->f[rule->host12];
+		vmcs_write(rule->encoding, value);
+	}
 }
 
 /*
@@ -124,18 +170,20 @@ void perf_global_ctrl_enter(struct nested_vmcs *vmcs)
 	wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, v->f[F_GUEST_PERF_GLOBAL_CTRL]);
 }
 
+void perf_global_ctrl_undo(const struct nested_vmcs *vmcs)
+{
+	if (vmcs->vmcs12->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL)
+		wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs->l1_perf_global_ctrl);
+}
+
 void perf_global_ctrl_save(struct vmcs12 *v)
 {
 	if (v->f[F_EXIT_CONTROLS] & EXIT_SAVE_PERF_GLOBAL_CTRL)
 		v->f[F_GUEST_PERF_GLOBAL_CTRL] = rdmsr(MSR_IA32_PERF_GLOBAL_CTRL);
 }
 
-void perf_global_ctrl_leave(const struct nested_vmcs *vmcs, bool entered)
+void perf_global_ctrl_leave(const struct vmcs12 *v)
 {
-	const struct vmcs12 *v = vmcs->vmcs12;
-
 	if (v->f[F_EXIT_CONTROLS] & EXIT_LOAD_PERF_GLOBAL_CTRL)
 		wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, v->f[F_HOST_PERF_GLOBAL_CTRL]);
-	else if (!entered && (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL))
-		wrmsr_safe(MSR_IA32_PERF_GLOBAL_CTRL, vmcs->l1_perf_global_ctrl);
 }

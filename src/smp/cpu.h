@@ -61,6 +61,7 @@ struct cpu {
 	struct nested *nested; /* NULL while the guest sees no VMX */
 	u32 pin_controls;
 	u32 primary_controls;
+	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
 	struct mtrr_state mtrr; /* what the guest sees */

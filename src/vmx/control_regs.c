@@ -22,6 +22,22 @@ u64 cr4_supported(const struct vmx_capabilities *vmx)
 	return vmx->cr4_fixed1 & ~hidden;
 }
 
+void guest_set_cr0_shadow(struct cpu *cpu, u64 value)
+{
+	if (value != cpu->cr0_shadow) {
+		vmwriten(VMCS_CR0_READ_SHADOW, value);
+		cpu->cr0_shadow = value;
+	}
+}
+
+void guest_set_cr4_shadow(struct cpu *cpu, u64 value)
+{
+	if (value != cpu->cr4_shadow) {
+		vmwriten(VMCS_CR4_READ_SHADOW, value);
+		cpu->cr4_shadow = value;
+	}
+}
+
 static u64 merge_shadow(u64 hardware, u64 mask, u64 shadow)
 {
 	return (hardware & ~mask) | (shadow & mask);
@@ -106,7 +122,7 @@ static void write_guest_cr0(struct cpu *cpu, u64 value)
 	if ((state.cr0 ^ cr0) & (CR0_CD | CR0_NW))
 		write_cr0((read_cr0() & ~(CR0_CD | CR0_NW)) | (cr0 & (CR0_CD | CR0_NW)));
 	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	guest_set_cr0_shadow(cpu, cr0);
 	if ((state.cr0 ^ cr0) & (CR0_PG | CR0_WP))
 		flush_translations();
 	instruction_done();
@@ -123,7 +139,7 @@ static void write_guest_cr4(struct cpu *cpu, u64 value)
 		return;
 	}
 	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, value));
-	vmwriten(VMCS_CR4_READ_SHADOW, value);
+	guest_set_cr4_shadow(cpu, value);
 	flush_translations();
 	instruction_done();
 }

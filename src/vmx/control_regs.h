@@ -14,3 +14,7 @@ u64 guest_cr4(void);
 
 /* Loads the PDPTE registers for PAE paging with this CR3. False, and nothing done: #GP(0). */
 bool guest_load_pdptes(const struct cpu *cpu, u64 cr3);
+
+/* The CR0 and CR4 that the guest reads where it does not own them; vmcs01 is current. */
+void guest_set_cr0_shadow(struct cpu *cpu, u64 value);
+void guest_set_cr4_shadow(struct cpu *cpu, u64 value);

@@ -33,7 +33,7 @@ static void set_quiet_state(struct cpu *cpu, enum activity_state activity)
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	vmwriten(VMCS_GUEST_CR3, 0);
 	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, 0));
-	vmwriten(VMCS_CR4_READ_SHADOW, 0);
+	guest_set_cr4_shadow(cpu, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
 	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
@@ -68,7 +68,7 @@ void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity)
 	set_quiet_state(cpu, activity);
 	set_real_mode(INIT_CS, 0xffff0000);
 	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	guest_set_cr0_shadow(cpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, INIT_IP);
 	write_cr2(0);
 	clear_breakpoint_addresses();
@@ -128,6 +128,6 @@ void vmx_guest_start_state(struct cpu *cpu, const struct guest_start *start)
 		vmwriten(VMCS_GUEST_RSP, start->regs.rsp_unused);
 	}
 	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	vmwriten(VMCS_CR0_READ_SHADOW, cr0);
+	guest_set_cr0_shadow(cpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, start->eip);
 }

@@ -167,6 +167,8 @@ static void set_controls(struct cpu *cpu)
 	vmwrite64(VMCS_EPT_POINTER, ept01_eptp());
 	vmwrite16(VMCS_VPID, VPID_L1);
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
+	vmwriten(VMCS_CR0_READ_SHADOW, cpu->cr0_shadow);
+	vmwriten(VMCS_CR4_READ_SHADOW, cpu->cr4_shadow);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, cr0_host_owned(vmx));
 	vmwriten(VMCS_CR4_GUEST_HOST_MASK, cr4_host_owned(vmx));
 }

@@ -127,6 +127,18 @@ bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
 	return true;
 }
 
+void guest_set_cr0_shadow(struct cpu *c, u64 value)
+{
+	(void)c;
+	vmwrite(VMCS_CR0_READ_SHADOW, value);
+}
+
+void guest_set_cr4_shadow(struct cpu *c, u64 value)
+{
+	(void)c;
+	vmwrite(VMCS_CR4_READ_SHADOW, value);
+}
+
 void vmx_set_host_state(const struct cpu *cpu, u64 rip)
 {
 	(void)cpu;
