@@ -217,6 +217,54 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia
 	return true;
 }
 
+/* Back in L1, after its VMLAUNCH or VMRESUME, with this error. vmcs02 is current. */
+static void refuse_entry(struct cpu *cpu, enum vm_instruction_error error)
+{
+	cpu->nested->current->checked = false;
+	cpu->nested->in_l2 = false;
+	shadow_to_vmcs01(cpu, cpu->nested->current);
+	perf_global_ctrl_undo(cpu->nested->current);
+	/* RIP still is on the instruction, whose length vmcs01 remembers. */
+	nested_vmfail(cpu, error);
+	event_after_l2(cpu);
+}
+
+/* SDM "VM-Execution Control Fields": without virtual-interrupt delivery or APIC accesses. */
+static bool tpr_threshold_valid(const struct vmcs12 *v)
+{
+	enum { VTPR = 0x80 };
+	u8 vtpr;
+
+	if (!(v->f[F_PRIMARY_CONTROLS] & CPU_TPR_SHADOW) ||
+	    (secondary_of(v) & (CPU2_VIRTUAL_INTR_DELIVERY | CPU2_VIRTUAL_APIC_ACCESSES)))
+		return true;
+	guest_memory_read(v->f[F_VIRTUAL_APIC_ADDR] + VTPR, &vtpr, sizeof(vtpr));
+	return (v->f[F_TPR_THRESHOLD] & 15) <= vtpr >> 4;
+}
+
+/*
+ * A check on guest state that is Umbra's has failed. Those on controls that vmcs02 shadows are left
+ * to the hardware, but they all come first.
+ */
+static void fail_guest_state(struct cpu *cpu, u32 reason, u64 qualification)
+{
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	const struct check_context context = {
+		.caps = &nested_caps,
+		.l1_in_ia32e = vmcs->checked_ia32e,
+	};
+
+	for (u32 f = 0; shadow_on && f < F_COUNT; f++) {
+		if (field_set_has(&shadow_fields, (enum vmcs12_field)f) &&
+		    (field_info[f].type == VMCS_TYPE_CONTROL || f == F_GUEST_CR0))
+			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
+	}
+	if (check_controls(vmcs->vmcs12, &context) || !tpr_threshold_valid(vmcs->vmcs12))
+		refuse_entry(cpu, VMERR_ENTRY_INVALID_CONTROL);
+	else
+		nested_entry_failed(cpu, reason, qualification);
+}
+
 void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
@@ -249,18 +297,18 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 					 &qualification);
 	if (failed_check) {
 		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed_check);
-		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, qualification);
+		fail_guest_state(cpu, REASON_ENTRY_FAIL_GUEST, qualification);
 		return;
 	}
 	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(cpu, vmcs);
 	if (!load_pdptes(cpu, v)) {
-		nested_entry_failed(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
+		fail_guest_state(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
 		return;
 	}
 	if ((vmcs->plan.rare_entry || vmcs->entry_msrs) && !msr_list_prepare_entry(cpu, vmcs)) {
-		nested_entry_failed(cpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
+		fail_guest_state(cpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
 	/* A launched vmcs02 is resumed by the way every exit returns. */
@@ -273,11 +321,5 @@ void nested_entry_refused(struct cpu *cpu)
 	const u32 error = vmread32(VMCS_VM_INSTRUCTION_ERROR);
 
 	log_debug("CPU %u: the hardware refuses vmcs02 with error %u", cpu->index, error);
-	cpu->nested->current->checked = false;
-	cpu->nested->in_l2 = false;
-	shadow_to_vmcs01(cpu, cpu->nested->current);
-	perf_global_ctrl_undo(cpu->nested->current);
-	/* RIP still is on L1's VMLAUNCH or VMRESUME, whose length vmcs01 remembers. */
-	nested_vmfail(cpu, (enum vm_instruction_error)error);
-	event_after_l2(cpu);
+	refuse_entry(cpu, (enum vm_instruction_error)error);
 }
