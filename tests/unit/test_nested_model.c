@@ -18,32 +18,19 @@
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
-#include "machine.h"
+#include "l1.h"
 #include "mm/guest_memory.h"
-#include "mm/pages.h"
 #include "nested/nested.h"
 #include "nested/state.h"
-#include "vmx/control_regs.h"
-#include "vmx/event.h"
-#include "vmx/exit.h"
-#include "vmx/guest_linear.h"
-#include "vmx/instruction.h"
-#include "vmx/msr.h"
-#include "vmx/setup.h"
+#include "vmx/vmcs.h"
 
 enum {
 	CPUS = 2,
 	VMCSS = 48,
-	VMXON_PAGE = 1,
-	OPERAND = 0x3000, /* where memory operands lie, linear and physical */
 	VMCS_PAGE = 16,
 	GUEST_PAGES = VMCS_PAGE + VMCSS,
-	OWN_PAGES = 1024,
 	STEPS = 20000,
-	INSTRUCTION_LENGTH = 4,
-	CR4_FIXED1 = 0x003f27ff,
 };
-static const u32 HARDWARE_REVISION = 0x1234;
 
 /* What L1 can know of a VMCS. */
 struct model {
@@ -59,305 +46,11 @@ static struct {
 	bool vmx_on[CPUS];
 } model;
 
-static struct rng rng;
 static bool misc_vmwrite_ro;
-
-/* --- What the sources under test call, beside the machine ------------------------------------ */
-
-const u8 switch_vm_exit[1], switch_vm_exit_l2[1];
-
-static jmp_buf launched;
-static u32 injected; /* exceptions, by vector */
-
-void switch_launch(const struct guest_regs *regs)
-{
-	(void)regs;
-	longjmp(launched, 1);
-}
-
-void event_inject_exception(enum vector vector)
-{
-	injected |= 1u << vector;
-}
-
-void event_inject_exception_error(enum vector vector, u32 error_code)
-{
-	(void)error_code;
-	injected |= 1u << vector;
-}
-
-void event_redeliver(bool nmi_unblocked)
-{
-	(void)nmi_unblocked;
-}
-
-void event_after_l2(struct cpu *cpu)
-{
-	REQUIRE(machine_current_vmcs() == cpu->vmcs01);
-}
-
-bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
-		       struct guest_fault *fault)
-{
-	(void)as;
-	(void)fault;
-	guest_memory_read(linear, dst, size);
-	return true;
-}
-
-bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
-			struct guest_fault *fault)
-{
-	(void)as;
-	(void)fault;
-	guest_memory_write(linear, src, size);
-	return true;
-}
-
-void guest_fault_inject(const struct guest_fault *fault)
-{
-	(void)fault;
-	MACHINE_FAIL("no operand faults here");
-}
-
-bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
-{
-	(void)cpu;
-	(void)cr3;
-	return true;
-}
-
-void guest_set_cr0_shadow(struct cpu *c, u64 value)
-{
-	(void)c;
-	vmwrite(VMCS_CR0_READ_SHADOW, value);
-}
-
-void guest_set_cr4_shadow(struct cpu *c, u64 value)
-{
-	(void)c;
-	vmwrite(VMCS_CR4_READ_SHADOW, value);
-}
-
-void vmx_set_host_state(const struct cpu *cpu, u64 rip)
-{
-	(void)cpu;
-	vmwrite(VMCS_HOST_RIP, rip);
-}
-
-bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
-{
-	(void)cpu;
-	(void)msr;
-	(void)value;
-	MACHINE_FAIL("the MSR lists are empty");
-}
-
-bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
-{
-	(void)cpu;
-	(void)msr;
-	(void)value;
-	MACHINE_FAIL("the MSR lists are empty");
-}
-
-u64 msr_bitmap_word(u32 index)
-{
-	(void)index;
-	return 0;
-}
-
-bool msr_list_may_load(u32 msr, u64 value)
-{
-	(void)msr;
-	(void)value;
-	MACHINE_FAIL("the MSR lists are empty");
-}
-
-static void unexpected_exit(void)
-{
-	MACHINE_FAIL("an exit for L0 that the test did not make");
-}
-
-void rdmsr_exit(struct cpu *cpu, struct guest_regs *regs)
-{
-	(void)cpu;
-	(void)regs;
-	unexpected_exit();
-}
-
-void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
-{
-	(void)cpu;
-	(void)regs;
-	unexpected_exit();
-}
-
-void ept_violation(struct cpu *cpu, u64 qualification)
-{
-	(void)cpu;
-	(void)qualification;
-	unexpected_exit();
-}
-
-void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
-{
-	(void)cpu;
-	(void)gpa;
-	(void)qualification;
-	unexpected_exit();
-}
-
-void init_exit(struct cpu *cpu, struct guest_regs *regs)
-{
-	(void)cpu;
-	(void)regs;
-	unexpected_exit();
-}
-
-void unblock_nmis(void)
-{
-}
-
-u64 read_cr2(void)
-{
-	return 0;
-}
-
-u64 rdmsr(u32 msr)
-{
-	(void)msr;
-	MACHINE_FAIL("no MSR is switched");
-}
-
-bool wrmsr_safe(u32 msr, u64 value)
-{
-	(void)msr;
-	(void)value;
-	MACHINE_FAIL("no MSR is switched");
-}
-
-u64 read_cr0(void)
-{
-	return CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-}
-
-/* --- L1 executes an instruction -------------------------------------------------------------- */
-
-enum outcome {
-	SUCCEED,
-	FAIL_INVALID,
-	FAIL_VALID,
-	ENTERED,
-	FAULT,
-};
-
-static struct cpu *cpu;
-static struct guest_regs regs;
-static const u64 outcome_flags =
-	RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
-
-static void on(int index)
-{
-	cpu = machine_cpu((u32)index);
-	machine_run_on(cpu);
-}
 
 static int current(void)
 {
-	return model.current[cpu->index];
-}
-
-/* An instruction that exited, from L1, and what became of it. */
-static enum outcome exit_of(u32 reason, u32 info)
-{
-	const u64 rip = rng_next(&rng) & BITS(30, 0);
-
-	REQUIRE(machine_current_vmcs() == cpu->vmcs01);
-	machine_set_field(VMCS_GUEST_RIP, rip);
-	machine_set_field(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (rng_next(&rng) & outcome_flags));
-	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
-	machine_set_field(VMCS_EXIT_REASON, reason);
-	machine_set_field(VMCS_EXIT_QUALIFICATION, OPERAND);
-	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, info);
-	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_LENGTH, INSTRUCTION_LENGTH);
-	injected = 0;
-	cpu->exit_reason = reason;
-	cpu->regs = &regs;
-	if (setjmp(launched)) {
-		machine_enter(true);
-		return ENTERED;
-	}
-	nested_instruction_exit(cpu, &regs);
-	machine_enter(false);
-	if (machine_current_vmcs() != cpu->vmcs01)
-		return ENTERED;
-	if (injected) {
-		REQUIRE(vmread_unchecked(VMCS_GUEST_RIP) == rip);
-		return FAULT;
-	}
-	/* An entry that failed after the checks of the instruction has loaded L1's host state. */
-	if (vmread_unchecked(VMCS_GUEST_RIP) != rip + INSTRUCTION_LENGTH)
-		return ENTERED;
-	switch (vmread_unchecked(VMCS_GUEST_RFLAGS) & outcome_flags) {
-	case 0:
-		return SUCCEED;
-	case RFLAGS_CF:
-		return FAIL_INVALID;
-	case RFLAGS_ZF:
-		return FAIL_VALID;
-	default:
-		MACHINE_FAIL("flags %#llx",
-			     (unsigned long long)vmread_unchecked(VMCS_GUEST_RFLAGS));
-	}
-}
-
-enum {
-	INFO_MEMORY = 2 << 7 | 3 << 15 | 1 << 22 | 1 << 27, /* DS:displacement, 64-bit */
-	INFO_RAX_RCX = 1 << 10 | 1 << 28,                   /* value in RAX, encoding in RCX */
-};
-
-static enum outcome with_address(u32 reason, u64 address)
-{
-	guest_memory_write(OPERAND, &address, sizeof(address));
-	return exit_of(reason, INFO_MEMORY);
-}
-
-static enum outcome of_access(enum machine_access access)
-{
-	switch (access) {
-	case ACCESS_DONE:
-		return SUCCEED;
-	case ACCESS_FAIL_INVALID:
-		return FAIL_INVALID;
-	default:
-		return FAIL_VALID;
-	}
-}
-
-static enum outcome l1_vmread(u64 encoding, u64 *value)
-{
-	const enum machine_access access = machine_vmread_nonroot(encoding, value);
-	enum outcome outcome;
-
-	if (access != ACCESS_EXITS)
-		return of_access(access);
-	regs.rcx = encoding;
-	regs.rax = ~0ull;
-	outcome = exit_of(REASON_VMREAD, INFO_RAX_RCX);
-	*value = regs.rax;
-	return outcome;
-}
-
-static enum outcome l1_vmwrite(u64 encoding, u64 value)
-{
-	const enum machine_access access = machine_vmwrite_nonroot(encoding, value);
-
-	if (access != ACCESS_EXITS)
-		return of_access(access);
-	regs.rcx = encoding;
-	regs.rax = value;
-	return exit_of(REASON_VMWRITE, INFO_RAX_RCX);
+	return model.current[l1_cpu->index];
 }
 
 static paddr_t region_of(int vmcs)
@@ -464,7 +157,7 @@ static void write_high_half(enum vmcs12_field f, u64 value)
 static enum vmcs12_field random_field(void)
 {
 	for (;;) {
-		const enum vmcs12_field f = (enum vmcs12_field)rng_below(&rng, F_COUNT);
+		const enum vmcs12_field f = (enum vmcs12_field)rng_below(&l1_rng, F_COUNT);
 
 		if (exists(f))
 			return f;
@@ -489,10 +182,10 @@ static void step_vmwrite(void)
 
 	if (current() < 0)
 		assert_int_equal(l1_vmwrite(VMCS_GUEST_RIP, 0), FAIL_INVALID);
-	else if (is_64bit(f) && model.vmcs[current()].known[f] && rng_below(&rng, 4) == 0)
-		write_high_half(f, rng_next(&rng));
+	else if (is_64bit(f) && model.vmcs[current()].known[f] && rng_below(&l1_rng, 4) == 0)
+		write_high_half(f, rng_next(&l1_rng));
 	else
-		write_field(f, rng_next(&rng));
+		write_field(f, rng_next(&l1_rng));
 }
 
 static void step_bad_field(void)
@@ -500,9 +193,9 @@ static void step_bad_field(void)
 	static const u64 bad[] = {0x6fff, 0x0001, 0x1000, 0x8000, 0x4803, 1ull << 32 | 0x681e};
 	u64 value;
 
-	expect_vmfail(l1_vmread(bad[rng_below(&rng, ARRAY_SIZE(bad))], &value),
+	expect_vmfail(l1_vmread(bad[rng_below(&l1_rng, ARRAY_SIZE(bad))], &value),
 		      VMERR_UNSUPPORTED_FIELD);
-	expect_vmfail(l1_vmwrite(bad[rng_below(&rng, ARRAY_SIZE(bad))], 0),
+	expect_vmfail(l1_vmwrite(bad[rng_below(&l1_rng, ARRAY_SIZE(bad))], 0),
 		      VMERR_UNSUPPORTED_FIELD);
 }
 
@@ -510,18 +203,18 @@ static void step_bad_field(void)
 static int random_vmcs(void)
 {
 	for (;;) {
-		const int v = (int)rng_below(&rng, VMCSS);
+		const int v = (int)rng_below(&l1_rng, VMCSS);
 
-		if (model.vmcs[v].cpu < 0 || model.vmcs[v].cpu == cpu->index)
+		if (model.vmcs[v].cpu < 0 || model.vmcs[v].cpu == l1_cpu->index)
 			return v;
 	}
 }
 
 static void load_vmcs(int v)
 {
-	assert_int_equal(with_address(REASON_VMPTRLD, region_of(v)), SUCCEED);
-	model.current[cpu->index] = v;
-	model.vmcs[v].cpu = cpu->index;
+	assert_int_equal(l1_with_address(REASON_VMPTRLD, region_of(v)), SUCCEED);
+	model.current[l1_cpu->index] = v;
+	model.vmcs[v].cpu = l1_cpu->index;
 }
 
 static void step_vmptrld(void)
@@ -531,26 +224,27 @@ static void step_vmptrld(void)
 
 static void step_vmptrld_bad(void)
 {
-	const u64 vmxon_region = (u64)(VMXON_PAGE + cpu->index) * PAGE_SIZE;
+	const u64 vmxon_region = l1_vmxon_region();
 	static const u64 not_vmcs = 5 * PAGE_SIZE;
 
-	expect_vmfail(with_address(REASON_VMPTRLD, region_of(0) + 8),
+	expect_vmfail(l1_with_address(REASON_VMPTRLD, region_of(0) + 8),
 		      VMERR_VMPTRLD_INVALID_ADDRESS);
-	expect_vmfail(with_address(REASON_VMPTRLD, BIT(MACHINE_MAXPHYADDR)),
+	expect_vmfail(l1_with_address(REASON_VMPTRLD, BIT(MACHINE_MAXPHYADDR)),
 		      VMERR_VMPTRLD_INVALID_ADDRESS);
-	expect_vmfail(with_address(REASON_VMPTRLD, vmxon_region), VMERR_VMPTRLD_VMXON_POINTER);
-	expect_vmfail(with_address(REASON_VMPTRLD, not_vmcs), VMERR_VMPTRLD_WRONG_REVISION);
+	expect_vmfail(l1_with_address(REASON_VMPTRLD, vmxon_region), VMERR_VMPTRLD_VMXON_POINTER);
+	expect_vmfail(l1_with_address(REASON_VMPTRLD, not_vmcs), VMERR_VMPTRLD_WRONG_REVISION);
 	/* Memory of Umbra's reads as ones: no revision of anything. */
-	expect_vmfail(with_address(REASON_VMPTRLD, cpu->vmcs01), VMERR_VMPTRLD_WRONG_REVISION);
+	expect_vmfail(l1_with_address(REASON_VMPTRLD, l1_cpu->vmcs01),
+		      VMERR_VMPTRLD_WRONG_REVISION);
 }
 
 static void clear_vmcs(int v)
 {
-	assert_int_equal(with_address(REASON_VMCLEAR, region_of(v)), SUCCEED);
+	assert_int_equal(l1_with_address(REASON_VMCLEAR, region_of(v)), SUCCEED);
 	model.vmcs[v].cpu = -1;
 	model.vmcs[v].launched = false;
 	if (current() == v)
-		model.current[cpu->index] = -1;
+		model.current[l1_cpu->index] = -1;
 }
 
 static void step_vmclear(void)
@@ -560,47 +254,47 @@ static void step_vmclear(void)
 
 static void step_vmclear_bad(void)
 {
-	const u64 vmxon_region = (u64)(VMXON_PAGE + cpu->index) * PAGE_SIZE;
+	const u64 vmxon_region = l1_vmxon_region();
 
-	expect_vmfail(with_address(REASON_VMCLEAR, region_of(0) + 1),
+	expect_vmfail(l1_with_address(REASON_VMCLEAR, region_of(0) + 1),
 		      VMERR_VMCLEAR_INVALID_ADDRESS);
-	expect_vmfail(with_address(REASON_VMCLEAR, vmxon_region), VMERR_VMCLEAR_VMXON_POINTER);
+	expect_vmfail(l1_with_address(REASON_VMCLEAR, vmxon_region), VMERR_VMCLEAR_VMXON_POINTER);
 }
 
 static void step_vmptrst(void)
 {
 	u64 pointer;
 
-	assert_int_equal(exit_of(REASON_VMPTRST, INFO_MEMORY), SUCCEED);
-	guest_memory_read(OPERAND, &pointer, sizeof(pointer));
+	assert_int_equal(l1_execute(REASON_VMPTRST, L1_INFO_MEMORY), SUCCEED);
+	guest_memory_read(L1_OPERAND, &pointer, sizeof(pointer));
 	assert_true(pointer == (current() < 0 ? ~0ull : region_of(current())));
 }
 
 static void vmxon_here(void)
 {
-	const u64 region = (u64)(VMXON_PAGE + cpu->index) * PAGE_SIZE;
+	const u64 region = l1_vmxon_region();
 
-	assert_int_equal(with_address(REASON_VMXON, region), SUCCEED);
-	model.vmx_on[cpu->index] = true;
-	model.current[cpu->index] = -1;
+	assert_int_equal(l1_with_address(REASON_VMXON, region), SUCCEED);
+	model.vmx_on[l1_cpu->index] = true;
+	model.current[l1_cpu->index] = -1;
 }
 
 /* Software should have cleared every VMCS first; "nothing lost" holds if it has not. */
 static void step_vmxoff(void)
 {
-	const bool cleared = rng_below(&rng, 2);
+	const bool cleared = rng_below(&l1_rng, 2);
 
 	for (int v = 0; v < VMCSS; v++) {
-		if (model.vmcs[v].cpu != cpu->index)
+		if (model.vmcs[v].cpu != l1_cpu->index)
 			continue;
 		if (cleared)
 			clear_vmcs(v);
 		model.vmcs[v].cpu = -1;
 	}
-	assert_int_equal(exit_of(REASON_VMXOFF, 0), SUCCEED);
-	model.vmx_on[cpu->index] = false;
-	assert_int_equal(exit_of(REASON_VMREAD, INFO_RAX_RCX), FAULT);
-	assert_int_equal(injected, 1 << VECTOR_UD);
+	assert_int_equal(l1_execute(REASON_VMXOFF, 0), SUCCEED);
+	model.vmx_on[l1_cpu->index] = false;
+	assert_int_equal(l1_execute(REASON_VMREAD, L1_INFO_RAX_RCX), FAULT);
+	assert_int_equal(l1_injected, 1 << VECTOR_UD);
 	vmxon_here();
 }
 
@@ -613,12 +307,12 @@ static u32 must_be_1(vmx_control_cap cap)
 
 static u64 random_controls(vmx_control_cap cap, u64 choice)
 {
-	return must_be_1(cap) | (rng_next(&rng) & choice & (cap >> 32));
+	return must_be_1(cap) | (rng_next(&l1_rng) & choice & (cap >> 32));
 }
 
 static u64 random_page(void)
 {
-	return rng_below(&rng, GUEST_PAGES) * PAGE_SIZE;
+	return rng_below(&l1_rng, GUEST_PAGES) * PAGE_SIZE;
 }
 
 /* Controls and host state that pass every check, written like a hypervisor would. */
@@ -641,7 +335,7 @@ static void make_enterable(void)
 	write_field(F_ENTRY_CONTROLS,
 		    random_controls(nested_caps.entry, ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_PAT |
 							       ENTRY_IA32E_GUEST));
-	write_field(F_CR3_TARGET_COUNT, rng_below(&rng, 5));
+	write_field(F_CR3_TARGET_COUNT, rng_below(&l1_rng, 5));
 	write_field(F_VM_EXIT_MSR_STORE_COUNT, 0);
 	write_field(F_VM_EXIT_MSR_LOAD_COUNT, 0);
 	write_field(F_VM_ENTRY_MSR_LOAD_COUNT, 0);
@@ -649,18 +343,18 @@ static void make_enterable(void)
 	write_field(F_IO_BITMAP_B, random_page());
 	write_field(F_MSR_BITMAP, random_page());
 	write_field(F_EPT_POINTER, random_page() | EPTP_WALK_4 | 6);
-	write_field(F_VPID, 1 + rng_below(&rng, 100));
+	write_field(F_VPID, 1 + rng_below(&l1_rng, 100));
 	write_field(F_VM_ENTRY_INTR_INFO,
-		    rng_below(&rng, 4) ? 0 : INTR_INFO_VALID | (32 + rng_below(&rng, 200)));
+		    rng_below(&l1_rng, 4) ? 0 : INTR_INFO_VALID | (32 + rng_below(&l1_rng, 200)));
 	write_field(F_HOST_CR0, CR0_PE | CR0_NE | CR0_PG | CR0_WP);
 	write_field(F_HOST_CR3, random_page());
 	write_field(F_HOST_CR4, CR4_VMXE | CR4_PAE);
 	for (u32 f = F_HOST_ES_SELECTOR; f <= F_HOST_TR_SELECTOR; f++)
-		write_field((enum vmcs12_field)f, 8 + (rng_next(&rng) & 0xff8));
+		write_field((enum vmcs12_field)f, 8 + (rng_next(&l1_rng) & 0xff8));
 	for (u32 f = F_HOST_FS_BASE; f <= F_HOST_SYSENTER_EIP; f++)
-		write_field((enum vmcs12_field)f, rng_next(&rng) & BITS(46, 0));
-	write_field(F_HOST_RIP, rng_next(&rng) & BITS(46, 0));
-	write_field(F_HOST_RSP, rng_next(&rng));
+		write_field((enum vmcs12_field)f, rng_next(&l1_rng) & BITS(46, 0));
+	write_field(F_HOST_RIP, rng_next(&l1_rng) & BITS(46, 0));
+	write_field(F_HOST_RSP, rng_next(&l1_rng));
 	write_field(F_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
 	write_field(F_GUEST_CR4, CR4_VMXE | CR4_PAE);
 	write_field(F_VMCS_LINK_POINTER, ~0ull);
@@ -745,7 +439,7 @@ static void check_vmcs02(const struct model *m)
 /* SDM "Loading Host State": the few registers that tell. */
 static void check_l1_state(const struct model *m)
 {
-	assert_true(machine_current_vmcs() == cpu->vmcs01);
+	assert_true(machine_current_vmcs() == l1_cpu->vmcs01);
 	assert_true(vmread_unchecked(VMCS_GUEST_RIP) == m->f[F_HOST_RIP]);
 	assert_true(vmread_unchecked(VMCS_GUEST_RSP) == m->f[F_HOST_RSP]);
 	assert_true(vmread_unchecked(VMCS_GUEST_CR3) == m->f[F_HOST_CR3]);
@@ -790,18 +484,18 @@ static void run_l2(struct model *m)
 				      REASON_IO_INSTRUCTION, REASON_INVLPG};
 	const u64 exit02 = vmread_unchecked(VMCS_EXIT_CONTROLS);
 	const u64 exit12 = m->f[F_EXIT_CONTROLS];
-	const u32 reason = reasons[rng_below(&rng, ARRAY_SIZE(reasons))];
+	const u32 reason = reasons[rng_below(&l1_rng, ARRAY_SIZE(reasons))];
 
 	for (u32 f = 0; f < F_COUNT; f++) {
 		const bool in_vmcs02 = saved_by_exit((enum vmcs12_field)f, exit02);
-		u64 value = rng_next(&rng);
+		u64 value = rng_next(&l1_rng);
 
 		if (!exists((enum vmcs12_field)f) || !in_vmcs02)
 			continue;
 		if (f == F_GUEST_EFER)
 			value = m->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST ? EFER_LMA | EFER_LME
 									   : 0;
-		else if (rng_below(&rng, 2))
+		else if (rng_below(&l1_rng, 2))
 			value = vmread_unchecked(field_info[f].encoding);
 		machine_set_field(field_info[f].encoding, value);
 		if (saved_by_exit((enum vmcs12_field)f, exit12))
@@ -811,7 +505,7 @@ static void run_l2(struct model *m)
 			m->known[f] = false;
 	}
 	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++) {
-		const u64 value = f == F_EXIT_REASON ? reason : rng_next(&rng) & BITS(30, 0);
+		const u64 value = f == F_EXIT_REASON ? reason : rng_next(&l1_rng) & BITS(30, 0);
 
 		if (!exists((enum vmcs12_field)f))
 			continue;
@@ -822,16 +516,16 @@ static void run_l2(struct model *m)
 			  vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO) & ~INTR_INFO_VALID);
 	m->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
 	m->launched = true;
-	nested_exit_handle(&regs);
+	nested_exit_handle(&l1_regs);
 	machine_enter(false);
 	check_l1_state(m);
 }
 
 /* The hardware finds fault with L2's state: SDM "VM-Entry Failures During or After Loading Guest
- * State". Guest state, launch state and the injected event stay. */
+ * State". Guest state, launch state and the l1_injected event stay. */
 static void fail_entry(struct model *m)
 {
-	const u64 qualification = rng_below(&rng, 5);
+	const u64 qualification = rng_below(&l1_rng, 5);
 	const u32 reason = REASON_ENTRY_FAIL_GUEST | 1u << 31;
 
 	machine_fail_entry();
@@ -839,7 +533,7 @@ static void fail_entry(struct model *m)
 	machine_set_field(VMCS_EXIT_QUALIFICATION, qualification);
 	set(m, F_EXIT_REASON, reason);
 	set(m, F_EXIT_QUALIFICATION, qualification);
-	nested_exit_handle(&regs);
+	nested_exit_handle(&l1_regs);
 	machine_enter(false);
 	check_l1_state(m);
 }
@@ -847,11 +541,11 @@ static void fail_entry(struct model *m)
 static void enter_l2(void)
 {
 	struct model *m = &model.vmcs[current()];
-	const bool bad_link = rng_below(&rng, 16) == 0;
+	const bool bad_link = rng_below(&l1_rng, 16) == 0;
 
 	if (bad_link)
 		write_field(F_VMCS_LINK_POINTER, 0x1000);
-	assert_int_equal(exit_of(m->launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0), ENTERED);
+	assert_int_equal(l1_execute(m->launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0), ENTERED);
 	if (bad_link) {
 		set(m, F_EXIT_REASON, REASON_ENTRY_FAIL_GUEST | 1u << 31);
 		set(m, F_EXIT_QUALIFICATION, 4);
@@ -859,7 +553,7 @@ static void enter_l2(void)
 		return;
 	}
 	check_vmcs02(m);
-	if (rng_below(&rng, 16) == 0)
+	if (rng_below(&l1_rng, 16) == 0)
 		fail_entry(m);
 	else
 		run_l2(m);
@@ -868,22 +562,22 @@ static void enter_l2(void)
 static void step_l2(void)
 {
 	if (current() < 0) {
-		assert_int_equal(exit_of(REASON_VMLAUNCH, 0), FAIL_INVALID);
-		assert_int_equal(exit_of(REASON_VMRESUME, 0), FAIL_INVALID);
+		assert_int_equal(l1_execute(REASON_VMLAUNCH, 0), FAIL_INVALID);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), FAIL_INVALID);
 		return;
 	}
 	make_enterable();
-	for (u64 visits = 1 + rng_below(&rng, 4); visits; visits--) {
+	for (u64 visits = 1 + rng_below(&l1_rng, 4); visits; visits--) {
 		enter_l2();
 		write_field(F_VMCS_LINK_POINTER, ~0ull);
 		write_field(F_GUEST_CR4, CR4_VMXE | CR4_PAE);
 		/* L1 leaves its guest state, or changes a little of it, or looks at all of it. */
-		switch (rng_below(&rng, 4)) {
+		switch (rng_below(&l1_rng, 4)) {
 		case 0:
-			write_field(F_GUEST_RIP, rng_next(&rng));
+			write_field(F_GUEST_RIP, rng_next(&l1_rng));
 			break;
 		case 1:
-			write_field(F_GUEST_TR_BASE, rng_next(&rng));
+			write_field(F_GUEST_TR_BASE, rng_next(&l1_rng));
 			break;
 		case 2:
 			check_all_fields();
@@ -901,14 +595,14 @@ static void step_entry_fails(void)
 	if (current() < 0)
 		return;
 	make_enterable();
-	expect_vmfail(exit_of(was_launched ? REASON_VMLAUNCH : REASON_VMRESUME, 0),
+	expect_vmfail(l1_execute(was_launched ? REASON_VMLAUNCH : REASON_VMRESUME, 0),
 		      was_launched ? VMERR_VMLAUNCH_NOT_CLEAR : VMERR_VMRESUME_NOT_LAUNCHED);
 	write_field(F_PIN_CONTROLS, 0);
-	expect_vmfail(exit_of(was_launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0),
+	expect_vmfail(l1_execute(was_launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0),
 		      VMERR_ENTRY_INVALID_CONTROL);
 	write_field(F_PIN_CONTROLS, must_be_1(nested_caps.pin));
 	write_field(F_HOST_CS_SELECTOR, 0);
-	expect_vmfail(exit_of(was_launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0),
+	expect_vmfail(l1_execute(was_launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0),
 		      VMERR_ENTRY_INVALID_HOST_STATE);
 }
 
@@ -918,7 +612,7 @@ static void step_migrate(void)
 	const int v = random_vmcs();
 
 	clear_vmcs(v);
-	on(!cpu->index);
+	l1_on(!l1_cpu->index);
 	load_vmcs(v);
 	check_all_fields();
 }
@@ -927,51 +621,16 @@ static void step_migrate(void)
 
 static void start(bool shadow, bool vmwrite_ro)
 {
-	const struct vmx_capabilities hardware = {
-		.has_vmx = true,
-		.basic = HARDWARE_REVISION | VMX_BASIC_INS_OUTS | VMX_BASIC_TRUE_CTLS,
-		.pin = BITS(63, 32) | 0x16,
-		.primary = BITS(63, 32) | 0x04006172,
-		.secondary = BITS(63, 32),
-		.exit = BITS(63, 32) | 0x36dfb,
-		.entry = BITS(63, 32) | 0x11fb,
-		.misc = VMX_MISC_ZERO_LEN_INJECT | 4 << 16 | (vmwrite_ro ? VMX_MISC_VMWRITE_RO : 0),
-		.ept_vpid = ~0ull,
-		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
-		.cr0_fixed1 = BITS(31, 0),
-		.cr4_fixed0 = CR4_VMXE,
-		.cr4_fixed1 = CR4_FIXED1,
-	};
-	const u32 revision = VMCS12_REVISION;
-
 	misc_vmwrite_ro = vmwrite_ro;
-	machine_memory_init(GUEST_PAGES, OWN_PAGES);
-	machine_vmx_init(CPUS, &hardware);
-	on(0);
-	shadow_on = false;
-	shadow_fields = (struct field_set){0};
-	nested_init_shared(true, shadow);
+	l1_start(CPUS, GUEST_PAGES, shadow, vmwrite_ro);
 	assert_int_equal(shadow_on, shadow && vmwrite_ro);
 	memset(&model, 0, sizeof(model));
 	for (int v = 0; v < VMCSS; v++) {
 		model.vmcs[v].cpu = -1;
-		guest_memory_write(region_of(v), &revision, sizeof(revision));
+		l1_make_region(region_of(v));
 	}
 	for (int i = 0; i < CPUS; i++) {
-		const paddr_t region = (paddr_t)(VMXON_PAGE + i) * PAGE_SIZE;
-
-		on(i);
-		nested_init_cpu(cpu);
-		guest_memory_write(region, &revision, sizeof(revision));
-		vmwrite(VMCS_VPID, 1);
-		vmwrite(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
-		vmwrite(VMCS_GUEST_CS_ACCESS_RIGHTS, 0xa09b);
-		vmwrite(VMCS_GUEST_DS_ACCESS_RIGHTS, 0xc093);
-		vmwrite(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc093);
-		vmwrite(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
-		vmwrite(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
-		vmwrite(VMCS_CR4_READ_SHADOW, CR4_VMXE | CR4_PAE);
-		vmwrite(VMCS_PRIMARY_CONTROLS, CPU_SECONDARY_CONTROLS);
+		l1_on(i);
 		vmxon_here();
 	}
 }
@@ -985,18 +644,18 @@ static void step(void)
 		step_vmclear_bad, step_vmptrld_bad, step_entry_fails, step_migrate,
 	};
 
-	on((int)rng_below(&rng, CPUS));
-	if (rng_below(&rng, 1000) == 0)
+	l1_on((int)rng_below(&l1_rng, CPUS));
+	if (rng_below(&l1_rng, 1000) == 0)
 		step_vmxoff();
 	else
-		steps[rng_below(&rng, ARRAY_SIZE(steps))]();
+		steps[rng_below(&l1_rng, ARRAY_SIZE(steps))]();
 }
 
 /* However it went: every VMCS has what L1 wrote and L2 did. */
 static void check_everything(void)
 {
 	for (int v = 0; v < VMCSS; v++) {
-		on(model.vmcs[v].cpu < 0 ? 0 : model.vmcs[v].cpu);
+		l1_on(model.vmcs[v].cpu < 0 ? 0 : model.vmcs[v].cpu);
 		load_vmcs(v);
 		check_all_fields();
 	}
@@ -1004,7 +663,7 @@ static void check_everything(void)
 
 static void run(bool shadow, bool vmwrite_ro, u64 seed)
 {
-	rng.state = seed;
+	l1_rng.state = seed;
 	start(shadow, vmwrite_ro);
 	for (u32 i = 0; i < STEPS; i++)
 		step();
@@ -1034,22 +693,22 @@ static void test_vmxoff_writes_back(void **state)
 {
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
-		rng.state = 4;
+		l1_rng.state = 4;
 		start(shadow, true);
-		on(0);
+		l1_on(0);
 		for (int v = 0; v < VMCSS; v++) {
 			load_vmcs(v);
 			for (u32 f = 0; f < F_COUNT; f++) {
 				if (exists((enum vmcs12_field)f))
-					write_field((enum vmcs12_field)f, rng_next(&rng));
+					write_field((enum vmcs12_field)f, rng_next(&l1_rng));
 			}
 		}
-		assert_int_equal(exit_of(REASON_VMXOFF, 0), SUCCEED);
+		assert_int_equal(l1_execute(REASON_VMXOFF, 0), SUCCEED);
 		for (int v = 0; v < VMCSS; v++)
 			model.vmcs[v].cpu = -1;
 		model.current[0] = -1;
 		for (int v = 0; v < VMCSS; v++) {
-			on(1);
+			l1_on(1);
 			load_vmcs(v);
 			check_all_fields();
 		}
@@ -1061,25 +720,25 @@ static void test_launch_state_survives_eviction(void **state)
 {
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
-		rng.state = 5;
+		l1_rng.state = 5;
 		start(shadow, true);
-		on(0);
+		l1_on(0);
 		load_vmcs(0);
 		make_enterable();
-		assert_int_equal(exit_of(REASON_VMLAUNCH, 0), ENTERED);
+		assert_int_equal(l1_execute(REASON_VMLAUNCH, 0), ENTERED);
 		run_l2(&model.vmcs[0]);
 		for (int v = 1; v < VMCSS; v++)
 			load_vmcs(v);
 		load_vmcs(0);
 		make_enterable();
-		expect_vmfail(exit_of(REASON_VMLAUNCH, 0), VMERR_VMLAUNCH_NOT_CLEAR);
-		assert_int_equal(exit_of(REASON_VMRESUME, 0), ENTERED);
+		expect_vmfail(l1_execute(REASON_VMLAUNCH, 0), VMERR_VMLAUNCH_NOT_CLEAR);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
 		run_l2(&model.vmcs[0]);
 		clear_vmcs(0);
 		load_vmcs(0);
 		make_enterable();
-		expect_vmfail(exit_of(REASON_VMRESUME, 0), VMERR_VMRESUME_NOT_LAUNCHED);
-		assert_int_equal(exit_of(REASON_VMLAUNCH, 0), ENTERED);
+		expect_vmfail(l1_execute(REASON_VMRESUME, 0), VMERR_VMRESUME_NOT_LAUNCHED);
+		assert_int_equal(l1_execute(REASON_VMLAUNCH, 0), ENTERED);
 		run_l2(&model.vmcs[0]);
 	}
 }
@@ -1089,9 +748,9 @@ static void test_checks_are_each_vmcs_own(void **state)
 {
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
-		rng.state = 6;
+		l1_rng.state = 6;
 		start(shadow, true);
-		on(0);
+		l1_on(0);
 		for (int v = 0; v < VMCSS; v += 3) {
 			load_vmcs(v);
 			make_enterable();
@@ -1101,7 +760,7 @@ static void test_checks_are_each_vmcs_own(void **state)
 		for (int v = 0; v < VMCSS; v++) {
 			load_vmcs(v);
 			if (v % 3 == 0) {
-				expect_vmfail(exit_of(REASON_VMLAUNCH, 0),
+				expect_vmfail(l1_execute(REASON_VMLAUNCH, 0),
 					      VMERR_ENTRY_INVALID_CONTROL);
 			} else {
 				make_enterable();

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "l1.h"
+
+#include <setjmp.h>
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+#include <x86/vmx.h>
+
+#include "mm/guest_memory.h"
+#include "nested/nested.h"
+#include "nested/state.h"
+#include "vmx/control_regs.h"
+#include "vmx/event.h"
+#include "vmx/exit.h"
+#include "vmx/guest_linear.h"
+#include "vmx/instruction.h"
+#include "vmx/msr.h"
+#include "vmx/setup.h"
+
+enum {
+	VMXON_PAGE = 1, /* of the first CPU; the next ones follow */
+	OWN_PAGES = 1024,
+	INSTRUCTION_LENGTH = 4,
+	CR4_FIXED1 = 0x003f27ff,
+};
+static const u32 HARDWARE_REVISION = 0x1234;
+
+/* --- What the sources under test call, beside the machine ------------------------------------ */
+
+const u8 switch_vm_exit[1], switch_vm_exit_l2[1];
+
+static jmp_buf launched;
+u32 l1_injected;
+
+void switch_launch(const struct guest_regs *regs)
+{
+	(void)regs;
+	longjmp(launched, 1);
+}
+
+void event_inject_exception(enum vector vector)
+{
+	l1_injected |= 1u << vector;
+}
+
+void event_inject_exception_error(enum vector vector, u32 error_code)
+{
+	(void)error_code;
+	l1_injected |= 1u << vector;
+}
+
+void event_redeliver(bool nmi_unblocked)
+{
+	(void)nmi_unblocked;
+}
+
+void event_after_l2(struct cpu *cpu)
+{
+	REQUIRE(machine_current_vmcs() == cpu->vmcs01);
+}
+
+bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
+		       struct guest_fault *fault)
+{
+	(void)as;
+	(void)fault;
+	guest_memory_read(linear, dst, size);
+	return true;
+}
+
+bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
+			struct guest_fault *fault)
+{
+	(void)as;
+	(void)fault;
+	guest_memory_write(linear, src, size);
+	return true;
+}
+
+void guest_fault_inject(const struct guest_fault *fault)
+{
+	(void)fault;
+	MACHINE_FAIL("no operand faults here");
+}
+
+bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
+{
+	(void)cpu;
+	(void)cr3;
+	return true;
+}
+
+void guest_set_cr0_shadow(struct cpu *cpu, u64 value)
+{
+	(void)cpu;
+	vmwrite(VMCS_CR0_READ_SHADOW, value);
+}
+
+void guest_set_cr4_shadow(struct cpu *cpu, u64 value)
+{
+	(void)cpu;
+	vmwrite(VMCS_CR4_READ_SHADOW, value);
+}
+
+void vmx_set_host_state(const struct cpu *cpu, u64 rip)
+{
+	(void)cpu;
+	vmwrite(VMCS_HOST_RIP, rip);
+}
+
+bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
+{
+	(void)cpu;
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("the MSR lists are empty");
+}
+
+bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
+{
+	(void)cpu;
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("the MSR lists are empty");
+}
+
+u64 msr_bitmap_word(u32 index)
+{
+	(void)index;
+	return 0;
+}
+
+bool msr_list_may_load(u32 msr, u64 value)
+{
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("the MSR lists are empty");
+}
+
+static void unexpected_exit(void)
+{
+	MACHINE_FAIL("an exit for L0 that the test did not make");
+}
+
+void rdmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void ept_violation(struct cpu *cpu, u64 qualification)
+{
+	(void)cpu;
+	(void)qualification;
+	unexpected_exit();
+}
+
+void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
+{
+	(void)cpu;
+	(void)gpa;
+	(void)qualification;
+	unexpected_exit();
+}
+
+void init_exit(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)cpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void unblock_nmis(void)
+{
+}
+
+u64 read_cr2(void)
+{
+	return 0;
+}
+
+u64 rdmsr(u32 msr)
+{
+	(void)msr;
+	MACHINE_FAIL("no MSR is switched");
+}
+
+bool wrmsr_safe(u32 msr, u64 value)
+{
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("no MSR is switched");
+}
+
+u64 read_cr0(void)
+{
+	return CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+}
+
+/* --- L1 executes an instruction -------------------------------------------------------------- */
+
+struct cpu *l1_cpu;
+struct guest_regs l1_regs;
+u32 l1_interruptibility;
+struct rng l1_rng;
+static const u64 outcome_flags =
+	RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
+
+void l1_on(int index)
+{
+	l1_cpu = machine_cpu((u32)index);
+	machine_run_on(l1_cpu);
+}
+
+/* An instruction that exited, from L1, and what became of it. */
+enum outcome l1_execute(u32 reason, u32 info)
+{
+	const u64 rip = rng_next(&l1_rng) & BITS(30, 0);
+
+	REQUIRE(machine_current_vmcs() == l1_cpu->vmcs01);
+	machine_set_field(VMCS_GUEST_RIP, rip);
+	machine_set_field(VMCS_GUEST_RFLAGS, RFLAGS_FIXED | (rng_next(&l1_rng) & outcome_flags));
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, l1_interruptibility);
+	machine_set_field(VMCS_EXIT_REASON, reason);
+	machine_set_field(VMCS_EXIT_QUALIFICATION, L1_OPERAND);
+	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, info);
+	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_LENGTH, INSTRUCTION_LENGTH);
+	l1_injected = 0;
+	l1_cpu->exit_reason = reason;
+	l1_cpu->regs = &l1_regs;
+	if (setjmp(launched)) {
+		machine_enter(true);
+		return ENTERED;
+	}
+	nested_instruction_exit(l1_cpu, &l1_regs);
+	machine_enter(false);
+	if (machine_current_vmcs() != l1_cpu->vmcs01)
+		return ENTERED;
+	if (l1_injected) {
+		REQUIRE(vmread_unchecked(VMCS_GUEST_RIP) == rip);
+		return FAULT;
+	}
+	/* An entry that failed after the checks of the instruction has loaded L1's host state. */
+	if (vmread_unchecked(VMCS_GUEST_RIP) != rip + INSTRUCTION_LENGTH)
+		return ENTERED;
+	switch (vmread_unchecked(VMCS_GUEST_RFLAGS) & outcome_flags) {
+	case 0:
+		return SUCCEED;
+	case RFLAGS_CF:
+		return FAIL_INVALID;
+	case RFLAGS_ZF:
+		return FAIL_VALID;
+	default:
+		MACHINE_FAIL("flags %#llx",
+			     (unsigned long long)vmread_unchecked(VMCS_GUEST_RFLAGS));
+	}
+}
+
+enum outcome l1_with_address(u32 reason, u64 address)
+{
+	guest_memory_write(L1_OPERAND, &address, sizeof(address));
+	return l1_execute(reason, L1_INFO_MEMORY);
+}
+
+static enum outcome of_access(enum machine_access access)
+{
+	switch (access) {
+	case ACCESS_DONE:
+		return SUCCEED;
+	case ACCESS_FAIL_INVALID:
+		return FAIL_INVALID;
+	default:
+		return FAIL_VALID;
+	}
+}
+
+enum outcome l1_vmread(u64 encoding, u64 *value)
+{
+	const enum machine_access access = machine_vmread_nonroot(encoding, value);
+	enum outcome outcome;
+
+	if (access != ACCESS_EXITS)
+		return of_access(access);
+	l1_regs.rcx = encoding;
+	l1_regs.rax = ~0ull;
+	outcome = l1_execute(REASON_VMREAD, L1_INFO_RAX_RCX);
+	*value = l1_regs.rax;
+	return outcome;
+}
+
+enum outcome l1_vmwrite(u64 encoding, u64 value)
+{
+	const enum machine_access access = machine_vmwrite_nonroot(encoding, value);
+
+	if (access != ACCESS_EXITS)
+		return of_access(access);
+	l1_regs.rcx = encoding;
+	l1_regs.rax = value;
+	return l1_execute(REASON_VMWRITE, L1_INFO_RAX_RCX);
+}
+
+paddr_t l1_vmxon_region(void)
+{
+	return (paddr_t)(VMXON_PAGE + l1_cpu->index) * PAGE_SIZE;
+}
+
+void l1_make_region(paddr_t region)
+{
+	const u32 revision = VMCS12_REVISION;
+
+	guest_memory_write(region, &revision, sizeof(revision));
+}
+
+static void make_l1(void)
+{
+	nested_init_cpu(l1_cpu);
+	l1_make_region(l1_vmxon_region());
+	vmwrite(VMCS_VPID, 1);
+	vmwrite(VMCS_GUEST_EFER, EFER_LME | EFER_LMA);
+	vmwrite(VMCS_GUEST_CS_ACCESS_RIGHTS, 0xa09b);
+	vmwrite(VMCS_GUEST_DS_ACCESS_RIGHTS, 0xc093);
+	vmwrite(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc093);
+	vmwrite(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
+	vmwrite(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
+	vmwrite(VMCS_CR4_READ_SHADOW, CR4_VMXE | CR4_PAE);
+	vmwrite(VMCS_PRIMARY_CONTROLS, CPU_SECONDARY_CONTROLS);
+}
+
+void l1_start(u32 count, u64 guest_pages, bool shadow, bool vmwrite_ro)
+{
+	const struct vmx_capabilities hardware = {
+		.has_vmx = true,
+		.basic = HARDWARE_REVISION | VMX_BASIC_INS_OUTS | VMX_BASIC_TRUE_CTLS,
+		.pin = BITS(63, 32) | 0x16,
+		.primary = BITS(63, 32) | 0x04006172,
+		.secondary = BITS(63, 32),
+		.exit = BITS(63, 32) | 0x36dfb,
+		.entry = BITS(63, 32) | 0x11fb,
+		.misc = VMX_MISC_ZERO_LEN_INJECT | 4 << 16 | (vmwrite_ro ? VMX_MISC_VMWRITE_RO : 0),
+		.ept_vpid = ~0ull,
+		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
+		.cr0_fixed1 = BITS(31, 0),
+		.cr4_fixed0 = CR4_VMXE,
+		.cr4_fixed1 = CR4_FIXED1,
+	};
+
+	machine_memory_init(guest_pages, OWN_PAGES);
+	machine_vmx_init(count, &hardware);
+	l1_interruptibility = 0;
+	l1_on(0);
+	shadow_on = false;
+	shadow_fields = (struct field_set){0};
+	nested_init_shared(true, shadow);
+	for (u32 i = 0; i < count; i++) {
+		l1_on((int)i);
+		make_l1();
+	}
+	l1_on(0);
+}
