@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exits of L2 that Umbra looks at itself: which of them L1 sees, and with what information. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <x86/cr.h>
+#include <x86/ept.h>
+#include <x86/msr.h>
+
+#include "l1.h"
+#include "mm/guest_memory.h"
+#include "nested/nested.h"
+#include "nested/state.h"
+#include "vmx/vmcs.h"
+
+enum {
+	REGION = 0x10000,
+	EPT12 = 0x12000, /* PML4; the next levels follow in the next pages */
+	MSR_BITMAP12 = 0x16000,
+	GUEST_PAGES = 32,
+	HOST_RIP = 0x5000,
+	L2_GPA = 0x3000,
+	EPT_VIOLATION = 48,
+	EPT_MISCONFIGURATION = 49,
+};
+
+static const u64 ept_pointer = EPT12 | 0x1e;
+
+static void write_entry(paddr_t at, u64 value)
+{
+	guest_memory_write(at, &value, sizeof(value));
+}
+
+/* L2's page at L2_GPA is L1's at 0x8000, with these rights. */
+static void map_page(u64 rights)
+{
+	write_entry(EPT12, (EPT12 + 0x1000) | 7);
+	write_entry(EPT12 + 0x1000, (EPT12 + 0x2000) | 7);
+	write_entry(EPT12 + 0x2000, (EPT12 + 0x3000) | 7);
+	write_entry(EPT12 + 0x3000 + L2_GPA / 4096 * 8, 0x8000 | 6 << 3 | rights);
+}
+
+static void set(u64 field, u64 value)
+{
+	assert_int_equal(l1_vmwrite(field, value), SUCCEED);
+}
+
+static u64 get(u64 field)
+{
+	u64 value = 0;
+
+	assert_int_equal(l1_vmread(field, &value), SUCCEED);
+	return value;
+}
+
+/* A 64-bit L1 that is about to run its L2, with EPT. */
+static void start(bool shadow)
+{
+	l1_rng.state = 1;
+	l1_start(1, GUEST_PAGES, shadow, true);
+	l1_make_region(REGION);
+	assert_int_equal(l1_with_address(REASON_VMXON, l1_vmxon_region()), SUCCEED);
+	assert_int_equal(l1_with_address(REASON_VMPTRLD, REGION), SUCCEED);
+	for (u32 f = 0; f < F_COUNT; f++) {
+		if (nested_caps.has_field[f])
+			set(field_info[f].encoding, 0);
+	}
+	set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin);
+	set(VMCS_PRIMARY_CONTROLS, (u32)nested_caps.primary | CPU_SECONDARY_CONTROLS);
+	set(VMCS_SECONDARY_CONTROLS, (u32)nested_caps.secondary | CPU2_EPT);
+	set(VMCS_EXIT_CONTROLS, (u32)nested_caps.exit | EXIT_HOST_64BIT);
+	set(VMCS_ENTRY_CONTROLS, (u32)nested_caps.entry | ENTRY_IA32E_GUEST);
+	set(VMCS_EPT_POINTER, ept_pointer);
+	set(VMCS_VMCS_LINK_POINTER, ~0ull);
+	set(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
+	set(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
+	set(VMCS_HOST_CR0, CR0_PE | CR0_NE | CR0_PG);
+	set(VMCS_HOST_CR4, CR4_VMXE | CR4_PAE);
+	set(VMCS_HOST_CS_SELECTOR, 0x10);
+	set(VMCS_HOST_TR_SELECTOR, 0x40);
+	set(VMCS_HOST_RIP, HOST_RIP);
+}
+
+static void enter(void)
+{
+	assert_int_equal(l1_execute(REASON_VMLAUNCH, 0), ENTERED);
+	assert_true(machine_current_vmcs() != l1_cpu->vmcs01);
+}
+
+/* The exit, as the hardware records it. */
+static void l2_exits(u32 reason, u64 qualification, u32 intr_info)
+{
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
+		machine_set_field(field_info[f].encoding, 0);
+	machine_set_field(VMCS_EXIT_REASON, reason);
+	machine_set_field(VMCS_EXIT_QUALIFICATION, qualification);
+	machine_set_field(VMCS_VM_EXIT_INTR_INFO, intr_info);
+	machine_set_field(VMCS_GUEST_PHYSICAL_ADDRESS, L2_GPA + 0x123);
+	machine_set_field(VMCS_GUEST_LINEAR_ADDRESS, 0x777123);
+	nested_exit_handle(&l1_regs);
+	machine_enter(false);
+}
+
+static bool in_l1(void)
+{
+	if (machine_current_vmcs() != l1_cpu->vmcs01)
+		return false;
+	assert_int_equal(vmread_unchecked(VMCS_GUEST_RIP), HOST_RIP);
+	return true;
+}
+
+enum {
+	READ = 1,
+	WRITE = 2,
+	FETCH = 4,
+	LINEAR = 3 << 7, /* by the translation of a linear address */
+};
+
+/* "Exit Qualification for EPT Violations": bits 5:3 are what ept12 allows. */
+static void violation(u64 rights, u64 access)
+{
+	l2_exits(EPT_VIOLATION, access | LINEAR, 0);
+	assert_true(in_l1());
+	assert_int_equal(get(VMCS_EXIT_REASON), EPT_VIOLATION);
+	assert_int_equal(get(VMCS_EXIT_QUALIFICATION), access | LINEAR | rights << 3);
+	assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA + 0x123);
+	assert_int_equal(get(VMCS_GUEST_LINEAR_ADDRESS), 0x777123);
+}
+
+static void test_violations_of_ept12(void **state)
+{
+	static const u64 some_rights[] = {0, READ, READ | WRITE, READ | FETCH};
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (size_t i = 0; i < ARRAY_SIZE(some_rights); i++) {
+			for (u64 access = READ; access <= FETCH; access <<= 1) {
+				if (access & some_rights[i])
+					continue;
+				start(shadow);
+				map_page(some_rights[i]);
+				enter();
+				violation(some_rights[i], access);
+			}
+		}
+	}
+}
+
+/* What ept12 allows is not for L1 to know: L2 goes on. */
+static void test_violations_of_ept02(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		map_page(READ | WRITE | FETCH);
+		enter();
+		for (u64 access = READ; access <= FETCH; access <<= 1) {
+			l2_exits(EPT_VIOLATION, access | LINEAR, 0);
+			assert_false(in_l1());
+		}
+		/* Any other exit is L1's. */
+		l2_exits(REASON_HLT, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_HLT);
+	}
+}
+
+static void test_misconfiguration(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		map_page(WRITE);
+		enter();
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), EPT_MISCONFIGURATION);
+		assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA + 0x123);
+	}
+}
+
+/* An NMI that exits blocks further ones, as its delivery would (SDM "VM Exits", NMIs). */
+static void test_nmi_exit(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
+		enter();
+		l2_exits(REASON_EXCEPTION_NMI, 0, 0x80000202);
+		assert_true(in_l1());
+		assert_int_equal(vmread_unchecked(VMCS_GUEST_INTERRUPTIBILITY), 8);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0x80000202);
+	}
+}
+
+/* One that came while Umbra ran is L1's by an exit, or L2's by injection. */
+static void test_latched_nmi(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		map_page(READ);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
+		enter();
+		l1_cpu->nmi_latched = true;
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_true(in_l1());
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0x80000202);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0);
+
+		start(shadow);
+		map_page(READ);
+		enter();
+		l1_cpu->nmi_latched = true;
+		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 1);
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		assert_true(l1_cpu->nmi_latched);
+		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO), 0x80000202);
+	}
+}
+
+/* SDM "MSR-Bitmap Address": without bitmaps, and outside of their ranges, all accesses exit. */
+static void test_msrs(void **state)
+{
+	static const u8 wanted = 1 << 4;
+
+	(void)state;
+	for (u32 reason = REASON_RDMSR; reason <= REASON_WRMSR; reason++) {
+		const u64 part = reason == REASON_WRMSR ? 2048 : 0;
+
+		start(false);
+		enter();
+		l1_regs.rcx = 0x174;
+		l2_exits(reason, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), reason);
+
+		start(true);
+		set(VMCS_PRIMARY_CONTROLS,
+		    (u32)nested_caps.primary | CPU_SECONDARY_CONTROLS | CPU_USE_MSR_BITMAPS);
+		set(VMCS_MSR_BITMAP, MSR_BITMAP12);
+		guest_memory_write(MSR_BITMAP12 + part + 0x174 / 8, &wanted, sizeof(wanted));
+		enter();
+		/* Not wanted by anybody: L2 does it by itself. */
+		l1_regs.rcx = 0x175;
+		l2_exits(reason, 0, 0);
+		assert_false(in_l1());
+		l1_regs.rcx = 0x174;
+		l2_exits(reason, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), reason);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		l1_regs.rcx = 0x40000000;
+		l2_exits(reason, 0, 0);
+		assert_true(in_l1());
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_violations_of_ept12),
+		cmocka_unit_test(test_violations_of_ept02),
+		cmocka_unit_test(test_misconfiguration),
+		cmocka_unit_test(test_nmi_exit),
+		cmocka_unit_test(test_latched_nmi),
+		cmocka_unit_test(test_msrs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
