@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SDM "Loading MSRs" of entries and exits, "Saving MSRs". */
+#include "entries.h"
+#include "exits.h"
+
+struct msr_entry {
+	u32 msr, reserved;
+	u64 value;
+};
+_Static_assert(sizeof(struct msr_entry) == 16, "SDM: 128 bits");
+
+enum { AREA_ENTRIES = 256 };
+
+L2_CODE(list_cpuid, "cpuid");
+
+static struct msr_entry *set_area(u64 count_field, u64 address_field, u64 count)
+{
+	struct msr_entry *area = vmx_pages(1);
+
+	vmwrite(count_field, count);
+	vmwrite(address_field, (u64)area);
+	return area;
+}
+
+static struct msr_entry *entry_load(u64 count)
+{
+	return set_area(VMCS_VM_ENTRY_MSR_LOAD_COUNT, VMCS_VM_ENTRY_MSR_LOAD_ADDR, count);
+}
+
+PROBE_CASE(list_roundtrip, "vmx.msrlist.load_store", CASE_EACH_CPU)
+{
+	struct l2 *l2 = l2_begin(t);
+	struct msr_entry *load, *store, *host;
+
+	if (!l2)
+		return;
+	load = entry_load(3);
+	store = set_area(VMCS_VM_EXIT_MSR_STORE_COUNT, VMCS_VM_EXIT_MSR_STORE_ADDR, 3);
+	host = set_area(VMCS_VM_EXIT_MSR_LOAD_COUNT, VMCS_VM_EXIT_MSR_LOAD_ADDR, 2);
+	load[0] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 0x111122223333};
+	load[1] = (struct msr_entry){MSR_IA32_LSTAR, 0, 0xffff800000001000};
+	/* Twice the same: in the order of the list. */
+	load[2] = (struct msr_entry){MSR_IA32_LSTAR, 0, 0xffff800000002000};
+	store[0] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 1};
+	store[1] = (struct msr_entry){MSR_IA32_LSTAR, 0, 2};
+	store[2] = (struct msr_entry){MSR_IA32_FMASK, 0, 3};
+	host[0] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 0x5000};
+	host[1] = (struct msr_entry){MSR_IA32_LSTAR, 0, 0x6000};
+	wrmsr(MSR_IA32_FMASK, 0x4321);
+	L2_EXITS(t, l2, list_cpuid, REASON_CPUID, 0);
+	CHECK_EQ(t, store[0].value, 0x111122223333);
+	CHECK_EQ(t, store[1].value, 0xffff800000002000);
+	CHECK_EQ(t, store[2].value, 0x4321);
+	CHECK_EQ(t, store[0].msr, MSR_IA32_KERNEL_GS_BASE);
+	CHECK_EQ(t, rdmsr(MSR_IA32_KERNEL_GS_BASE), 0x5000);
+	CHECK_EQ(t, rdmsr(MSR_IA32_LSTAR), 0x6000);
+	/* The list may change between entries. */
+	load[2].value = 0x777000;
+	L2_EXITS(t, l2, list_cpuid, REASON_CPUID, 0);
+	CHECK_EQ(t, store[1].value, 0x777000);
+	wrmsr(MSR_IA32_FMASK, 0);
+	wrmsr(MSR_IA32_LSTAR, 0);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, 0);
+}
+
+/* Each reason for "VM-entry failure due to MSR loading", and which entry it was. */
+PROBE_CASE(list_entry_fail, "vmx.msrlist.entry_load_failure", CASE_EACH_CPU)
+{
+	static const struct msr_entry bad[] = {
+		{MSR_IA32_FS_BASE, 0, 0},
+		{MSR_IA32_GS_BASE, 0, 0},
+		{0x802, 0, 0},
+		{0x8ff, 0, 0},
+		/* The upper half of the first quadword is reserved. */
+		{MSR_IA32_LSTAR, 1, 0},
+		{MSR_IA32_LSTAR, 0x80000000, 0},
+		/* What WRMSR faults on. */
+		{MSR_IA32_LSTAR, 0, 0x8000000000000000},
+		{MSR_IA32_PAT, 0, 2},
+		{0x40000000, 0, 0},
+		{MSR_IA32_VMX_BASIC, 0, 0},
+		{MSR_IA32_EFER, 0, 2},
+	};
+	struct l2 *l2 = l2_begin(t);
+	struct msr_entry *load;
+	u64 lstar = rdmsr(MSR_IA32_LSTAR);
+
+	if (!l2)
+		return;
+	load = entry_load(3);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		for (u64 at = 1; at <= 3; at++) {
+			for (unsigned n = 0; n < 3; n++)
+				load[n] =
+					(struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 0x9000 + n};
+			load[at - 1] = bad[i];
+			ENTRY(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 3, BAD_MSR(at));
+			/* Behind the count: not looked at. */
+			ENTRY(VMCS_VM_ENTRY_MSR_LOAD_COUNT, at - 1, ENTERED);
+		}
+	/* "VM entry may have loaded MSRs before the failing one": those stay. */
+	CHECK_EQ(t, rdmsr(MSR_IA32_KERNEL_GS_BASE), 0x9001);
+	CHECK_EQ(t, rdmsr(MSR_IA32_LSTAR), lstar);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, 0);
+}
+
+PROBE_CASE(list_many, "vmx.msrlist.many_entries", CASE_EACH_CPU)
+{
+	struct l2 *l2 = l2_begin(t);
+	struct msr_entry *load, *store;
+
+	if (!l2)
+		return;
+	/* IA32_VMX_MISC recommends at least 512 * (N + 1); 256 fit into a page. */
+	load = entry_load(AREA_ENTRIES);
+	store = set_area(VMCS_VM_EXIT_MSR_STORE_COUNT, VMCS_VM_EXIT_MSR_STORE_ADDR, AREA_ENTRIES);
+	for (unsigned i = 0; i < AREA_ENTRIES; i++) {
+		load[i] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, i};
+		store[i] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 7};
+	}
+	L2_EXITS(t, l2, list_cpuid, REASON_CPUID, 0);
+	CHECK_EQ(t, store[0].value, AREA_ENTRIES - 1);
+	CHECK_EQ(t, store[AREA_ENTRIES - 1].value, AREA_ENTRIES - 1);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, 0);
+}
