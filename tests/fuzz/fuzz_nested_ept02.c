@@ -3,6 +3,7 @@
 #include <x86/vmx.h>
 
 #include "ept02_model.h"
+#include "nested/ept02.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -15,14 +16,14 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	rng.data += 2;
 	rng.left -= 2;
 	if (!machine_memory.guest)
-		machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
+		machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_RESERVE + 40);
 	ept02_model_run(
 		&(struct ept02_model_options){
 			.ept_vpid = (data[0] & 1 ? EPT_CAP_EXEC_ONLY : 0) |
 				    (data[0] & 2 ? EPT_CAP_2M : 0) | (data[0] & 4 ? EPT_CAP_1G : 0),
 			.pages = data[0] & 8 ? 0 : ~0ull,
 			.largest_page = data[0] & 16 ? GIB : 2 * MIB,
-			.steps = 200,
+			.steps = 60,
 			.seed = 1u + data[1],
 		},
 		&rng);

@@ -54,6 +54,9 @@ struct remembered {
 	struct translation translation;
 };
 
+/* Searches of the model's own: nothing that should guide a fuzzer, and slow if it does. */
+#define NO_COVERAGE __attribute__((no_sanitize("coverage")))
+
 static struct rng *rng;
 static struct cpu *cpu;
 static struct nested nested;
@@ -166,7 +169,7 @@ static struct translation walk12(u64 eptp, paddr_t gpa)
 
 /* --- The CPU ---------------------------------------------------------------------------------- */
 
-static void on_invept(enum invept_type type, u64 eptp)
+NO_COVERAGE static void on_invept(enum invept_type type, u64 eptp)
 {
 	/* SDM "INVEPT": bits 51:12 name the context. */
 	for (unsigned int i = 0; i < REMEMBERED; i++) {
@@ -198,7 +201,7 @@ static void remember_walk(u64 eptp02, paddr_t gpa, const struct translation *t)
 }
 
 /* What the CPU uses for an access: something remembered, or a walk. */
-static struct translation hardware_translation(u64 eptp02, paddr_t gpa)
+NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t gpa)
 {
 	const unsigned int start = (unsigned int)below(REMEMBERED);
 	struct translation t;
@@ -219,7 +222,7 @@ static struct translation hardware_translation(u64 eptp02, paddr_t gpa)
 }
 
 /* SDM: an EPT violation invalidates what was cached for that address. */
-static void forget_address(u64 eptp02, paddr_t gpa)
+NO_COVERAGE static void forget_address(u64 eptp02, paddr_t gpa)
 {
 	for (unsigned int i = 0; i < REMEMBERED; i++) {
 		const unsigned int shift = cache[i].level ? shift_of(cache[i].level + 1) : 12;
@@ -229,7 +232,7 @@ static void forget_address(u64 eptp02, paddr_t gpa)
 	}
 }
 
-static bool hidden(paddr_t pa, u64 size)
+NO_COVERAGE static bool hidden(paddr_t pa, u64 size)
 {
 	for (size_t i = 0; i < MACHINE_HOLES; i++) {
 		const struct hole *hole = &machine_memory.holes[i];
@@ -463,8 +466,8 @@ static void step_change(void)
 }
 
 /* Every entry of every ept02 at once, whoever asked for it. */
-static void check_table(unsigned int root, paddr_t table, unsigned int level, paddr_t gpa,
-			u64 *tables)
+NO_COVERAGE static void check_table(unsigned int root, paddr_t table, unsigned int level,
+				    paddr_t gpa, u64 *tables)
 {
 	++*tables;
 	for (u64 i = 0; i < 512; i++) {
