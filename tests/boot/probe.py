@@ -43,7 +43,7 @@ def isolation(hardware):
     def cd(context):
         start, end = umbra_memory(hardware)
         return under_umbra(context.image, context.probe,
-                           f"cases=mem hidden={start:#x}-{end:#x}")
+                           f"cases=mem,vmx.attack hidden={start:#x}-{end:#x}")
     return cd
 
 

@@ -4,12 +4,12 @@
  * locked accesses #GP(0), and no byte of it can be run.
  */
 #include "boot_info.h"
+#include "hidden.h"
 #include "layout.h"
 #include "memory.h"
 #include "probe.h"
 
 enum {
-	OPTION_SIZE = 64,
 	/* Of a large range; a small one is looked at page by page. */
 	SAMPLED_PAGES = 512,
 	TEXT_HITS = 4,
@@ -19,24 +19,6 @@ static const u64 LARGE = 2ull << 20;
 /* Two windows, so that a case's mappings do not meet another's. */
 static const u64 SMALL_WINDOW = (512ull << 30) + (1ull << 30);
 static const u64 LARGE_WINDOW = (512ull << 30) + (2ull << 30);
-
-static bool hidden_range(struct run *t, u64 *start, u64 *end)
-{
-	char text[OPTION_SIZE];
-	const char *p = text;
-
-	if (!cmdline_value("hidden", text, sizeof(text))) {
-		run_skip(t, "no hidden= on the command line");
-		return false;
-	}
-	*start = parse_number(&p);
-	if (*p == '-')
-		p++;
-	*end = parse_number(&p);
-	CHECK(t, *start < *end && !(*start % PAGE_SIZE) && !(*end % PAGE_SIZE),
-	      "hidden=%s is no range of pages", text);
-	return *start < *end;
-}
 
 static volatile u8 *map_small(u64 pa)
 {
