@@ -22,8 +22,13 @@ KNOWN = (
 )
 
 
-def guest(options=""):
-    options = " ".join(filter(None, (options, KNOWN and "skip=" + ",".join(KNOWN))))
+# The same on CPUs with IA32_VMX_BASIC bit 56: the error code of an event to inject is not checked.
+KNOWN_ANY_ERROR_CODE = ("vmx.entry.event_to_inject",)
+
+
+def guest(options="", skip=()):
+    skip = ",".join(KNOWN + skip)
+    options = " ".join(filter(None, (options, skip and f"skip={skip}")))
     return lambda context: under_umbra(context.image, context.probe, options)
 
 
@@ -48,7 +53,7 @@ def isolation(hardware):
 
 
 def probe(name, cd, cpus=1, **options):
-    options.setdefault("timeout", 120)
+    options.setdefault("timeout", 240)
     options.setdefault("hardware", Hardware(cpus=cpus, memory=256, ignore_bad_msrs=False))
     return BootTest(f"probe.{name}", cd=cd, tap=True, **options)
 
@@ -63,10 +68,12 @@ TESTS = [
     probe("umbra-2cpu", guest(), cpus=2),
     probe("umbra-4cpu", guest(), cpus=4),
     probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
-    probe("isolation", isolation(ISOLATION), hardware=ISOLATION, timeout=180),
+    probe("isolation", isolation(ISOLATION), hardware=ISOLATION, timeout=240),
     probe("nmi-stress", guest("cases=nmi nmirounds=20000"), cpus=4, timeout=300, slow=True),
     probe("umbra-skylake", guest(), slow=True,
-          hardware=Hardware(cpus=2, memory=256, cpu_model="corei7_skylake_x")),
-    probe("umbra-tigerlake", guest(), slow=True,
-          hardware=Hardware(cpus=2, memory=256, cpu_model="tigerlake")),
+          hardware=Hardware(cpus=2, memory=256, cpu_model="corei7_skylake_x",
+                            ignore_bad_msrs=False)),
+    probe("umbra-tigerlake", guest(skip=KNOWN_ANY_ERROR_CODE), slow=True,
+          hardware=Hardware(cpus=2, memory=256, cpu_model="tigerlake",
+                            ignore_bad_msrs=False)),
 ]

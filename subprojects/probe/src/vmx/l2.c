@@ -238,6 +238,25 @@ static void record(struct l2 *l2)
 		l2->exit.physical = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 }
 
+/* What the SDM defines of an exit; with a register operand Bochs 2.7 leaves no sense in one field.
+ */
+static void transcribe(struct l2 *l2)
+{
+	const struct l2_exit *e = &l2->exit;
+
+	transcript(l2->t, 0, "exit", e->reason);
+	if (e->reason != REASON_VMREAD && e->reason != REASON_VMWRITE &&
+	    e->reason != REASON_LDTR_TR)
+		transcript(l2->t, 0, " qualification", e->qualification);
+	if (e->intr_info & INTR_INFO_VALID)
+		transcript(l2->t, 0, " interruption", e->intr_info);
+	if (e->idt_info & INTR_INFO_VALID)
+		transcript(l2->t, 0, " vectoring", e->idt_info);
+	transcript(l2->t, 0, " rip offset", e->rip - l2->start);
+	transcript(l2->t, 0, " rflags", e->rflags);
+	transcript(l2->t, 0, " interruptibility", e->interruptibility);
+}
+
 u64 l2_run(struct l2 *l2)
 {
 	u64 flags;
@@ -253,7 +272,7 @@ u64 l2_run(struct l2 *l2)
 	record(l2);
 	if (!(l2->exit.reason & EXIT_REASON_ENTRY_FAIL))
 		l2->launched = true;
-	transcript(l2->t, 0, "exit", l2->exit.reason);
+	transcribe(l2);
 	return VM_OK;
 }
 

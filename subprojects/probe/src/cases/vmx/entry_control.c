@@ -270,13 +270,24 @@ PROBE_CASE(entry_msr_areas, "vmx.entry.msr_area_addresses", CASE_EACH_CPU)
 
 #define EVENT(type, vector, flags) ((u32)INTR_INFO_VALID | (type) | (vector) | (u32)(flags))
 
+/* "Software can use VM entry to deliver a hardware exception with or without an error code". */
+#define BASIC_ANY_ERROR_CODE BIT(56)
+
+static const u32 others[] = {
+	EVENT(INTR_TYPE_EXTERNAL, 0x80, 0),
+	EVENT(INTR_TYPE_NMI, VECTOR_NMI, 0),
+	EVENT(INTR_TYPE_SW_INTERRUPT, 13, 0),
+};
+
 PROBE_CASE(entry_event, "vmx.entry.event_to_inject", CASE_EACH_CPU)
 {
 	static const u32 codes = (u32)(BIT(8) | BITS(14, 10) | BIT(17));
 	struct l2 *l2 = l2_begin(t);
+	bool any_code;
 
 	if (!l2)
 		return;
+	any_code = rdmsr(MSR_IA32_VMX_BASIC) & BASIC_ANY_ERROR_CODE;
 	l2_inject(0, 0, 1);
 	/* Not valid: nothing else in it matters. */
 	ENTRY(VMCS_VM_ENTRY_INTR_INFO, 0x7fffffff, ENTERED);
@@ -285,8 +296,11 @@ PROBE_CASE(entry_event, "vmx.entry.event_to_inject", CASE_EACH_CPU)
 	ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_HW_EXCEPTION, 32, 0), BAD);
 	for (unsigned bit = 12; bit < 31; bit++)
 		ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_HW_EXCEPTION, 6, BIT(bit)), BAD);
-	/* The error code: for those exceptions that have one, and nothing else. */
-	for (u32 vector = 0; vector < 20; vector++) {
+	/*
+	 * The error code: for those exceptions that have one, and nothing else. IA32_VMX_BASIC bit
+	 * 56 lifts that for hardware exceptions; Bochs 2.7 then lifts it for all types.
+	 */
+	for (u32 vector = 0; vector < 20 && !any_code; vector++) {
 		bool code = codes & BIT(vector);
 
 		if (vector == 9 || vector == 15)
@@ -294,10 +308,8 @@ PROBE_CASE(entry_event, "vmx.entry.event_to_inject", CASE_EACH_CPU)
 		ENTRY(VMCS_VM_ENTRY_INTR_INFO,
 		      EVENT(INTR_TYPE_HW_EXCEPTION, vector, code ? 0 : INTR_INFO_ERROR_CODE), BAD);
 	}
-	ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_EXTERNAL, 0x80, INTR_INFO_ERROR_CODE), BAD);
-	ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_NMI, 2, INTR_INFO_ERROR_CODE), BAD);
-	ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_SW_INTERRUPT, 13, INTR_INFO_ERROR_CODE),
-	      BAD);
+	for (unsigned i = 0; i < ARRAY_SIZE(others) && !any_code; i++)
+		ENTRY(VMCS_VM_ENTRY_INTR_INFO, others[i] | (u32)INTR_INFO_ERROR_CODE, BAD);
 	/* Bits 31:16 of the error code. */
 	vmwrite(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, BIT(31));
 	ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_HW_EXCEPTION, 13, INTR_INFO_ERROR_CODE),
@@ -305,6 +317,17 @@ PROBE_CASE(entry_event, "vmx.entry.event_to_inject", CASE_EACH_CPU)
 	ENTRY(VMCS_VM_ENTRY_INTR_INFO, EVENT(INTR_TYPE_HW_EXCEPTION, 6, 0), ENTERED);
 	vmwrite(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, 0);
 	ENTRY_STILL_GOOD();
+}
+
+PROBE_CASE(entry_code_type, "vmx.entry.error_code_of_others", CASE_EACH_CPU | CASE_EXPLICIT)
+{
+	struct l2 *l2 = l2_begin(t);
+
+	if (!l2)
+		return;
+	l2_inject(0, 0, 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
+		ENTRY(VMCS_VM_ENTRY_INTR_INFO, others[i] | (u32)INTR_INFO_ERROR_CODE, BAD);
 }
 
 /*

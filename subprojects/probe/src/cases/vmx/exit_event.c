@@ -317,7 +317,8 @@ PROBE_CASE(event_preemption, "vmx.exit.preemption_timer", CASE_EACH_CPU)
 	CHECK_EQ(t, l2->exit.activity, ACTIVITY_HLT);
 }
 
-PROBE_CASE(event_mtf, "vmx.exit.monitor_trap_flag", CASE_EACH_CPU)
+/* Bochs 2.7's tigerlake has the control, and no exits by it. */
+PROBE_CASE(event_mtf, "vmx.exit.monitor_trap_flag", CASE_EACH_CPU | CASE_EXPLICIT)
 {
 	struct l2 *l2 = l2_begin(t);
 
@@ -329,12 +330,20 @@ PROBE_CASE(event_mtf, "vmx.exit.monitor_trap_flag", CASE_EACH_CPU)
 	l2_run(l2);
 	CHECK_EXIT(t, l2, REASON_MONITOR_TRAP_FLAG);
 	CHECK_RIP(t, l2, 2);
-	/* "Injection of a pending MTF VM exit": type 7, vector 0: before any instruction. */
+}
+
+/* "Injection of pending MTF VM exits": type 7, vector 0; before any instruction. */
+PROBE_CASE(event_mtf_inject, "vmx.exit.injected_monitor_trap", CASE_EACH_CPU)
+{
+	struct l2 *l2 = l2_begin(t);
+
+	if (!l2)
+		return;
+	SKIP_UNLESS(t, vmx_has(CTL_CPU, CPU_MONITOR_TRAP_FLAG), "no monitor trap flag");
 	l2_goto(l2, ev_nop);
-	l2_disable(CTL_CPU, CPU_MONITOR_TRAP_FLAG);
 	l2_inject((u32)INTR_INFO_VALID | INTR_TYPE_OTHER, 0, 0);
 	l2_run(l2);
-	CHECK_EXIT(t, l2, REASON_MONITOR_TRAP_FLAG);
+	CHECK_EXIT_QUAL(t, l2, REASON_MONITOR_TRAP_FLAG, 0);
 	CHECK_RIP(t, l2, 0);
 }
 
