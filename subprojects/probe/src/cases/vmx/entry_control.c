@@ -168,10 +168,11 @@ PROBE_CASE(entry_vpid, "vmx.entry.vpid", CASE_EACH_CPU)
 PROBE_CASE(entry_eptp, "vmx.entry.ept_pointer", CASE_EACH_CPU)
 {
 	struct l2 *l2 = l2_begin(t);
-	u64 cap = vmx_ept_vpid_cap(), eptp;
+	u64 cap, eptp;
 
 	if (!l2)
 		return;
+	cap = vmx_ept_vpid_cap();
 	if (l2_enable(CTL_CPU2, CPU2_UNRESTRICTED_GUEST))
 		ENTRY(VMCS_GUEST_RSP, 0, BAD);
 	l2_disable(CTL_CPU2, CPU2_UNRESTRICTED_GUEST);

@@ -365,10 +365,11 @@ PROBE_CASE(ept_ad, "vmx.ept.accessed_dirty", CASE_EACH_CPU)
 PROBE_CASE(ept_invept, "vmx.ept.invept_operands", CASE_EACH_CPU)
 {
 	struct l2 *l2 = l2_begin(t);
-	u64 cap = vmx_ept_vpid_cap(), eptp, bad = VM_FAIL(VMERR_INVALID_INVEPT_INVVPID);
+	u64 cap, eptp, bad = VM_FAIL(VMERR_INVALID_INVEPT_INVVPID);
 
 	if (!l2)
 		return;
+	cap = vmx_ept_vpid_cap();
 	L2_NEED_EPT(t, l2);
 	SKIP_UNLESS(t, cap & EPT_CAP_INVEPT, "no INVEPT");
 	eptp = ept_pointer(l2->ept);

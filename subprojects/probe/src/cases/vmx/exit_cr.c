@@ -61,12 +61,12 @@ PROBE_CASE(exit_cr3, "vmx.exit.cr3", CASE_EACH_CPU)
 /* "… if the value is one of the first n CR3-target values, it does not exit." */
 PROBE_CASE(exit_cr3_target, "vmx.exit.cr3_targets", CASE_EACH_CPU)
 {
-	u64 cr3 = read_cr3();
-	u64 targets = (rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_CR3_TARGETS) >> 16;
+	u64 cr3 = read_cr3(), targets;
 	struct l2 *l2 = l2_begin(t);
 
 	if (!l2)
 		return;
+	targets = (rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_CR3_TARGETS) >> 16;
 	L2_NEED(t, CTL_CPU, CPU_CR3_LOAD_EXITING);
 	SKIP_UNLESS(t, targets, "no CR3 targets");
 	for (u64 i = 0; i < targets && i < 4; i++) {
