@@ -17,7 +17,6 @@ def bare(options=""):
 
 # Cases that pass bare and not yet under Umbra, each with its reason.
 KNOWN = (
-    "vmx.insn.compatibility_mode",  # VMCALL in compatibility mode is no #UD
     "vmx.exit.nmi_direct",  # an NMI that L2 took itself leaves NMIs blocked for good
 )
 
