@@ -22,6 +22,7 @@ static const struct options defaults = {
 	.drive = 0x80,
 	.nested = true,
 	.nested_shadow = true,
+	.nested_pool = 2048,
 };
 
 static bool equals(struct piece p, const char *s)
@@ -167,16 +168,21 @@ static bool parse_nested_shadow(struct piece value, struct options *options)
 	return parse_switch(value, &options->nested_shadow);
 }
 
+static bool parse_nested_pool(struct piece value, struct options *options)
+{
+	return parse_number(value, 1u << 20, &options->nested_pool);
+}
+
 static bool parse_stats(struct piece value, struct options *options)
 {
 	return parse_switch(value, &options->stats);
 }
 
 static const struct option table[] = {
-	{"serial", parse_serial},   {"loglevel", parse_loglevel},
-	{"verbose", parse_verbose}, {"drive", parse_drive},
-	{"nested", parse_nested},   {"nested.shadow", parse_nested_shadow},
-	{"stats", parse_stats},
+	{"serial", parse_serial},           {"loglevel", parse_loglevel},
+	{"verbose", parse_verbose},         {"drive", parse_drive},
+	{"nested", parse_nested},           {"nested.shadow", parse_nested_shadow},
+	{"nested.pool", parse_nested_pool}, {"stats", parse_stats},
 };
 
 struct text {

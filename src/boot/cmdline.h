@@ -9,6 +9,7 @@
  *   stats[=on|off]         answer the guest's VMCALLs for statistics (vmx/statistics.h)
  *   nested[=on|off]        let the guest use VMX
  *   nested.shadow[=on|off] use VMCS shadowing when the CPU has it
+ *   nested.pool=KIB        memory for the page tables of the guest's virtual machines, for all CPUs
  *
  * Words are separated by blanks, numbers are decimal or 0x-hexadecimal, the last of two wins.
  */
@@ -27,12 +28,13 @@ struct options {
 	u8 drive;
 	bool nested;
 	bool nested_shadow;
+	u32 nested_pool; /* KiB, at most 1 GiB */
 };
 
 /*
  * Set *out to the defaults (serial=com1,115200 loglevel=info drive=0x80 nested=on
- * nested.shadow=on) and apply what the line says. A word that is not understood changes
- * nothing and is named in `complaint`, one clause per word, cut to `size` bytes
- * with the terminator; without any the text is empty. Returns the number of such words.
+ * nested.shadow=on nested.pool=2048) and apply what the line says. A word that is not understood
+ * changes nothing and is named in `complaint`, one clause per word, cut to `size` bytes with the
+ * terminator; without any the text is empty. Returns the number of such words.
  */
 u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size);

@@ -9,7 +9,9 @@
 
 /*
  * Picks the home, builds the final page tables in it, moves the running image there and reserves it
- * in `map`. `avoid` are ranges that still hold something (modules, the present image). Stops with a
- * message if memory is short. Pointers into the image stay valid.
+ * in `map`. `nested` are bytes for nested VMX, of all CPUs together; `avoid` are ranges that still
+ * hold something (modules, the present image). Stops with a message if memory is short. Pointers
+ * into the image stay valid.
  */
-struct range home_move_in(struct memmap *map, u32 cpus, const struct range *avoid, size_t n_avoid);
+struct range home_move_in(struct memmap *map, u32 cpus, u64 nested, const struct range *avoid,
+			  size_t n_avoid);

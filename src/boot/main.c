@@ -17,6 +17,7 @@
 #include "mm/ept01.h"
 #include "mm/host_paging.h"
 #include "mm/pages.h"
+#include "nested/nested.h"
 #include "smp/ap_start.h"
 #include "smp/cpu.h"
 #include "smp/delay.h"
@@ -115,7 +116,13 @@ static struct range move_home(paddr_t load_base)
 	for (u32 i = 0; i < boot.mb2.module_count; i++)
 		avoid[n++] = (struct range){boot.mb2.module[i].start,
 					    boot.mb2.module[i].end - boot.mb2.module[i].start};
-	return home_move_in(&boot.mb2.memmap, boot.acpi.cpu_count + 1, avoid, n);
+	const u32 cpus_expected = boot.acpi.cpu_count + 1;
+	u64 nested = 0;
+
+	if (UMBRA_NESTED && boot.options.nested)
+		nested = cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
+			 ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
+	return home_move_in(&boot.mb2.memmap, cpus_expected, nested, avoid, n);
 }
 
 /* This CPU first, then the others in the firmware's order. */

@@ -33,7 +33,8 @@ static const u64 secondary_implemented =
 	CPU2_VIRTUAL_X2APIC | CPU2_VPID | CPU2_WBINVD_EXITING | CPU2_UNRESTRICTED_GUEST |
 	CPU2_APIC_REGISTER_VIRT | CPU2_VIRTUAL_INTR_DELIVERY | CPU2_PAUSE_LOOP_EXITING |
 	CPU2_RDRAND_EXITING | CPU2_INVPCID | CPU2_RDSEED_EXITING | CPU2_XSAVES | CPU2_TSC_SCALING |
-	CPU2_USER_WAIT_PAUSE;
+	CPU2_USER_WAIT_PAUSE | CPU2_VM_FUNCTIONS | CPU2_VMCS_SHADOWING | CPU2_PML |
+	CPU2_EPT_VIOLATION_VE;
 static const u64 exit_implemented =
 	EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_ACK_INTR | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
 	EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PREEMPTION_TIMER | EXIT_CLEAR_BNDCFGS |
@@ -48,8 +49,9 @@ static const u64 misc_implemented = VMX_MISC_PREEMPTION_RATE | VMX_MISC_SAVE_LMA
 				    VMX_MISC_VMWRITE_RO | VMX_MISC_ZERO_LEN_INJECT;
 static const u64 ept_vpid_implemented =
 	EPT_CAP_EXEC_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_1G |
-	EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL | VPID_CAP_INVVPID |
-	VPID_CAP_ADDRESS | VPID_CAP_SINGLE | VPID_CAP_ALL | VPID_CAP_SINGLE_GLOBALS;
+	EPT_CAP_AD | EPT_CAP_ADV_VIOLATION | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE |
+	EPT_CAP_INVEPT_ALL | VPID_CAP_INVVPID | VPID_CAP_ADDRESS | VPID_CAP_SINGLE | VPID_CAP_ALL |
+	VPID_CAP_SINGLE_GLOBALS;
 
 /* Must-be-1 bits are the default-1 class less those that may be cleared, here as in hardware. */
 static vmx_control_cap offer(vmx_control_cap hardware, u64 implemented, u64 default1, u64 may_clear)
@@ -97,6 +99,12 @@ static bool offers(const struct nested_caps *caps, enum field_needs needs)
 		return vmx_can_set(caps->entry, ENTRY_LOAD_BNDCFGS);
 	case NEEDS_SHADOWING:
 		return vmx_can_set(caps->secondary, CPU2_VMCS_SHADOWING);
+	case NEEDS_PML:
+		return vmx_can_set(caps->secondary, CPU2_PML);
+	case NEEDS_VM_FUNCTIONS:
+		return vmx_can_set(caps->secondary, CPU2_VM_FUNCTIONS);
+	case NEEDS_EPT_VIOLATION_VE:
+		return vmx_can_set(caps->secondary, CPU2_EPT_VIOLATION_VE);
 	case NEEDS_CET:
 		return vmx_can_set(caps->entry, ENTRY_LOAD_CET);
 	case NEEDS_PKRS:
@@ -165,9 +173,19 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
 		out->exit &= ~((EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL) << 32);
 	}
+	/* It logs what sets dirty flags. */
+	if (!(out->ept_vpid & EPT_CAP_AD))
+		out->secondary &= ~(CPU2_PML << 32);
+	/* Umbra writes the exit information of a shadow VMCS as its L1 may do (SDM "VMCS
+	 * Shadowing"). */
+	if (!(out->misc & VMX_MISC_VMWRITE_RO))
+		out->secondary &= ~(CPU2_VMCS_SHADOWING << 32);
+	if (vmx_can_set(out->secondary, CPU2_VM_FUNCTIONS))
+		out->vmfunc = VMFUNC_EPTP_SWITCHING;
 	/* The timer goes on over Umbra's own exits only if they save it. */
 	if (!vmx_can_set(hardware->exit, EXIT_SAVE_PREEMPTION_TIMER))
 		out->pin &= ~(PIN_PREEMPTION_TIMER << 32);
+	out->basic |= hardware->basic & VMX_BASIC_ANY_ERROR_CODE;
 	if (!(hardware->basic & VMX_BASIC_INS_OUTS))
 		out->basic &= ~VMX_BASIC_INS_OUTS;
 	for (u32 f = 0; f < F_COUNT; f++) {
@@ -220,6 +238,9 @@ bool nested_caps_msr(const struct nested_caps *caps, u32 msr, u64 *value)
 	case MSR_IA32_VMX_EPT_VPID_CAP:
 		*value = caps->ept_vpid;
 		return true;
+	case MSR_IA32_VMX_VMFUNC:
+		*value = caps->vmfunc;
+		return caps->vmfunc;
 	case MSR_IA32_VMX_TRUE_PINBASED_CTLS:
 		*value = caps->pin;
 		return true;

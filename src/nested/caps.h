@@ -13,6 +13,7 @@ struct nested_caps {
 	u64 basic;
 	u64 misc;
 	u64 ept_vpid;
+	u64 vmfunc; /* IA32_VMX_VMFUNC; 0: there is none */
 	u64 cr0_fixed0, cr0_fixed1;
 	u64 cr4_fixed0, cr4_fixed1;
 	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has */

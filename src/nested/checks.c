@@ -122,6 +122,23 @@ static const char *check_execution_controls(const struct vmcs12 *v, const struct
 	if (secondary & CPU2_EPT)
 		CHECK(check_eptp(v->f[F_EPT_POINTER], ctx->caps));
 	CHECK((secondary & CPU2_EPT) || !(secondary & CPU2_UNRESTRICTED_GUEST));
+	if (secondary & CPU2_PML) {
+		CHECK(secondary & CPU2_EPT);
+		CHECK(address(ctx, v->f[F_PML_ADDRESS], PAGE_SIZE));
+	}
+	if (secondary & CPU2_VM_FUNCTIONS) {
+		CHECK(!(v->f[F_VM_FUNCTION_CONTROLS] & ~ctx->caps->vmfunc));
+		if (v->f[F_VM_FUNCTION_CONTROLS] & VMFUNC_EPTP_SWITCHING) {
+			CHECK(secondary & CPU2_EPT);
+			CHECK(address(ctx, v->f[F_EPTP_LIST_ADDR], PAGE_SIZE));
+		}
+	}
+	if (secondary & CPU2_VMCS_SHADOWING) {
+		CHECK(address(ctx, v->f[F_VMREAD_BITMAP], PAGE_SIZE));
+		CHECK(address(ctx, v->f[F_VMWRITE_BITMAP], PAGE_SIZE));
+	}
+	if (secondary & CPU2_EPT_VIOLATION_VE)
+		CHECK(address(ctx, v->f[F_VE_INFO_ADDR], PAGE_SIZE));
 	return NULL;
 }
 
@@ -144,10 +161,10 @@ static const char *check_exit_controls(const struct vmcs12 *v, const struct chec
 	return NULL;
 }
 
-static bool has_error_code(u32 vector)
+static bool has_error_code(const struct nested_caps *caps, u32 vector)
 {
 	return vector == VECTOR_DF || (vector >= VECTOR_TS && vector <= VECTOR_PF) ||
-	       vector == VECTOR_AC || vector == VECTOR_CP;
+	       vector == VECTOR_AC || (vector == VECTOR_CP && (caps->cr4_fixed1 & CR4_CET));
 }
 
 /* SDM "VM-Entry Control Fields", the bullet on event injection. */
@@ -167,8 +184,10 @@ static const char *check_injection(const struct vmcs12 *v, const struct check_co
 	CHECK(type != INTR_TYPE_NMI || vector == VECTOR_NMI);
 	CHECK(type != INTR_TYPE_HW_EXCEPTION || vector <= 31);
 	CHECK(type != INTR_TYPE_OTHER || vector == 0);
-	CHECK(!!(info & INTR_INFO_ERROR_CODE) ==
-	      (protected_mode && type == INTR_TYPE_HW_EXCEPTION && has_error_code(vector)));
+	if (!protected_mode || type != INTR_TYPE_HW_EXCEPTION)
+		CHECK(!(info & INTR_INFO_ERROR_CODE));
+	else if (!(ctx->caps->basic & VMX_BASIC_ANY_ERROR_CODE))
+		CHECK(!!(info & INTR_INFO_ERROR_CODE) == has_error_code(ctx->caps, vector));
 	CHECK(!(info & (BITS(30, 12))));
 	if (info & INTR_INFO_ERROR_CODE)
 		CHECK(!(v->f[F_VM_ENTRY_EXCEPTION_ERROR_CODE] & BITS(31, 16)));
@@ -266,19 +285,30 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	return NULL;
 }
 
-/* Umbra loads IA32_PERF_GLOBAL_CTRL itself, CR4.SMXE is hardware's to set but hidden from L1, and
- * the link pointer is not vmcs02's. */
+/* Umbra loads IA32_PERF_GLOBAL_CTRL itself, CR4.SMXE is hardware's to set but hidden from L1. */
 const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
 			      u64 *qualification)
 {
-	/* SDM "VM-Entry Failures During or After Loading Guest State". */
-	enum { LINK_POINTER = 4 };
-
 	*qualification = 0;
 	CHECK(!(guest_cr4 & ~caps->cr4_fixed1));
 	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL)
 		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~caps->perf_global_ctrl));
-	*qualification = LINK_POINTER;
-	CHECK(v->f[F_VMCS_LINK_POINTER] == ~0ull);
+	return NULL;
+}
+
+/* SDM "Checks on Guest Non-Register State". */
+const char *check_link_pointer(const struct vmcs12 *v, const struct nested_caps *caps,
+			       paddr_t current, u32 header)
+{
+	const struct check_context ctx = {.caps = caps};
+	const u64 link = v->f[F_VMCS_LINK_POINTER];
+	const bool shadowing = secondary_of(v) & CPU2_VMCS_SHADOWING;
+
+	if (link == ~0ull)
+		return NULL;
+	CHECK(address(&ctx, link, PAGE_SIZE));
+	CHECK((header & ~VMCS_SHADOW_INDICATOR) == (caps->basic & VMX_BASIC_REVISION));
+	CHECK(!!(header & VMCS_SHADOW_INDICATOR) == shadowing);
+	CHECK(link != current);
 	return NULL;
 }

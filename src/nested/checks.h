@@ -28,6 +28,13 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
 			      u64 *qualification);
 
+/*
+ * The link pointer, `header` being the first word there and `current` the VMCS that is entered;
+ * exit reason 33 with qualification 4.
+ */
+const char *check_link_pointer(const struct vmcs12 *v, const struct nested_caps *caps,
+			       paddr_t current, u32 header);
+
 bool check_pat(u64 pat);
 
 /* Whether a VM entry takes this EPTP. */

@@ -21,7 +21,7 @@
 #include "vmx/vmcs.h"
 
 /* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */
-enum { QUALIFICATION_PDPTE = 2 };
+enum { QUALIFICATION_PDPTE = 2, QUALIFICATION_LINK_POINTER = 4 };
 
 static u64 secondary_of(const struct vmcs12 *v)
 {
@@ -41,6 +41,8 @@ static void prepare_constant(struct cpu *cpu, struct nested_vmcs *vmcs)
 	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap.page));
 	if (vmx_can_set(cpu->vmx.secondary, CPU2_PCONFIG))
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
+	if (vmx_can_set(cpu->vmx.secondary, CPU2_VM_FUNCTIONS))
+		vmwrite64(VMCS_VM_FUNCTION_CONTROLS, 0);
 	vmcs->efer02 = ~0ull;
 	vmcs->eptp02 = 0;
 	vmcs->vpid02 = 0;
@@ -81,6 +83,8 @@ static void merge_controls(struct cpu *cpu, struct nested_vmcs *vmcs)
 	const struct vmx_capabilities *vmx = &cpu->vmx;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
+	/* What hangs on ept12, and on VMCSs that only Umbra can read. */
+	const u64 emulated = CPU2_PML | CPU2_EPT_VIOLATION_VE | CPU2_VMCS_SHADOWING;
 	/* An exit that L1 does not see must not start the timer anew. */
 	const u64 save_timer =
 		v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER ? EXIT_SAVE_PREEMPTION_TIMER : 0;
@@ -89,7 +93,7 @@ static void merge_controls(struct cpu *cpu, struct nested_vmcs *vmcs)
 	vmwrite32(VMCS_PRIMARY_CONTROLS,
 		  vmx_controls(vmx->primary, v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS, 0));
 	vmwrite32(VMCS_SECONDARY_CONTROLS,
-		  vmx_controls(vmx->secondary, secondary_of(v) | CPU2_EPT | CPU2_VPID,
+		  vmx_controls(vmx->secondary, (secondary_of(v) & ~emulated) | CPU2_EPT | CPU2_VPID,
 			       CPU2_CONCEAL_PT));
 	vmwrite32(VMCS_ENTRY_CONTROLS, vmx_controls(vmx->entry,
 						    (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_EFER |
@@ -265,6 +269,26 @@ static void fail_guest_state(struct cpu *cpu, u32 reason, u64 qualification)
 		nested_entry_failed(cpu, reason, qualification);
 }
 
+/* L2 reads and writes the VMCS that is linked in L1's page. */
+static void write_back_linked(struct cpu *cpu, const struct nested_vmcs *vmcs)
+{
+	struct nested_vmcs *linked = vmcs12_find(cpu->nested, vmcs->vmcs12->f[F_VMCS_LINK_POINTER]);
+
+	if (linked && linked != vmcs)
+		vmcs12_evict(cpu, linked);
+}
+
+static const char *check_link(const struct nested_vmcs *vmcs)
+{
+	const u64 link = vmcs->vmcs12->f[F_VMCS_LINK_POINTER];
+	u32 header;
+
+	if (link == ~0ull)
+		return NULL;
+	guest_memory_read(link, &header, sizeof(header));
+	return check_link_pointer(vmcs->vmcs12, &nested_caps, vmcs->gpa, header);
+}
+
 void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = cpu->nested->current;
@@ -281,6 +305,8 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 	if (!vmcs->controls_merged)
 		switched_plan(v, &vmcs->plan);
 	switched_read_l1(&vmcs->plan, &l1);
+	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
+		write_back_linked(cpu, vmcs);
 	shadow_to_vmcs02(cpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(cpu, vmcs);
@@ -295,6 +321,10 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 	cpu->nested->in_l2 = true;
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
 					 &qualification);
+	if (!failed_check) {
+		failed_check = check_link(vmcs);
+		qualification = QUALIFICATION_LINK_POINTER;
+	}
 	if (failed_check) {
 		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed_check);
 		fail_guest_state(cpu, REASON_ENTRY_FAIL_GUEST, qualification);

@@ -12,22 +12,8 @@
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "mm/pages.h"
+#include "nested/ept12.h"
 #include "nested/state.h"
-
-/* A leaf of ept12, as far as the walk got. */
-struct leaf12 {
-	paddr_t gpa1; /* where it leads, for the address asked for */
-	u64 size;
-	u64 rights;    /* of all levels together */
-	u64 upper;     /* of those above the leaf's */
-	u64 type;      /* memory type and ignore-PAT bits, in place */
-	paddr_t table; /* of the last level, in L1's memory */
-};
-
-static u64 level_size(unsigned int level)
-{
-	return PAGE_SIZE << (9 * (level - 1));
-}
 
 static unsigned int index_at(paddr_t gpa, unsigned int level)
 {
@@ -44,64 +30,16 @@ static bool is_leaf(u64 entry, unsigned int level)
 	return level == 1 || (entry & EPT_LARGE);
 }
 
-/* SDM "EPT Misconfigurations". */
-static bool is_misconfigured(u64 entry, unsigned int level)
-{
-	const u64 address_reserved = BITS(51, nested_caps.maxphyaddr);
-	const u64 type = (entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT;
-
-	if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE)
-		return true;
-	if ((entry & EPT_RWX) == EPT_EXEC && !(nested_caps.ept_vpid & EPT_CAP_EXEC_ONLY))
-		return true;
-	if (entry & address_reserved)
-		return true;
-	if (level == 4 || (level > 1 && !(entry & EPT_LARGE)))
-		return entry & (level == 4 ? BITS(7, 3) : BITS(6, 3));
-	if (level == 3 && !(nested_caps.ept_vpid & EPT_CAP_1G))
-		return true;
-	if (level == 2 && !(nested_caps.ept_vpid & EPT_CAP_2M))
-		return true;
-	if (level > 1 && (entry & (level_size(level) - 1) & EPT_ADDR))
-		return true;
-	return type == 2 || type == 3 || type == 7;
-}
-
-static enum ept02_result walk12(u64 eptp12, paddr_t gpa, struct leaf12 *out)
-{
-	u64 entry;
-
-	out->rights = EPT_RWX;
-	out->table = eptp12 & EPTP_ADDR;
-	/* SDM "EPT Translation Mechanism": four levels reach no further. */
-	if (gpa >> EPT_MAX_WIDTH) {
-		out->rights = 0;
-		return EPT02_VIOLATION;
-	}
-	for (unsigned int level = EPT_LEVELS;; level--) {
-		guest_memory_read(out->table + 8 * index_at(gpa, level), &entry, sizeof(entry));
-		if (!is_present(entry)) {
-			out->rights = 0;
-			return EPT02_VIOLATION;
-		}
-		if (is_misconfigured(entry, level))
-			return EPT02_MISCONFIG;
-		out->upper = out->rights;
-		out->rights &= entry;
-		if (is_leaf(entry, level)) {
-			out->size = level_size(level);
-			out->gpa1 = (entry & EPT_ADDR & ~(out->size - 1)) | (gpa & (out->size - 1));
-			out->type = entry & (EPT_MEMTYPE | EPT_IGNORE_PAT);
-			return EPT02_MAPPED;
-		}
-		out->table = entry & EPT_ADDR;
-	}
-}
-
 /* The pool is all CPUs' and may be used up by the others; then the CPU's own reserve serves. */
+/* How often the pool was empty: every CPU then gives back what it does not need at once. */
+static u32 shortages;
+
 static void *alloc_table(struct ept02 *ept02)
 {
 	void *table = pages_alloc(1);
+
+	if (!table)
+		__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
 
 	if (!table && ept02->reserved) {
 		table = ept02->reserve[--ept02->reserved];
@@ -140,17 +78,18 @@ static void free_table(struct ept02 *ept02, u64 *table, unsigned int level)
 	free_page(ept02, table);
 }
 
-static void drop_root(struct ept02 *ept02, struct ept02_root *root)
+/* With accessed and dirty flags page walks count as writes, and so they must for ept02. */
+static u64 eptp_of(const struct ept02_root *root)
 {
-	if (root->eptp12) {
-		free_table(ept02, root->table, EPT_LEVELS);
-		*root = (struct ept02_root){0};
-	}
+	return virt_to_phys(root->table) | EPTP_WALK_4 | MEMTYPE_WB | (root->eptp12 & EPTP_AD);
 }
 
-static u64 eptp_of(const u64 *table)
+/* Its tables are freed: no CPU may walk them any more, and only this one ever did. */
+static void release_root(struct ept02 *ept02, struct ept02_root *root)
 {
-	return virt_to_phys(table) | EPTP_WALK_4 | MEMTYPE_WB;
+	invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
+	free_table(ept02, root->table, EPT_LEVELS);
+	*root = (struct ept02_root){0};
 }
 
 static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
@@ -164,11 +103,26 @@ static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
 	return NULL;
 }
 
+static void give_back(struct cpu *cpu, u64 wanted)
+{
+	struct ept02 *ept02 = &cpu->nested->ept02;
+	const u32 now = __atomic_load_n(&shortages, __ATOMIC_RELAXED);
+
+	if (__builtin_expect(now == ept02->shortages_seen, 1))
+		return;
+	ept02->shortages_seen = now;
+	for (u32 i = 0; i < EPT02_ROOTS; i++) {
+		if (ept02->root[i].eptp12 && ept02->root[i].eptp12 != wanted)
+			release_root(ept02, &ept02->root[i]);
+	}
+}
+
 u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
 {
 	struct ept02 *ept02 = &cpu->nested->ept02;
 	struct ept02_root *root = find_root(ept02, eptp12);
 
+	give_back(cpu, eptp12);
 	if (!root) {
 		root = &ept02->root[0];
 		for (u32 i = 1; i < EPT02_ROOTS; i++) {
@@ -187,11 +141,11 @@ u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
 			panic("CPU %u has lost its reserve of ept02 tables", cpu->index);
 		root->eptp12 = eptp12;
 		/* The page may have been a root before: nothing of that one may survive. */
-		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
+		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 	}
 	root->last_use = ++ept02->clock;
 	ept02->last = (u32)(root - ept02->root);
-	return eptp_of(root->table);
+	return eptp_of(root);
 }
 
 /* The entry of ept02 at `level` for gpa, with tables above made; NULL: out of memory. */
@@ -212,7 +166,7 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 
 			*entry = virt_to_phys(next) | EPT_RWX;
 			if (replaced)
-				invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
+				invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 		}
 		table = phys_to_virt(*entry & EPT_ADDR);
 	}
@@ -226,35 +180,47 @@ static void set_leaf(struct ept02 *ept02, struct ept02_root *root, u64 *entry, u
 		u64 *old = phys_to_virt(*entry & EPT_ADDR);
 
 		*entry = value;
-		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
+		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 		free_table(ept02, old, level - 1);
 		return;
 	}
 	*entry = value;
 }
 
+/* What ept02 may allow so that no access passes by a flag that it has to set. */
+static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
+{
+	if (!(eptp12 & EPTP_AD))
+		return rights;
+	if (!(entry12 & EPT_ACCESSED))
+		return 0;
+	return entry12 & EPT_DIRTY ? rights : rights & ~(u64)EPT_WRITE;
+}
+
 /* The neighbours of a 4 KiB page that L1 has mapped too, in one read of its table. */
-static void fault_around(u64 *entry02, paddr_t gpa, paddr_t table12, u64 upper_rights)
+static void fault_around(u64 *entry02, paddr_t gpa, const struct ept12_walk *walk, u64 eptp12)
 {
 	const unsigned int first = index_at(gpa, 1) & ~(EPT02_FAULT_AROUND - 1u);
 	u64 *first02 = entry02 - (index_at(gpa, 1) - first);
 	u64 entries12[EPT02_FAULT_AROUND];
 
-	guest_memory_read(table12 + 8 * first, entries12, sizeof(entries12));
+	guest_memory_read(ALIGN_DOWN(walk->at[1], PAGE_SIZE) + 8 * first, entries12,
+			  sizeof(entries12));
 	for (unsigned int i = 0; i < EPT02_FAULT_AROUND; i++) {
 		const u64 entry = entries12[i];
+		const u64 rights = rights_by_flags(eptp12, entry, entry & walk->upper & EPT_RWX);
 
-		if (is_present(first02[i]) || !is_present(entry) || is_misconfigured(entry, 1) ||
+		if (is_present(first02[i]) || !is_present(entry) ||
+		    ept12_is_misconfigured(entry, 1) ||
 		    ept01_is_hidden(entry & EPT_ADDR, PAGE_SIZE))
 			continue;
-		first02[i] = (entry & EPT_ADDR) | (entry & (EPT_MEMTYPE | EPT_IGNORE_PAT)) |
-			     (entry & upper_rights & EPT_RWX);
+		first02[i] = (entry & (EPT_ADDR | EPT_MEMTYPE | EPT_IGNORE_PAT)) | rights;
 	}
 }
 
 /* Umbra's memory reads as ones, as ept01 has it. */
 static enum ept02_result map_ones(struct cpu *cpu, struct ept02_root *root, paddr_t gpa,
-				  const struct leaf12 *leaf)
+				  const struct ept12_walk *walk)
 {
 	u64 *entry = entry_at(&cpu->nested->ept02, root, gpa, 1);
 
@@ -262,44 +228,83 @@ static enum ept02_result map_ones(struct cpu *cpu, struct ept02_root *root, padd
 		return EPT02_NO_MEMORY;
 	if (cpu->hidden_reads++ == 0)
 		log_warn("CPU %u: the guest read Umbra's memory at %#llx", cpu->index,
-			 (unsigned long long)leaf->gpa1);
+			 (unsigned long long)walk->gpa1);
 	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
-		 (leaf->rights & (EPT_READ | EPT_EXEC));
+		 (walk->rights & (EPT_READ | EPT_EXEC));
 	return EPT02_MAPPED;
 }
 
-enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 access, u64 *rights)
+/* The largest page both maps have: ept01 is uniform where it uses a large one. */
+static enum ept02_result map(struct cpu *cpu, struct ept02_root *root, paddr_t gpa,
+			     const struct ept12_walk *walk)
 {
-	struct ept02_root *root = find_root(&cpu->nested->ept02, eptp12);
-	struct leaf12 leaf;
-	enum ept02_result result = walk12(eptp12, gpa, &leaf);
+	const u64 entry12 = walk->entry[walk->level];
 	unsigned int level = 1;
 	u64 *entry;
 
-	*rights = leaf.rights;
-	if (result != EPT02_MAPPED)
-		return result;
-	if (access & EPT_RWX & ~leaf.rights)
-		return EPT02_VIOLATION;
-	if (!root)
-		return EPT02_NO_MEMORY;
-	if (ept01_is_hidden(leaf.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
-		return access & EPT_WRITE ? EPT02_HIDDEN_WRITE : map_ones(cpu, root, gpa, &leaf);
-	/* The largest page both maps have: ept01 is uniform where it uses a large one. */
-	while (level < 3 && level_size(level + 1) <= leaf.size &&
-	       level_size(level + 1) <= ept01_page_size(leaf.gpa1))
+	while (level < 3 && ept_level_size(level + 1) <= walk->size &&
+	       ept_level_size(level + 1) <= ept01_page_size(walk->gpa1))
 		level++;
 	entry = entry_at(&cpu->nested->ept02, root, gpa, level);
 	if (!entry)
 		return EPT02_NO_MEMORY;
 	set_leaf(&cpu->nested->ept02, root, entry,
-		 (leaf.gpa1 & ~(level_size(level) - 1)) | leaf.type | leaf.rights |
+		 (walk->gpa1 & ~(ept_level_size(level) - 1)) |
+			 (entry12 & (EPT_MEMTYPE | EPT_IGNORE_PAT)) |
+			 rights_by_flags(root->eptp12, entry12, walk->rights) |
 			 (level > 1 ? EPT_LARGE : 0),
 		 level);
-	if (level == 1 && leaf.size == PAGE_SIZE)
-		fault_around(entry, gpa, leaf.table, leaf.upper);
+	if (level == 1 && walk->level == 1)
+		fault_around(entry, gpa, walk, root->eptp12);
 	cpu->nested->ept02.faults++;
 	return EPT02_MAPPED;
+}
+
+/* SDM "Accessed and Dirty Flags for EPT" and "Page-Modification Logging". */
+static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk *walk)
+{
+	const bool write = fault->access & EPT_WRITE;
+	const bool was_dirty = walk->entry[walk->level] & EPT_DIRTY;
+
+	if (!(fault->eptp12 & EPTP_AD) || !ept12_needs_flags(walk, write))
+		return EPT02_MAPPED;
+	if (fault->log_full)
+		return EPT02_LOG_FULL;
+	if (!ept12_set_flags(walk, write))
+		return EPT02_AGAIN;
+	fault->dirtied = write && !was_dirty;
+	return EPT02_MAPPED;
+}
+
+enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault)
+{
+	struct ept02_root *root = find_root(&cpu->nested->ept02, fault->eptp12);
+	struct ept12_walk walk;
+	enum ept02_result result;
+
+	fault->dirtied = false;
+	switch (ept12_walk(fault->eptp12, fault->gpa, &walk)) {
+	case EPT12_MISCONFIGURED:
+		return EPT02_MISCONFIG;
+	case EPT12_ABSENT:
+	case EPT12_PRESENT:
+	default:
+		break;
+	}
+	fault->rights = walk.rights;
+	fault->entry = walk.entry[walk.level];
+	if (!walk.rights || (fault->access & EPT_RWX & ~walk.rights))
+		return EPT02_VIOLATION;
+	if (!root)
+		return EPT02_NO_MEMORY;
+	result = set_flags(fault, &walk);
+	if (result != EPT02_MAPPED)
+		return result;
+	if (!ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
+		return map(cpu, root, fault->gpa, &walk);
+	if (fault->access & EPT_WRITE)
+		return EPT02_HIDDEN_WRITE;
+	return map_ones(cpu, root, fault->gpa, &walk);
 }
 
 void ept02_drop(struct cpu *cpu, u64 eptp12)
@@ -310,10 +315,7 @@ void ept02_drop(struct cpu *cpu, u64 eptp12)
 		/* SDM "INVEPT": the address alone names the context. */
 		if (!root->eptp12 || ((root->eptp12 ^ eptp12) & EPTP_ADDR))
 			continue;
-		/* Its tables are freed: no CPU may walk them any more, and only this one ever did.
-		 */
-		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root->table));
-		drop_root(&cpu->nested->ept02, root);
+		release_root(&cpu->nested->ept02, root);
 	}
 }
 

@@ -24,7 +24,8 @@ struct ept02_root {
 struct ept02 {
 	struct ept02_root root[EPT02_ROOTS];
 	void *reserve[EPT02_RESERVE];
-	u32 last;     /* the root used last */
+	u32 last; /* the root used last */
+	u32 shortages_seen;
 	u32 reserved; /* how many of them are free */
 	u64 clock;
 	u64 faults; /* violations resolved without L1 */
@@ -33,10 +34,25 @@ struct ept02 {
 /* What an EPT violation or misconfiguration of L2 came to. */
 enum ept02_result {
 	EPT02_MAPPED,       /* L2 may try again */
+	EPT02_AGAIN,        /* the same: ept12 changes as it is read */
 	EPT02_VIOLATION,    /* L1's: ept12 does not allow it */
 	EPT02_MISCONFIG,    /* L1's: ept12 is malformed there */
+	EPT02_LOG_FULL,     /* L1's: a flag of ept12 is to be set, and the log has no room */
 	EPT02_HIDDEN_WRITE, /* ept12 allows the write, but leads to Umbra's memory */
 	EPT02_NO_MEMORY,    /* no page for a table: drop something and try again */
+};
+
+/* An access of L2 that faulted. */
+struct ept02_fault {
+	u64 eptp12;
+	paddr_t gpa;
+	u64 access;    /* bits of the exit qualification */
+	bool log_full; /* L1 logs page modifications, and its log has no room */
+	/* Answers, with EPT02_VIOLATION: */
+	u64 rights; /* what ept12 does allow, as EPT_READ | EPT_WRITE | EPT_EXEC */
+	u64 entry;  /* where the walk of ept12 ended */
+	/* and with any: */
+	bool dirtied; /* a dirty flag of ept12 has been set */
 };
 
 /* Takes the CPU's reserve. False: out of memory. */
@@ -46,10 +62,10 @@ bool ept02_init(struct cpu *cpu);
 u64 ept02_eptp(struct cpu *cpu, u64 eptp12);
 
 /*
- * Maps the page of L2's address `gpa` under eptp12 for an access (bits of the exit qualification).
- * For EPT02_VIOLATION, *rights has what ept12 does allow, as EPT_READ | EPT_WRITE | EPT_EXEC.
+ * Maps the page for the access, if ept12 allows it; with EPTP12's accessed and dirty flags enabled
+ * those that it sets in ept12 are set.
  */
-enum ept02_result ept02_fault(struct cpu *cpu, u64 eptp12, paddr_t gpa, u64 access, u64 *rights);
+enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault);
 
 /* INVEPT: what was cached of one ept12, or of all. Nothing needs to be invalidated beside. */
 void ept02_drop(struct cpu *cpu, u64 eptp12);

@@ -7,9 +7,12 @@
 #include "lib/insn.h"
 #include "lib/panic.h"
 #include "mm/ept01.h"
+#include "mm/guest_memory.h"
+#include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
 #include "vmx/event.h"
+#include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
@@ -70,18 +73,6 @@ static bool uses_ept(const struct vmcs12 *v)
 	       (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT);
 }
 
-/* L1's view of a violation: what L2 wanted is the hardware's word, what was allowed is ept12's. */
-static void reflect_violation(struct cpu *cpu, u64 qualification, u64 rights)
-{
-	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
-			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
-
-	nested_record_exit(cpu);
-	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION,
-			      (qualification & ~by_ept12) | (rights & EPT_RWX) << 3);
-	nested_leave(cpu);
-}
-
 static void reflect_misconfiguration(struct cpu *cpu)
 {
 	nested_record_exit(cpu);
@@ -90,43 +81,129 @@ static void reflect_misconfiguration(struct cpu *cpu)
 	nested_leave(cpu);
 }
 
+/* SDM "Page-Modification Logging". The index is in vmcs02, a guest-state field. */
+static bool logs_modifications(const struct vmcs12 *v)
+{
+	return v->f[F_SECONDARY_CONTROLS] & CPU2_PML;
+}
+
+static bool log_is_full(void)
+{
+	return vmread16(VMCS_PML_INDEX) >= PAGE_SIZE / sizeof(u64);
+}
+
+static void log_modification(const struct vmcs12 *v, paddr_t gpa)
+{
+	const u16 index = vmread16(VMCS_PML_INDEX);
+	const u64 entry = ALIGN_DOWN(gpa, PAGE_SIZE);
+
+	guest_memory_write(v->f[F_PML_ADDRESS] + index * sizeof(u64), &entry, sizeof(entry));
+	vmwrite16(VMCS_PML_INDEX, (u16)(index - 1));
+}
+
+/* SDM "Exit Qualification for Page-Modification Log-Full Events". */
+static void reflect_log_full(struct cpu *cpu, u64 qualification)
+{
+	nested_record_exit(cpu);
+	nested_set_exit_field(cpu->nested->current, F_EXIT_REASON, REASON_PML_FULL);
+	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION,
+			      qualification & EPT_VIOLATION_NMI_UNBLOCK);
+	nested_leave(cpu);
+}
+
+/* SDM "Convertible EPT Violations" and "Virtualization-Exception Information". */
+static bool take_virtualization_exception(const struct vmcs12 *v, u64 entry12, u64 qualification)
+{
+	const struct {
+		u32 reason;
+		u32 busy;
+		u64 qualification, linear, gpa;
+		u16 eptp_index;
+	} __attribute__((packed)) info = {
+		.reason = REASON_EPT_VIOLATION,
+		.busy = ~0u,
+		.qualification = qualification,
+		.linear = vmreadn(VMCS_GUEST_LINEAR_ADDRESS),
+		.gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS),
+		.eptp_index = (u16)v->f[F_EPTP_INDEX],
+	};
+	u32 busy;
+
+	if (!(v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE) || (entry12 & EPT_SUPPRESS_VE) ||
+	    !(vmreadn(VMCS_GUEST_CR0) & CR0_PE) ||
+	    (vmread32(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID))
+		return false;
+	guest_memory_read(v->f[F_VE_INFO_ADDR] + sizeof(info.reason), &busy, sizeof(busy));
+	if (busy)
+		return false;
+	guest_memory_write(v->f[F_VE_INFO_ADDR], &info, sizeof(info));
+	event_inject_exception(VECTOR_VE);
+	return true;
+}
+
+/* L1's view of a violation: what L2 wanted is the hardware's word, what was allowed is ept12's. */
+static void violation_for_l1(struct cpu *cpu, const struct ept02_fault *fault, u64 qualification)
+{
+	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
+			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
+
+	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3;
+	if (take_virtualization_exception(current12(cpu), fault->entry, qualification))
+		return;
+	nested_record_exit(cpu);
+	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION, qualification);
+	nested_leave(cpu);
+}
+
 /* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
 static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
 {
 	const u64 qualification = ept_qualification();
-	const paddr_t gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS);
 	const struct vmcs12 *v = current12(cpu);
-	const bool nmi_unblocked = qualification & EPT_VIOLATION_NMI_UNBLOCK;
-	u64 rights;
+	struct ept02_fault fault = {
+		.eptp12 = v->f[F_EPT_POINTER],
+		.gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS),
+		.access = qualification,
+	};
+	enum ept02_result result;
 
 	(void)regs;
 	if (!uses_ept(v)) {
 		ept_violation(cpu, qualification);
 		return true;
 	}
-	switch (ept02_fault(cpu, v->f[F_EPT_POINTER], gpa, qualification, &rights)) {
-	case EPT02_MAPPED:
-		event_redeliver(nmi_unblocked);
-		return true;
-	case EPT02_VIOLATION:
-		reflect_violation(cpu, qualification, rights);
-		return true;
-	case EPT02_MISCONFIG:
-		reflect_misconfiguration(cpu);
-		return true;
+	fault.log_full = logs_modifications(v) && log_is_full();
+	result = ept02_fault(cpu, &fault);
+	if (fault.dirtied && logs_modifications(v))
+		log_modification(v, fault.gpa);
+	switch (result) {
 	case EPT02_NO_MEMORY:
 		/* Start over with one empty root: that much there always is. */
 		ept02_drop_all(cpu);
 		cpu->nested->current->eptp02 = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
 		vmwrite64(VMCS_EPT_POINTER, cpu->nested->current->eptp02);
-		event_redeliver(nmi_unblocked);
-		return true;
+		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		break;
+	case EPT02_VIOLATION:
+		violation_for_l1(cpu, &fault, qualification);
+		break;
+	case EPT02_MISCONFIG:
+		reflect_misconfiguration(cpu);
+		break;
+	case EPT02_LOG_FULL:
+		reflect_log_full(cpu, qualification);
+		break;
 	case EPT02_HIDDEN_WRITE:
-	default:
 		/* What L1 gets there. */
-		ept_refuse_hidden_write(cpu, gpa, qualification);
-		return true;
+		ept_refuse_hidden_write(cpu, fault.gpa, qualification);
+		break;
+	case EPT02_MAPPED:
+	case EPT02_AGAIN:
+	default:
+		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
+		break;
 	}
+	return true;
 }
 
 /* ept02 never holds a malformed entry; in ept01 none can be either. */
@@ -136,6 +213,47 @@ static bool l2_ept_misconfiguration(struct cpu *cpu, struct guest_regs *regs)
 	(void)regs;
 	panic("EPT misconfiguration at %#llx while L2 runs",
 	      (unsigned long long)vmread64(VMCS_GUEST_PHYSICAL_ADDRESS));
+}
+
+/* SDM "EPTP Switching". vmcs02 enables VM functions and none of them, so that all exit. */
+static bool l2_vmfunc(struct cpu *cpu, struct guest_regs *regs)
+{
+	enum { EPTP_SWITCHING = 0, EPTP_LIST_LENGTH = 512 };
+	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct vmcs12 *v = vmcs->vmcs12;
+	const u32 index = (u32)regs->rcx;
+	u64 eptp;
+
+	if ((u32)regs->rax != EPTP_SWITCHING ||
+	    !(v->f[F_VM_FUNCTION_CONTROLS] & BIT(EPTP_SWITCHING)) || index >= EPTP_LIST_LENGTH)
+		return false;
+	guest_memory_read(v->f[F_EPTP_LIST_ADDR] + index * sizeof(eptp), &eptp, sizeof(eptp));
+	if (!check_eptp(eptp, &nested_caps))
+		return false;
+	v->f[F_EPT_POINTER] = eptp;
+	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
+		v->f[F_EPTP_INDEX] = index;
+	vmcs->eptp02 = ept02_eptp(cpu, eptp);
+	vmwrite64(VMCS_EPT_POINTER, vmcs->eptp02);
+	instruction_done();
+	after_instruction(cpu);
+	return true;
+}
+
+static bool l2_vmread(struct cpu *cpu, struct guest_regs *regs)
+{
+	if (!vmread_of_l2(cpu, regs))
+		return false;
+	after_instruction(cpu);
+	return true;
+}
+
+static bool l2_vmwrite(struct cpu *cpu, struct guest_regs *regs)
+{
+	if (!vmwrite_of_l2(cpu, regs))
+		return false;
+	after_instruction(cpu);
+	return true;
 }
 
 static bool l2_exception_nmi(struct cpu *cpu, struct guest_regs *regs)
@@ -157,6 +275,9 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_WRMSR] = l2_wrmsr,
 	[REASON_EPT_VIOLATION] = l2_ept_violation,
 	[REASON_EPT_MISCONFIG] = l2_ept_misconfiguration,
+	[REASON_VMREAD] = l2_vmread,
+	[REASON_VMWRITE] = l2_vmwrite,
+	[REASON_VMFUNC] = l2_vmfunc,
 };
 
 void nested_exit_handle(struct guest_regs *regs)

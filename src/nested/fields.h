@@ -39,6 +39,9 @@ enum field_needs {
 	NEEDS_PREEMPTION_TIMER,
 	NEEDS_BNDCFGS,
 	NEEDS_SHADOWING,
+	NEEDS_PML,
+	NEEDS_VM_FUNCTIONS,
+	NEEDS_EPT_VIOLATION_VE,
 	NEEDS_CET,
 	NEEDS_PKRS,
 	NEEDS_LBR,
@@ -101,6 +104,7 @@ enum field_needs {
 	X(GUEST_PDPTE2, 64, GUEST, GUEST, EPT)                             \
 	X(GUEST_PDPTE3, 64, GUEST, GUEST, EPT)                             \
 	X(GUEST_INTERRUPT_STATUS, 16, GUEST, GUEST, VIRTUAL_INTR)          \
+	X(PML_INDEX, 16, GUEST, GUEST, PML)                                \
 	X(PREEMPTION_TIMER_VALUE, 32, GUEST, GUEST, PREEMPTION_TIMER)      \
 	/* Controls */                                                     \
 	X(PIN_CONTROLS, 32, CONTROL, MERGE, NOTHING)                       \
@@ -137,6 +141,13 @@ enum field_needs {
 	X(EPT_POINTER, 64, CONTROL, MERGE, EPT)                            \
 	X(VPID, 16, CONTROL, MERGE, VPID)                                  \
 	X(XSS_EXITING_BITMAP, 64, CONTROL, COPY, XSAVES)                   \
+	X(PML_ADDRESS, 64, CONTROL, SOFT, PML)                             \
+	X(VM_FUNCTION_CONTROLS, 64, CONTROL, SOFT, VM_FUNCTIONS)           \
+	X(EPTP_LIST_ADDR, 64, CONTROL, SOFT, VM_FUNCTIONS)                 \
+	X(VE_INFO_ADDR, 64, CONTROL, SOFT, EPT_VIOLATION_VE)               \
+	X(EPTP_INDEX, 16, CONTROL, SOFT, EPT_VIOLATION_VE)                 \
+	X(VMREAD_BITMAP, 64, CONTROL, SOFT, SHADOWING)                     \
+	X(VMWRITE_BITMAP, 64, CONTROL, SOFT, SHADOWING)                    \
 	X(PLE_GAP, 32, CONTROL, COPY, PLE)                                 \
 	X(PLE_WINDOW, 32, CONTROL, COPY, PLE)                              \
 	X(EXECUTIVE_VMCS_POINTER, 64, CONTROL, SOFT, NOTHING)              \

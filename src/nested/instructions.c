@@ -21,30 +21,30 @@
 static const u64 arithmetic_flags =
 	RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
 
-static void finish(u64 flag)
+void nested_finish(u64 flag)
 {
 	vmwriten(VMCS_GUEST_RFLAGS, (vmreadn(VMCS_GUEST_RFLAGS) & ~arithmetic_flags) | flag);
 	instruction_done();
 }
 
-static void succeed(void)
+void nested_succeed(void)
 {
-	finish(0);
+	nested_finish(0);
 }
 
-static void fail_invalid(void)
+void nested_fail_invalid(void)
 {
-	finish(RFLAGS_CF);
+	nested_finish(RFLAGS_CF);
 }
 
 void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error)
 {
 	if (!cpu->nested->current) {
-		fail_invalid();
+		nested_fail_invalid();
 		return;
 	}
 	cpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = error;
-	finish(RFLAGS_ZF);
+	nested_finish(RFLAGS_ZF);
 }
 
 /* A physical address for a VMCS or VMXON region. */
@@ -53,7 +53,7 @@ static bool region_valid(u64 address)
 	return !(address & (PAGE_SIZE - 1)) && !(address >> nested_caps.maxphyaddr);
 }
 
-static struct operand decode(struct guest_regs *regs)
+struct operand operand_of_exit(struct guest_regs *regs)
 {
 	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
 	return operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
@@ -84,7 +84,7 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 	}
 }
 
-static bool read_memory(const struct operand *operand, void *dst, u32 size)
+bool operand_read(const struct operand *operand, void *dst, u32 size)
 {
 	struct guest_fault fault;
 	u64 linear;
@@ -97,7 +97,7 @@ static bool read_memory(const struct operand *operand, void *dst, u32 size)
 	return false;
 }
 
-static bool write_memory(const struct operand *operand, const void *src, u32 size)
+bool operand_write(const struct operand *operand, const void *src, u32 size)
 {
 	struct guest_fault fault;
 	u64 linear;
@@ -110,20 +110,10 @@ static bool write_memory(const struct operand *operand, const void *src, u32 siz
 	return false;
 }
 
-static void write_register(struct guest_regs *regs, u8 reg, u64 value)
-{
-	if (!instruction_in_64bit_mode())
-		value = (u32)value;
-	if (reg == GPR_RSP)
-		vmwriten(VMCS_GUEST_RSP, value);
-	else
-		regs->gpr[reg] = value;
-}
-
 static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
 	struct nested *nested = cpu->nested;
-	const struct operand operand = decode(regs);
+	const struct operand operand = operand_of_exit(regs);
 	u64 region;
 	u32 revision;
 
@@ -146,15 +136,15 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 		event_inject_gp0();
 		return;
 	}
-	if (!read_memory(&operand, &region, sizeof(region)))
+	if (!operand_read(&operand, &region, sizeof(region)))
 		return;
 	if (!region_valid(region)) {
-		fail_invalid();
+		nested_fail_invalid();
 		return;
 	}
 	guest_memory_read(region, &revision, sizeof(revision));
 	if (revision != VMCS12_REVISION) {
-		fail_invalid();
+		nested_fail_invalid();
 		return;
 	}
 	nested->vmx_on = true;
@@ -164,7 +154,7 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
 	guest_set_cr0_shadow(cpu, cr0);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
-	succeed();
+	nested_succeed();
 }
 
 static void vmxoff_instruction(struct cpu *cpu, struct guest_regs *regs)
@@ -181,7 +171,7 @@ static void vmxoff_instruction(struct cpu *cpu, struct guest_regs *regs)
 	nested->vmx_on = false;
 	nested->current = NULL;
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) & ~(CR0_PE | CR0_PG));
-	succeed();
+	nested_succeed();
 	/* SDM "Restrictions on VMX Operation": the INIT was only blocked. */
 	if (nested->init_held) {
 		nested->init_held = false;
@@ -191,11 +181,11 @@ static void vmxoff_instruction(struct cpu *cpu, struct guest_regs *regs)
 
 static void vmclear_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
-	const struct operand operand = decode(regs);
+	const struct operand operand = operand_of_exit(regs);
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 
-	if (!read_memory(&operand, &region, sizeof(region)))
+	if (!operand_read(&operand, &region, sizeof(region)))
 		return;
 	if (!region_valid(region)) {
 		nested_vmfail(cpu, VMERR_VMCLEAR_INVALID_ADDRESS);
@@ -215,18 +205,24 @@ static void vmclear_instruction(struct cpu *cpu, struct guest_regs *regs)
 		guest_memory_write(region + offsetof(struct vmcs12, launched), &launched,
 				   sizeof(launched));
 	}
-	succeed();
+	nested_succeed();
+}
+
+/* SDM "VMPTRLD": only with VMCS shadowing is it part of the header. */
+static u32 shadow_indicator(void)
+{
+	return vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
 }
 
 static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
-	const struct operand operand = decode(regs);
+	const struct operand operand = operand_of_exit(regs);
 	struct nested *nested = cpu->nested;
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 	u32 revision;
 
-	if (!read_memory(&operand, &region, sizeof(region)))
+	if (!operand_read(&operand, &region, sizeof(region)))
 		return;
 	if (!region_valid(region)) {
 		nested_vmfail(cpu, VMERR_VMPTRLD_INVALID_ADDRESS);
@@ -239,7 +235,7 @@ static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
 	vmcs = vmcs12_find(nested, region);
 	if (!vmcs) {
 		guest_memory_read(region, &revision, sizeof(revision));
-		if (revision != VMCS12_REVISION) {
+		if ((revision & ~shadow_indicator()) != VMCS12_REVISION) {
 			nested_vmfail(cpu, VMERR_VMPTRLD_WRONG_REVISION);
 			return;
 		}
@@ -248,87 +244,22 @@ static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
 	vmcs->last_use = ++nested->clock;
 	nested->current = vmcs;
 	shadow_link(vmcs);
-	succeed();
+	nested_succeed();
 }
 
 static void vmptrst_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
-	const struct operand operand = decode(regs);
+	const struct operand operand = operand_of_exit(regs);
 	const paddr_t region = cpu->nested->current ? cpu->nested->current->gpa : NO_VMCS;
 
-	if (write_memory(&operand, &region, sizeof(region)))
-		succeed();
-}
-
-/* The field a VMREAD or VMWRITE means; false: it failed and that is done. */
-static bool access_field(struct cpu *cpu, u64 encoding, int *field)
-{
-	if (!cpu->nested->current) {
-		fail_invalid();
-		return false;
-	}
-	*field = encoding >> 32 ? -1 : field_index((u32)encoding);
-	if (*field < 0 || !nested_caps.has_field[*field]) {
-		nested_vmfail(cpu, VMERR_UNSUPPORTED_FIELD);
-		return false;
-	}
-	return true;
-}
-
-static u64 register_value(const struct guest_regs *regs, u8 reg)
-{
-	return instruction_in_64bit_mode() ? regs->gpr[reg] : (u32)regs->gpr[reg];
-}
-
-static void vmread_instruction(struct cpu *cpu, struct guest_regs *regs)
-{
-	const struct operand operand = decode(regs);
-	const u64 encoding = register_value(regs, operand.reg2);
-	int field;
-	u64 value;
-
-	if (!access_field(cpu, encoding, &field))
-		return;
-	value = vmcs12_read(cpu, cpu->nested->current, (enum vmcs12_field)field);
-	if (VMCS_FIELD_HIGH((u32)encoding))
-		value >>= 32;
-	if (operand.is_register)
-		write_register(regs, operand.reg1, value);
-	else if (!write_memory(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
-		return;
-	succeed();
-}
-
-static void vmwrite_instruction(struct cpu *cpu, struct guest_regs *regs)
-{
-	const struct operand operand = decode(regs);
-	const u64 encoding = register_value(regs, operand.reg2);
-	struct nested_vmcs *vmcs = cpu->nested->current;
-	u64 value = 0;
-	int field;
-
-	if (!access_field(cpu, encoding, &field))
-		return;
-	if (field_info[field].type == VMCS_TYPE_READ_ONLY &&
-	    !(nested_caps.misc & VMX_MISC_VMWRITE_RO)) {
-		nested_vmfail(cpu, VMERR_VMWRITE_READ_ONLY);
-		return;
-	}
-	if (operand.is_register)
-		value = register_value(regs, operand.reg1);
-	else if (!read_memory(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
-		return;
-	if (VMCS_FIELD_HIGH((u32)encoding))
-		value = (vmcs12_read(cpu, vmcs, (enum vmcs12_field)field) & BITS(31, 0)) |
-			value << 32;
-	vmcs12_write(vmcs, (enum vmcs12_field)field, value);
-	succeed();
+	if (operand_write(&operand, &region, sizeof(region)))
+		nested_succeed();
 }
 
 static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
-	const struct operand operand = decode(regs);
-	const u64 type = register_value(regs, operand.reg2);
+	const struct operand operand = operand_of_exit(regs);
+	const u64 type = operand_register(regs, operand.reg2);
 	struct invept_descriptor descriptor;
 
 	if (!(nested_caps.ept_vpid & EPT_CAP_INVEPT)) {
@@ -343,7 +274,7 @@ static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
-	if (!read_memory(&operand, &descriptor, sizeof(descriptor)))
+	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
 		return;
 	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps)) {
 		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
@@ -353,7 +284,7 @@ static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 		ept02_drop(cpu, descriptor.eptp);
 	else
 		ept02_drop_all(cpu);
-	succeed();
+	nested_succeed();
 }
 
 static bool is_canonical(u64 linear)
@@ -367,8 +298,8 @@ static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
 	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
 					  VPID_CAP_SINGLE_GLOBALS};
-	const struct operand operand = decode(regs);
-	const u64 type = register_value(regs, operand.reg2);
+	const struct operand operand = operand_of_exit(regs);
+	const u64 type = operand_register(regs, operand.reg2);
 	struct invvpid_descriptor descriptor;
 
 	if (!(nested_caps.ept_vpid & VPID_CAP_INVVPID)) {
@@ -379,7 +310,7 @@ static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
 		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
-	if (!read_memory(&operand, &descriptor, sizeof(descriptor)))
+	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
 		return;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
 	    (type == INVVPID_ADDRESS && !is_canonical(descriptor.address))) {
@@ -391,7 +322,7 @@ static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
 	else
 		vpid02_flush(cpu, (u16)descriptor.vpid, (enum invvpid_type)type,
 			     descriptor.address);
-	succeed();
+	nested_succeed();
 }
 
 static void launch_instruction(struct cpu *cpu, struct guest_regs *regs, bool launch)
@@ -399,8 +330,9 @@ static void launch_instruction(struct cpu *cpu, struct guest_regs *regs, bool la
 	const struct nested_vmcs *vmcs = cpu->nested->current;
 
 	cpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
-	if (!vmcs)
-		fail_invalid();
+	/* SDM "Basic VM-Entry Checks". */
+	if (!vmcs || (vmcs->vmcs12->revision & VMCS_SHADOW_INDICATOR))
+		nested_fail_invalid();
 	else if (cpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
 		nested_vmfail(cpu, VMERR_ENTRY_MOV_SS);
 	else if (launch && vmcs->vmcs12->launched)
@@ -457,10 +389,10 @@ void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 		vmptrst_instruction(cpu, regs);
 		break;
 	case REASON_VMREAD:
-		vmread_instruction(cpu, regs);
+		vmread_of_l1(cpu, regs);
 		break;
 	case REASON_VMWRITE:
-		vmwrite_instruction(cpu, regs);
+		vmwrite_of_l1(cpu, regs);
 		break;
 	case REASON_INVEPT:
 		invept_instruction(cpu, regs);

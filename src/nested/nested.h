@@ -8,10 +8,7 @@
 
 #if UMBRA_NESTED
 
-/* Memory for ept02 tables, shared by all CPUs; when it is used up, maps are rebuilt in it. */
-enum { EPT02_POOL = 2 * 1024 * 1024 };
-
-/* Pages each CPU needs for nested VMX, without ept02's; and the shared pool for those. */
+/* Pages each CPU needs for nested VMX, without the pool that all share for ept02 tables. */
 u64 nested_pages_per_cpu(void);
 
 /* Once, on the boot processor: `offered` false hides VMX, `shadow` allows VMCS shadowing. */
@@ -67,8 +64,6 @@ bool nested_hold_init(struct cpu *cpu);
 #else
 
 #include "vmx/event.h"
-
-enum { EPT02_POOL = 0 };
 
 static inline u64 nested_pages_per_cpu(void)
 {

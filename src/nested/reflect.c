@@ -221,6 +221,12 @@ static void leave_l2(struct cpu *cpu, enum way_out way, u64 efer)
 	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
 	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))
 		invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
+	/*
+	 * Without virtual NMIs for L2 they were blocked in the CPU, and still are. Blocking is L1's
+	 * virtual one from now on; the next NMI must reach Umbra.
+	 */
+	if (way == WAY_EXIT && nmis_blocked)
+		unblock_nmis();
 	interruptibility = nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0;
 	if (interruptibility != cpu->nested->l1_interruptibility)
 		vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, interruptibility);

@@ -4,6 +4,7 @@
 
 #include "nested/caps.h"
 #include "nested/ept02.h"
+#include "nested/operand.h"
 #include "nested/vmcs12.h"
 #include "smp/cpu.h"
 
@@ -146,7 +147,27 @@ void nested_leave(struct cpu *cpu);
  */
 u64 ept_qualification(void);
 
-/* instructions.c: VMfail with this error, by the book; then on to the next instruction. */
+/* instructions.c: the end of an instruction, of L1 or L2: with this flag alone; without; with CF.
+ */
+void nested_finish(u64 flag);
+void nested_succeed(void);
+void nested_fail_invalid(void);
+
+/* The operands of the VMX instruction that exited. */
+struct operand operand_of_exit(struct guest_regs *regs);
+u64 operand_register(const struct guest_regs *regs, u8 reg);
+
+/* The one in memory. False: the fault has been raised. */
+bool operand_read(const struct operand *operand, void *dst, u32 size);
+bool operand_write(const struct operand *operand, const void *src, u32 size);
+
+/* access.c; L2's: false if it is L1's exit. */
+void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs);
+void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs);
+bool vmread_of_l2(struct cpu *cpu, struct guest_regs *regs);
+bool vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs);
+
+/* VMfail with this error, by the book; then on to the next instruction. */
 void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error);
 
 /* The same for an event that Umbra noticed itself: no exit information but these. */

@@ -7,6 +7,9 @@
 /* The revision identifier L1 reads from IA32_VMX_BASIC; it names this layout. */
 enum { VMCS12_REVISION = 0x00756d01 };
 
+/* Beside it in the header: SDM "Format of the VMCS Region". */
+static const u32 VMCS_SHADOW_INDICATOR = 1u << 31;
+
 struct vmcs12 {
 	u32 revision; /* SDM "Format of the VMCS Region" fixes these two */
 	u32 abort;

@@ -6,6 +6,7 @@
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "nested/nested.h"
 #include "smp/cpu.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -189,8 +190,13 @@ void guest_fault_inject(const struct guest_fault *fault)
 		event_redeliver(false);
 		return;
 	}
-	/* No entry loads it: the register is the guest's all the time. */
+	/* No entry loads it: the register is the guest's all the time, unless L1 gets an exit. */
+	const bool in_l2 = nested_in_l2(this_cpu());
+	const u64 cr2 = read_cr2();
+
 	if (fault->vector == VECTOR_PF)
 		write_cr2(fault->cr2);
 	event_inject_combined(fault->vector, fault->has_error, fault->error_code);
+	if (in_l2 && !nested_in_l2(this_cpu()))
+		write_cr2(cr2);
 }

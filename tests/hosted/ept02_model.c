@@ -43,6 +43,8 @@ struct translation {
 	paddr_t pa; /* of the 4 KiB page */
 	u64 type;   /* memory type and ignore-PAT bits */
 	u64 size;
+	bool accessed; /* flags: of all levels … */
+	bool dirty;    /* … and of the page */
 };
 
 /* What the CPU may have cached: of a table (level 3 … 1), or of a page (level 0). */
@@ -117,7 +119,7 @@ static bool misconfigured(u64 e, unsigned int level, u64 cap)
 static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u64 cap,
 			       u64 (*read)(paddr_t entry), unsigned int *visited)
 {
-	struct translation t = {.kind = PRESENT, .rights = 7};
+	struct translation t = {.kind = PRESENT, .rights = 7, .accessed = true};
 
 	for (;; level--) {
 		const u64 e = read(table + (gpa >> shift_of(level) & 511) * 8);
@@ -134,6 +136,8 @@ static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u
 			return t;
 		}
 		t.rights &= e;
+		t.accessed &= e >> 8 & 1;
+		t.dirty = e >> 9 & 1;
 		if (level == 1 || (level < 4 && (e >> 7 & 1))) {
 			t.size = 1ull << shift_of(level);
 			t.pa = (e & BITS(51, 12) & ~(t.size - 1)) |
@@ -267,6 +271,10 @@ static void check_translation(unsigned int root, paddr_t gpa, const struct trans
 		t12 = walk12(eptp12[root], gpa);
 		if (t12.kind != PRESENT || (t02->rights & ~t12.rights))
 			continue;
+		/* SDM "Accessed and Dirty Flags for EPT": no access passes by them. */
+		if ((eptp12[root] & EPTP_AD) &&
+		    (!t12.accessed || (!t12.dirty && (t02->rights & EPT_WRITE))))
+			continue;
 		if (shows_ones(t02))
 			allowed |= hidden(t12.pa, PAGE_SIZE);
 		else
@@ -283,20 +291,49 @@ static bool valid_root(u64 eptp02)
 	       hidden(eptp02 & BITS(51, 12), PAGE_SIZE);
 }
 
-static void check_fault(unsigned int root, paddr_t gpa, u64 access, enum ept02_result result,
-			u64 rights)
+/* Of an access that ept12 allows: exactly those flags that it has to set. */
+static void check_flags(const struct ept02_fault *fault, enum ept02_result result,
+			const struct translation *before)
 {
-	const struct translation t12 = walk12(eptp12[root], gpa);
+	const struct translation after = walk12(fault->eptp12, fault->gpa);
+	const bool write = fault->access & EPT_VIOLATION_WRITE;
+	const bool needed =
+		(fault->eptp12 & EPTP_AD) && (!before->accessed || (write && !before->dirty));
+
+	if (result == EPT02_AGAIN || (result == EPT02_NO_MEMORY && needed && !after.accessed))
+		return;
+	REQUIRE((result == EPT02_LOG_FULL) == (needed && fault->log_full));
+	if (!needed || result == EPT02_LOG_FULL) {
+		REQUIRE(after.accessed == before->accessed && after.dirty == before->dirty);
+		REQUIRE(!fault->dirtied);
+		return;
+	}
+	REQUIRE(after.accessed);
+	REQUIRE(after.dirty == (before->dirty || write));
+	REQUIRE(fault->dirtied == (write && !before->dirty));
+}
+
+static void check_fault(const struct ept02_fault *fault, enum ept02_result result,
+			const struct translation *before)
+{
+	const struct translation t12 = *before;
+	const u64 access = fault->access;
 
 	if (t12.kind == MISCONFIGURED) {
 		REQUIRE(result == EPT02_MISCONFIG);
 	} else if (t12.kind == NOT_PRESENT || (access & 7 & ~t12.rights)) {
 		REQUIRE(result == EPT02_VIOLATION);
-		REQUIRE(rights == t12.rights);
+		REQUIRE(fault->rights == t12.rights);
+		REQUIRE(!fault->dirtied);
+	} else if (result == EPT02_AGAIN || result == EPT02_LOG_FULL) {
+		REQUIRE(fault->eptp12 & EPTP_AD);
+		check_flags(fault, result, before);
 	} else if (hidden(t12.pa, PAGE_SIZE) && (access & EPT_VIOLATION_WRITE)) {
-		REQUIRE(result == EPT02_HIDDEN_WRITE);
+		REQUIRE(result == EPT02_HIDDEN_WRITE || result == EPT02_NO_MEMORY);
+		check_flags(fault, result, before);
 	} else {
 		REQUIRE(result == EPT02_MAPPED || result == EPT02_NO_MEMORY);
+		check_flags(fault, result, before);
 	}
 }
 
@@ -311,23 +348,26 @@ static void step_access(unsigned int root, paddr_t gpa)
 	for (unsigned int tries = 0;; tries++) {
 		const struct translation t02 = gpa >> 48 ? (struct translation){.kind = NOT_PRESENT}
 							 : hardware_translation(eptp02, gpa);
+		struct ept02_fault fault = {.eptp12 = eptp12[root],
+					    .gpa = gpa,
+					    .access = access | EPT_VIOLATION_LINEAR_VALID,
+					    .log_full = below(16) == 0};
+		const struct translation before = walk12(eptp12[root], gpa);
 		enum ept02_result result;
-		u64 rights;
 
 		REQUIRE(valid_root(eptp02));
 		check_translation(root, gpa, &t02);
 		if (t02.kind == PRESENT && !(access & ~t02.rights))
 			return;
 		forget_address(eptp02, gpa);
-		result = ept02_fault(cpu, eptp12[root], gpa, access | EPT_VIOLATION_LINEAR_VALID,
-				     &rights);
-		check_fault(root, gpa, access, result, rights);
+		result = ept02_fault(cpu, &fault);
+		check_fault(&fault, result, &before);
 		if (result == EPT02_NO_MEMORY) {
 			/* Once, and never with a root that has just been made. */
 			REQUIRE(tries < 2);
 			ept02_drop_all(cpu);
 			eptp02 = ept02_eptp(cpu, eptp12[root]);
-		} else if (result != EPT02_MAPPED) {
+		} else if (result != EPT02_MAPPED && result != EPT02_AGAIN) {
 			return;
 		}
 		REQUIRE(tries < 4);
@@ -488,7 +528,7 @@ NO_COVERAGE static void check_table(unsigned int root, paddr_t table, unsigned i
 		check_translation(root, at, &t);
 		check_translation(root, at + t.size - PAGE_SIZE,
 				  &(struct translation){t.kind, t.rights, t.pa + t.size - PAGE_SIZE,
-							t.type, t.size});
+							t.type, t.size, t.accessed, t.dirty});
 	}
 }
 
@@ -541,6 +581,12 @@ static void start(const struct ept02_model_options *options)
 		eptp12[i] = (FIRST_TABLE + i) * PAGE_SIZE | EPTP_WALK_4 | 6;
 	/* The same tables under another EPTP. */
 	eptp12[EPTPS - 1] = (eptp12[0] & ~7ull) | 0;
+	/* And with flags, these and others. */
+	if (options->ept_vpid & EPT_CAP_AD) {
+		eptp12[EPTPS - 2] = eptp12[0] | EPTP_AD;
+		eptp12[1] |= EPTP_AD;
+		eptp12[3] |= EPTP_AD;
+	}
 	for (unsigned int i = 0; i < 120; i++)
 		write_entry(table_page() + random_index() * 8,
 			    random_entry((unsigned int)(1 + below(4))));

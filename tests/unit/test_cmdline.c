@@ -29,6 +29,7 @@ static void expect_defaults(void)
 	assert_int_equal(o.drive, 0x80);
 	assert_true(o.nested);
 	assert_true(o.nested_shadow);
+	assert_int_equal(o.nested_pool, 2048);
 }
 
 static void refuse(const char *line, const char *text)
@@ -91,6 +92,10 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.stats);
 	accept("stats=off");
 	assert_false(o.stats);
+	accept("nested.pool=0");
+	assert_int_equal(o.nested_pool, 0);
+	accept("nested.pool=0x100000");
+	assert_int_equal(o.nested_pool, 0x100000);
 	accept("nested.shadow=off");
 	assert_false(o.nested_shadow);
 	assert_true(o.nested);
@@ -141,26 +146,48 @@ static void test_unknown(void **state)
 static void test_bad_values(void **state)
 {
 	static const char *const words[] = {
-		"serial",           "serial=",
-		"serial=com5",      "serial=com",
-		"serial=COM1",      "serial=0",
-		"serial=0x",        "serial=0xfff9",
-		"serial=0x3g8",     "serial=-1",
-		"serial=com1,",     "serial=com1,0",
-		"serial=com1,1",    "serial=com1,115201",
-		"serial=com1,7000", "serial=com1,9600,8n1",
-		"serial=,9600",     "serial=none,9600",
-		"serial=com1,0x",   "serial=18446744073709552632",
-		"loglevel",         "loglevel=",
-		"loglevel=loud",    "loglevel=debugx",
-		"loglevel=debu",    "drive",
-		"drive=",           "drive=0x100",
-		"drive=c:",         "drive=4294967296",
-		"drive=80h",        "drive=0x8@",
-		"drive=0x8:",       "drive=0x8`",
-		"drive=0x8G",       "nested=",
-		"nested=1",         "nested=ON",
-		"nested=on,off",    "nested.shadow=maybe",
+		"serial",
+		"serial=",
+		"serial=com5",
+		"serial=com",
+		"serial=COM1",
+		"serial=0",
+		"serial=0x",
+		"serial=0xfff9",
+		"serial=0x3g8",
+		"serial=-1",
+		"serial=com1,",
+		"serial=com1,0",
+		"serial=com1,1",
+		"serial=com1,115201",
+		"serial=com1,7000",
+		"serial=com1,9600,8n1",
+		"serial=,9600",
+		"serial=none,9600",
+		"serial=com1,0x",
+		"serial=18446744073709552632",
+		"loglevel",
+		"loglevel=",
+		"loglevel=loud",
+		"loglevel=debugx",
+		"loglevel=debu",
+		"drive",
+		"drive=",
+		"drive=0x100",
+		"drive=c:",
+		"drive=4294967296",
+		"drive=80h",
+		"drive=0x8@",
+		"drive=0x8:",
+		"drive=0x8`",
+		"drive=0x8G",
+		"nested=",
+		"nested.pool=1048577",
+		"nested.pool=2M",
+		"nested=1",
+		"nested=ON",
+		"nested=on,off",
+		"nested.shadow=maybe",
 		"verbose=yes",
 	};
 

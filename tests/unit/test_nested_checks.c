@@ -21,6 +21,8 @@ static struct nested_caps caps;
 static struct check_context context;
 static struct vmcs12 v;
 static u64 qualification;
+static paddr_t current_vmcs;
+static u32 linked_header; /* of the VMCS at any link pointer */
 
 static u64 ones(vmx_control_cap cap)
 {
@@ -38,7 +40,7 @@ static int setup(void **state)
 		.secondary = BITS(63, 32),
 		.exit = BITS(63, 32) | 0x36dfb,
 		.entry = BITS(63, 32) | 0x11fb,
-		.misc = VMX_MISC_ZERO_LEN_INJECT | 4 << 16,
+		.misc = VMX_MISC_ZERO_LEN_INJECT | VMX_MISC_VMWRITE_RO | 4 << 16,
 		.ept_vpid = ~0ull,
 		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
 		.cr0_fixed1 = BITS(31, 0),
@@ -72,7 +74,14 @@ static int setup(void **state)
 
 static const char *guest_state(void)
 {
-	return check_guest_state(&v, v.f[F_GUEST_CR4], context.caps, &qualification);
+	const char *failed = check_guest_state(&v, v.f[F_GUEST_CR4], context.caps, &qualification);
+
+	if (failed)
+		return failed;
+	failed = check_link_pointer(&v, context.caps, current_vmcs, linked_header);
+	if (failed)
+		qualification = 4;
+	return failed;
 }
 
 static void passes(void)
@@ -321,6 +330,8 @@ static void test_injection(void **state)
 
 static void test_injection_error_code(void **state)
 {
+	/* IA32_VMX_BASIC[56] is 0. */
+	caps.basic &= ~BIT(56);
 	(void)state;
 	for (u32 vector = 0; vector < 32; vector++) {
 		const bool has = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
@@ -349,6 +360,20 @@ static void test_injection_error_code(void **state)
 	inject(0, 3, 13, 0);
 	v.f[F_SECONDARY_CONTROLS] &= ~CPU2_UNRESTRICTED_GUEST;
 	inject(0, 3, 13, WITH_ERROR);
+}
+
+/* IA32_VMX_BASIC[56] is 1: a hardware exception of any vector may push an error code or none. */
+static void test_injection_any_error_code(void **state)
+{
+	(void)state;
+	for (u32 vector = 0; vector < 32; vector++) {
+		inject(0, 3, vector, 0);
+		inject(0, 3, vector, 1u << 11);
+	}
+	inject(CONTROLS, 0, 32, 1u << 11);
+	inject(CONTROLS, 2, 2, 1u << 11);
+	inject(CONTROLS, 4, 32, 1u << 11);
+	inject(CONTROLS, 6, 3, 1u << 11);
 }
 
 static void test_injection_length(void **state)
@@ -558,6 +583,60 @@ static void test_guest_state(void **state)
 	assert_int_equal(qualification, 4);
 }
 
+/* "VMCS link pointer", as far as it depends on the VMCS there. The revision identifier is 1. */
+static void test_linked_vmcs(void **state)
+{
+	const u32 shadow = 1u << 31;
+
+	(void)state;
+	linked_header = 1;
+	with(0, F_VMCS_LINK_POINTER, 0x1000);
+	with(GUEST, F_VMCS_LINK_POINTER, 0x1001);
+	with(GUEST, F_VMCS_LINK_POINTER, 0x1800);
+	with(GUEST, F_VMCS_LINK_POINTER, BIT(MAXPHYADDR));
+	assert_int_equal(qualification, 4);
+	current_vmcs = 0x1000;
+	with(GUEST, F_VMCS_LINK_POINTER, 0x1000);
+	current_vmcs = 0;
+	linked_header = 2;
+	with(GUEST, F_VMCS_LINK_POINTER, 0x1000);
+	/* The indicator agrees with the control. */
+	linked_header = 1 | shadow;
+	with(GUEST, F_VMCS_LINK_POINTER, 0x1000);
+	v.f[F_SECONDARY_CONTROLS] |= CPU2_VMCS_SHADOWING;
+	with(0, F_VMCS_LINK_POINTER, 0x1000);
+	linked_header = 1;
+	with(GUEST, F_VMCS_LINK_POINTER, 0x1000);
+	linked_header = 0;
+}
+
+/* Addresses that Umbra uses in the CPU's stead: SDM "VM-Execution Control Fields". */
+static void test_emulated_controls(void **state)
+{
+	(void)state;
+	with(0, F_PML_ADDRESS, 1);
+	flip(0, F_SECONDARY_CONTROLS, CPU2_PML);
+	v.f[F_SECONDARY_CONTROLS] |= CPU2_PML;
+	page_address(F_PML_ADDRESS);
+	flip(CONTROLS, F_SECONDARY_CONTROLS, CPU2_EPT);
+	v.f[F_SECONDARY_CONTROLS] &= ~CPU2_PML;
+	v.f[F_SECONDARY_CONTROLS] |= CPU2_VMCS_SHADOWING;
+	page_address(F_VMREAD_BITMAP);
+	page_address(F_VMWRITE_BITMAP);
+	v.f[F_SECONDARY_CONTROLS] &= ~CPU2_VMCS_SHADOWING;
+	v.f[F_SECONDARY_CONTROLS] |= CPU2_EPT_VIOLATION_VE;
+	page_address(F_VE_INFO_ADDR);
+	v.f[F_SECONDARY_CONTROLS] &= ~CPU2_EPT_VIOLATION_VE;
+	with(0, F_VM_FUNCTION_CONTROLS, ~0ull);
+	v.f[F_SECONDARY_CONTROLS] |= CPU2_VM_FUNCTIONS;
+	for (unsigned int bit = 1; bit < 64; bit++)
+		with(CONTROLS, F_VM_FUNCTION_CONTROLS, BIT(bit));
+	with(0, F_EPTP_LIST_ADDR, 1);
+	v.f[F_VM_FUNCTION_CONTROLS] = 1;
+	page_address(F_EPTP_LIST_ADDR);
+	flip(CONTROLS, F_SECONDARY_CONTROLS, CPU2_EPT);
+}
+
 /* Where vmcs02 alone has the event to inject, the hardware judges it. */
 static void test_shadowed(void **state)
 {
@@ -582,6 +661,7 @@ int main(void)
 		cmocka_unit_test_setup(test_preemption_timer, setup),
 		cmocka_unit_test_setup(test_injection, setup),
 		cmocka_unit_test_setup(test_injection_error_code, setup),
+		cmocka_unit_test_setup(test_injection_any_error_code, setup),
 		cmocka_unit_test_setup(test_injection_length, setup),
 		cmocka_unit_test_setup(test_host_control_registers, setup),
 		cmocka_unit_test_setup(test_host_msrs, setup),
@@ -594,6 +674,8 @@ int main(void)
 		cmocka_unit_test_setup(test_address_space_size, setup),
 		cmocka_unit_test_setup(test_guest_state, setup),
 		cmocka_unit_test_setup(test_shadowed, setup),
+		cmocka_unit_test_setup(test_linked_vmcs, setup),
+		cmocka_unit_test_setup(test_emulated_controls, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

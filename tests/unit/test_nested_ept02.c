@@ -39,6 +39,14 @@ static void test_nothing_offered(void **state)
 	run(&(struct ept02_model_options){0, ~0ull, GIB, 2000, 0});
 }
 
+/* Accessed and dirty flags of ept12, set exactly. */
+static void test_flags(void **state)
+{
+	(void)state;
+	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, GIB, 2000, 0});
+	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, PAGE_SIZE, 2000, 0});
+}
+
 static void test_ept01_of_small_pages(void **state)
 {
 	(void)state;
@@ -75,6 +83,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_everything_offered),
 		cmocka_unit_test(test_nothing_offered),
+		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_ept01_of_small_pages),
 		cmocka_unit_test(test_ept01_of_2m_pages),
 		cmocka_unit_test(test_only_the_reserve),

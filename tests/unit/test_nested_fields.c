@@ -80,6 +80,10 @@ static const struct expected table[] = {
 	{0x6c08, F_HOST_GS_BASE}, {0x6c0a, F_HOST_TR_BASE}, {0x6c0c, F_HOST_GDTR_BASE},
 	{0x6c0e, F_HOST_IDTR_BASE}, {0x6c10, F_HOST_SYSENTER_ESP}, {0x6c12, F_HOST_SYSENTER_EIP},
 	{0x6c14, F_HOST_RSP}, {0x6c16, F_HOST_RIP},
+	/* what Umbra emulates for L1 */
+	{0x0004, F_EPTP_INDEX}, {0x0812, F_PML_INDEX}, {0x200e, F_PML_ADDRESS},
+	{0x2018, F_VM_FUNCTION_CONTROLS}, {0x2024, F_EPTP_LIST_ADDR}, {0x2026, F_VMREAD_BITMAP},
+	{0x2028, F_VMWRITE_BITMAP}, {0x202a, F_VE_INFO_ADDR},
 	/* supervisor state that entries and exits may load */
 	{0x2808, F_GUEST_PERF_GLOBAL_CTRL}, {0x2816, F_GUEST_LBR_CTL}, {0x2818, F_GUEST_PKRS},
 	{0x2c04, F_HOST_PERF_GLOBAL_CTRL}, {0x2c06, F_HOST_PKRS},

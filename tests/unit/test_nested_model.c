@@ -388,6 +388,13 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	case F_EPT_POINTER:
 	case F_VPID:
 	case F_EXECUTIVE_VMCS_POINTER:
+	case F_PML_ADDRESS:
+	case F_VM_FUNCTION_CONTROLS:
+	case F_EPTP_LIST_ADDR:
+	case F_VE_INFO_ADDR:
+	case F_EPTP_INDEX:
+	case F_VMREAD_BITMAP:
+	case F_VMWRITE_BITMAP:
 	case F_VM_EXIT_MSR_STORE_COUNT:
 	case F_VM_EXIT_MSR_STORE_ADDR:
 	case F_VM_EXIT_MSR_LOAD_COUNT:
@@ -544,7 +551,7 @@ static void enter_l2(void)
 	const bool bad_link = rng_below(&l1_rng, 16) == 0;
 
 	if (bad_link)
-		write_field(F_VMCS_LINK_POINTER, 0x1000);
+		write_field(F_VMCS_LINK_POINTER, 5 * PAGE_SIZE);
 	assert_int_equal(l1_execute(m->launched ? REASON_VMRESUME : REASON_VMLAUNCH, 0), ENTERED);
 	if (bad_link) {
 		set(m, F_EXIT_REASON, REASON_ENTRY_FAIL_GUEST | 1u << 31);

@@ -11,6 +11,8 @@
 #define VMX_BASIC_MEMTYPE     BITS(53, 50)
 #define VMX_BASIC_INS_OUTS    BIT(54)
 #define VMX_BASIC_TRUE_CTLS   BIT(55)
+/* Hardware exceptions may be injected with or without an error code, whatever the vector. */
+#define VMX_BASIC_ANY_ERROR_CODE BIT(56)
 
 /* IA32_VMX_MISC. SDM "Miscellaneous Data". */
 #define VMX_MISC_PREEMPTION_RATE BITS(4, 0)
@@ -106,6 +108,9 @@
 #define CPU2_ENCLV_EXITING            BIT(28)
 #define CPU2_BUS_LOCK_EXITING         BIT(30)
 #define CPU2_INSTRUCTION_TIMEOUT      BIT(31)
+
+/* IA32_VMX_VMFUNC. SDM "VM Functions". */
+#define VMFUNC_EPTP_SWITCHING BIT(0)
 
 /* SDM "Primary VM-Exit Controls". */
 #define EXIT_SAVE_DEBUG_CONTROLS   BIT(2)

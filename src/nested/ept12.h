@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* L1's EPT, read as the CPU would read it; its accessed and dirty flags. */
+#pragma once
+
+#include <x86/ept.h>
+#include <x86/types.h>
+
+enum ept12_result {
+	EPT12_PRESENT,
+	EPT12_ABSENT,
+	EPT12_MISCONFIGURED,
+};
+
+/* A walk, as far as it got: the levels from EPT_LEVELS down to `level` have been read. */
+struct ept12_walk {
+	unsigned int level;
+	u64 entry[EPT_LEVELS + 1];  /* by level … */
+	paddr_t at[EPT_LEVELS + 1]; /* … and where each is */
+	u64 rights;                 /* EPT_RWX of all levels together */
+	u64 upper;                  /* of those above the last */
+	paddr_t gpa1;               /* where it leads, if present: for the address asked for */
+	u64 size;                   /* of the page */
+};
+
+static inline unsigned int ept12_index(paddr_t gpa, unsigned int level)
+{
+	return (unsigned int)(gpa >> (PAGE_SHIFT + 9 * (level - 1))) & (EPT_ENTRIES - 1);
+}
+
+bool ept12_is_misconfigured(u64 entry, unsigned int level);
+
+enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out);
+
+/* Whether an access by this walk has flags to set, for an EPTP that enables them. */
+bool ept12_needs_flags(const struct ept12_walk *walk, bool write);
+
+/* Sets them, in `walk` too. False: an entry has changed meanwhile, and some may be set. */
+bool ept12_set_flags(struct ept12_walk *walk, bool write);
