@@ -11,6 +11,7 @@ void case_mmio(void);
 void case_interrupts(void);
 void case_apic(void);
 void case_kick(void);
+void case_kick_cli(void);
 void case_msrs(void);
 void case_tsc(void);
 

@@ -24,14 +24,23 @@ struct named_case {
 };
 
 static const struct named_case cases[] = {
-	{"real", case_real},           {"protected", case_protected},
-	{"long", case_long},           {"exceptions", case_exceptions},
-	{"mmio", case_mmio},           {"interrupts", case_interrupts},
-	{"apic", case_apic},           {"kick", case_kick},
-	{"msrs", case_msrs},           {"tsc", case_tsc},
-	{"dirty-log", case_dirty_log}, {"many-vms", case_many_vms},
-	{"migrate", case_migrate},     {"two-vcpus", case_two_vcpus},
-	{"memory-4k", case_memory_4k}, {"memory-2m", case_memory_2m},
+	{"real", case_real},
+	{"protected", case_protected},
+	{"long", case_long},
+	{"exceptions", case_exceptions},
+	{"mmio", case_mmio},
+	{"interrupts", case_interrupts},
+	{"apic", case_apic},
+	{"kick", case_kick},
+	{"kick-cli", case_kick_cli},
+	{"msrs", case_msrs},
+	{"tsc", case_tsc},
+	{"dirty-log", case_dirty_log},
+	{"many-vms", case_many_vms},
+	{"migrate", case_migrate},
+	{"two-vcpus", case_two_vcpus},
+	{"memory-4k", case_memory_4k},
+	{"memory-2m", case_memory_2m},
 };
 
 static double now(void)

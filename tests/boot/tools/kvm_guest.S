@@ -63,10 +63,7 @@ program_real_handler:
 	jmp	1b
 	end_program sum
 
-/*
- * From real mode to long mode, and on at GUEST_CODE with interrupts on: Bochs 2.7 exits for no
- * external interrupt while they are off, so that a loop would hold up the whole machine.
- */
+/* From real mode to long mode, and on at GUEST_CODE with interrupts on. */
 	.code16
 	program boot64
 	lgdtl	GUEST_GDT_POINTER
@@ -397,6 +394,14 @@ program_apic_timer:
 1:	incq	GUEST_DATA
 	jmp	1b
 	end_program count
+
+/* The same with interrupts off. */
+	.code64
+	program count_cli
+	cli
+1:	incq	GUEST_DATA
+	jmp	1b
+	end_program count_cli
 
 /*
  * Long mode, on two VCPUs; RDI is 0 or 1. Meet, count R8 times together, then take turns R9 times.
