@@ -65,6 +65,27 @@ bool nested_take_exception(struct cpu *cpu, u32 info, u32 error_code)
 	return true;
 }
 
+void nested_keep_entry_event(struct cpu *cpu)
+{
+	if (!nested_in_l2(cpu) || cpu->nested->entry_event.kept)
+		return;
+	cpu->nested->entry_event.kept = true;
+	cpu->nested->entry_event.info = vmread32(VMCS_VM_ENTRY_INTR_INFO);
+	cpu->nested->entry_event.error_code = vmread32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE);
+	cpu->nested->entry_event.length = vmread32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH);
+}
+
+void nested_restore_entry_event(struct cpu *cpu)
+{
+	if (!cpu->nested->entry_event.kept)
+		return;
+	cpu->nested->entry_event.kept = false;
+	/* SDM "VM Exits": each clears the valid bit. */
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, cpu->nested->entry_event.info & ~(u32)INTR_INFO_VALID);
+	vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, cpu->nested->entry_event.error_code);
+	vmwrite32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH, cpu->nested->entry_event.length);
+}
+
 void nested_triple_fault(struct cpu *cpu)
 {
 	nested_reflect_event(cpu, REASON_TRIPLE_FAULT, 0, 0);
@@ -95,6 +116,7 @@ bool nested_nmi(struct cpu *cpu)
 	if ((injected & INTR_INFO_VALID) || activity > ACTIVITY_HLT ||
 	    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
 		return false;
+	nested_keep_entry_event(cpu);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, nmi);
 	cpu->nmi_latched = false;
 	return true;

@@ -40,6 +40,9 @@ bool nested_take_machine_check(struct cpu *cpu);
  */
 bool nested_take_exception(struct cpu *cpu, u32 info, u32 error_code);
 
+/* Before Umbra writes the fields for event injection: while L2 runs they are L1's to read later. */
+void nested_keep_entry_event(struct cpu *cpu);
+
 /* L2 has come to a triple fault by an event of Umbra's: L1's exit. */
 void nested_triple_fault(struct cpu *cpu);
 
@@ -107,6 +110,10 @@ static inline bool nested_take_machine_check(struct cpu *cpu)
 {
 	(void)cpu;
 	return false;
+}
+static inline void nested_keep_entry_event(struct cpu *cpu)
+{
+	(void)cpu;
 }
 static inline bool nested_take_exception(struct cpu *cpu, u32 info, u32 error_code)
 {

@@ -77,6 +77,13 @@ struct nested {
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
 	struct ept02 ept02;
+	/* L1's fields for event injection, kept when Umbra injects into L2 itself. */
+	struct {
+		bool kept;
+		u32 info;
+		u32 error_code;
+		u32 length;
+	} entry_event;
 	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware */
 };
 
@@ -89,6 +96,9 @@ extern struct nested_caps nested_caps;
  */
 extern bool shadow_on;
 extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are the same thing */
+
+/* events.c: puts back what nested_keep_entry_event() kept. vmcs02 is current. */
+void nested_restore_entry_event(struct cpu *cpu);
 
 /* Decides whether shadowing is used and makes the bitmaps. */
 void shadow_init(const struct cpu *cpu, bool wanted);

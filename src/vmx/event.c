@@ -25,6 +25,7 @@ static void inject(u32 info, u32 error_code)
 	set_resume_flag();
 	if (nested_in_l2(cpu) && nested_take_exception(cpu, info, error_code))
 		return;
+	nested_keep_entry_event(cpu);
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
@@ -119,6 +120,7 @@ void event_inject_debug_trap(u64 cause)
 	write_dr6(read_dr6() | cause);
 	vmwriten(VMCS_GUEST_DR7, vmreadn(VMCS_GUEST_DR7) & ~DR7_GD);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, vmread64(VMCS_GUEST_DEBUGCTL) & ~lbr_and_btf);
+	nested_keep_entry_event(this_cpu());
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB));
 }
@@ -133,6 +135,7 @@ void event_redeliver(bool nmi_unblocked)
 			vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 		return;
 	}
+	nested_keep_entry_event(this_cpu());
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
 			  vmread32(VMCS_IDT_VECTORING_ERROR_CODE));
@@ -203,6 +206,7 @@ static void deliver_mc(struct cpu *cpu)
 		reset_machine("machine check while the guest has CR4.MCE clear");
 	} else if (!entry_has_event() &&
 		   vmread32(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_SIPI) {
+		nested_keep_entry_event(cpu);
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
 		cpu->mc_latched = false;

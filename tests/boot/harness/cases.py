@@ -7,7 +7,7 @@ import pathlib
 import tempfile
 import typing
 
-from . import console, engines, guest, host, media
+from . import console, engines, guest, host, media, transcript
 from .build import Variant
 from .tap import TapJudge
 
@@ -61,6 +61,7 @@ class BootTest:
     expect: tuple = ()               # patterns of serial lines, in this order
     forbid: tuple = FORBID_ERRORS
     tap: bool = False                # the guest reports by TAP instead
+    same_as: typing.Callable = None  # the cd of another boot; the probe's transcripts must be equal
     engine: str = "auto"
     hardware: engines.Hardware = engines.Hardware()
     timeout: int = 300               # seconds
@@ -106,6 +107,18 @@ def judge_of(test):
 
 def execute(test):
     """Run one test. Returns (problem or None, detail for the reader, judge, console lines)."""
+    problem, detail, judge, lines = boot(test)
+    if test.same_as and not problem:
+        other = dataclasses.replace(test, name=f"{test.name}.other", cd=test.same_as)
+        problem, detail, _, others = boot(other)
+        if not problem and (differences := transcript.differences(others, lines)):
+            problem = f"{len(differences)} differing lines"
+            detail = "\n".join(differences[:40])
+    return problem, detail, judge, lines
+
+
+def boot(test):
+    """One boot, judged; returns as execute()."""
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         context = Context(test.variant, pathlib.Path(work))
         cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"))

@@ -6,14 +6,13 @@ With random rounds, those whose digests differ are run again in full detail."""
 
 import concurrent.futures
 import dataclasses
-import difflib
 import os
 import pathlib
 import re
 import tempfile
 import time
 
-from . import build, cases, console, engines, host, media
+from . import build, cases, console, engines, host, media, transcript
 
 # Models of Bochs that Umbra can run on; the second has no VMCS shadowing.
 MODELS = ("corei7_haswell_4770", "corei7_ivy_bridge_3770k", "corei7_skylake_x", "tigerlake")
@@ -22,14 +21,6 @@ TIMEOUT = 900
 RANDOM_TIMEOUT = 4 * 3600
 BLOCK = 20                           # random rounds with one digest
 EXAMPLES = 3                         # differing blocks looked into
-
-# Lines that may differ: a pattern, and why. They are left out of the comparison.
-DIFFERENCES = (
-    (r"^# probe, started by ", "the command line"),
-    (r"^# cpu ", "the measured speed of the TSC"),
-)
-DIFFERING = re.compile("|".join(pattern for pattern, _ in DIFFERENCES))
-START, END = "TAP version 13", "PROBE-END "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +32,6 @@ class Setting:
     @property
     def name(self):
         return self.model + (", bare" if self.shadow is None else f", shadow {self.shadow}")
-
-
-def transcript(lines):
-    """The lines that must not differ."""
-    if START not in lines:
-        raise host.Failure("the probe did not start")
-    lines = lines[lines.index(START):]
-    return [line for line in lines if not DIFFERING.search(line)]
 
 
 def run_one(setting, options, cpus, engine, variant, directory):
@@ -64,7 +47,7 @@ def run_one(setting, options, cpus, engine, variant, directory):
     log.parent.mkdir(parents=True, exist_ok=True)
     hardware = engines.Hardware(cpus=cpus, memory=MEMORY, cpu_model=setting.model,
                                 ignore_bad_msrs=False)
-    judge = console.Judge((END,), cases.FORBID)
+    judge = console.Judge((transcript.END,), cases.FORBID)
     start = time.monotonic()
     with engines.choose(engine)(hardware, log, cdrom=cd) as machine:
         problem = console.watch(machine, judge, RANDOM_TIMEOUT if "rounds=" in options else TIMEOUT)
@@ -77,12 +60,6 @@ def run_one(setting, options, cpus, engine, variant, directory):
     host.say(f"{setting.name}: {passed} cases passed, {failed} failed, "
              f"{time.monotonic() - start:.0f} s")
     return lines
-
-
-def differences(bare, umbra):
-    """The differing lines, as a unified diff without context; empty: equal."""
-    return list(difflib.unified_diff(transcript(bare), transcript(umbra), "bare", "Umbra", "", "",
-                                     0, ""))
 
 
 def rounds_of(lines):
@@ -117,12 +94,14 @@ def explore(setting, options, diff, run_pair):
     blocks = [int(match.group(1)) for line in diff
               if (match := re.match(r"-= vmx\.random rounds (\d+)-", line))]
     for first in blocks[:EXAMPLES]:
-        found = explain(*run_pair(setting, f"{options} first={first} rounds={BLOCK} detail"))
+        found = explain(*run_pair(setting, f"{options} first={first} rounds={BLOCK} detail={first}"))
         if not found:
-            text.append(f"rounds from {first}: equal when run again; what came before matters")
+            text.append(f"rounds from {first}: equal by themselves; what came before matters")
+            found = explain(*run_pair(setting, f"{options} rounds={first + BLOCK} detail={first}"))
+        if not found:
             continue
         number, story = found
-        alone = explain(*run_pair(setting, f"{options} first={number} rounds=1 detail"))
+        alone = explain(*run_pair(setting, f"{options} first={number} rounds=1 detail={number}"))
         text += [f"round {number}" + (" (alone, too)" if alone else " (not when run alone)"),
                  *("    " + line for line in story)]
     return text
@@ -146,7 +125,7 @@ def run_random(rounds, models, shadows, seed, engine, jobs):
             for shadow in shadows:
                 setting = Setting(model, shadow)
                 bare, umbra = run_pair(setting, f"{options} rounds={rounds} block={BLOCK}")
-                diff = differences(bare, umbra)
+                diff = transcript.differences(bare, umbra)
                 counts = next(line for line in bare if line.startswith("= vmx.random: "))
                 print(f"{'FAIL' if diff else 'PASS'} {setting.name}: {counts[14:]}", flush=True)
                 if diff:
@@ -173,7 +152,7 @@ def run(pattern, models, shadows, cpus, seed, engine, jobs):
             if setting.shadow is None:
                 continue
             try:
-                diff = differences(futures[Setting(setting.model)].result(), future.result())
+                diff = transcript.differences(futures[Setting(setting.model)].result(), future.result())
             except host.Failure as failure:
                 diff = str(failure).splitlines()
             print(f"{'FAIL' if diff else 'PASS'} {setting.name}"

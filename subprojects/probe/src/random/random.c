@@ -5,7 +5,7 @@
  *
  *   rounds=N first=N   which rounds; each can be run alone
  *   block=N            a digest after so many
- *   detail             everything done (#) and seen (=)
+ *   detail=N           from round N on, everything done (#) and seen (=)
  */
 #include "random/choice.h"
 #include "random/code.h"
@@ -33,7 +33,7 @@ static void use_vmcs(struct world *w)
 	unsigned slot = (unsigned)choice_below(WORLD_SLOTS);
 
 	if (one_in(4)) {
-		CHECK_VM(w->t, try_vmclear(w->vmcs[slot]), VM_OK);
+		CHECK(w->t, try_vmclear(w->vmcs[slot]) == VM_OK, "VMCLEAR failed");
 		w->launched[slot] = false;
 		if (slot == w->slot)
 			w->l2->launched = false;
@@ -102,13 +102,15 @@ PROBE_CASE(random_rounds, "vmx.random", CASE_ONCE)
 	u64 rounds = cmdline_number("rounds", DEFAULT_ROUNDS);
 	u64 block = cmdline_number("block", DEFAULT_BLOCK);
 	u64 seed = cmdline_number("seed", 1);
+	u64 detail = cmdline_number("detail", ~0ull);
 	struct world *w = world_begin(t);
 
 	if (!w)
 		return;
 	entries = exits = 0;
-	record_begin(cmdline_flag("detail"));
+	record_begin();
 	for (u64 round = first; round < first + rounds; round++) {
+		record_detail(round >= detail);
 		run_round(w, seed, round);
 		if ((round + 1 - first) % block == 0)
 			print("= vmx.random rounds %lu-%lu: digest %lx\n", round + 1 - block, round,

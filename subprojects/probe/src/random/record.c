@@ -8,9 +8,13 @@ static u64 digest;
 static bool print_detail;
 static unsigned changes;
 
-void record_begin(bool detail)
+void record_begin(void)
 {
 	digest = offset_basis;
+}
+
+void record_detail(bool detail)
+{
 	print_detail = detail;
 }
 
@@ -167,9 +171,18 @@ static void see_registers(const struct world *w)
 	record_see("CR2", read_cr2());
 }
 
+/* SDM "Exit Qualification for VM Exits Due to…": a displacement, which a register has not. */
+static bool has_qualification(const struct l2_exit *e)
+{
+	const u32 reason = e->reason & EXIT_REASON_BASIC;
+
+	return (reason != REASON_VMREAD && reason != REASON_VMWRITE) || !(e->info & BIT(10));
+}
+
 static void see_exit(const struct l2_exit *e)
 {
-	record_see("qualification", e->qualification);
+	if (has_qualification(e))
+		record_see("qualification", e->qualification);
 	record_see("event", e->intr_info & INTR_INFO_VALID ? e->intr_info : 0);
 	if ((e->intr_info & INTR_INFO_VALID) && (e->intr_info & INTR_INFO_ERROR_CODE))
 		record_see("event's error", e->intr_error);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a round did and what came of it: a digest, and with the option `detail` every line. */
+/* What a round did and what came of it: a digest, and if asked for every line. */
 #pragma once
 
 #include "random/world.h"
 
 /* Once for a case. */
-void record_begin(bool detail);
+void record_begin(void);
+
+/* Whether to print from now on. */
+void record_detail(bool detail);
 
 /* The digest of all since record_begin() or the last call. */
 u64 record_digest(void);

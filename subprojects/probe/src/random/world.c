@@ -124,6 +124,7 @@ struct world *world_begin(struct run *t)
 	w = vmx_pages(1);
 	w->t = t;
 	w->l2 = l2;
+	l2->quiet = true;
 	w->memory = vmx_pages(WORLD_SIZE / PAGE_SIZE);
 	w->virtual_apic = vmx_pages(1);
 	w->msr_lists = vmx_pages(1);
@@ -142,7 +143,8 @@ void world_select(struct world *w, unsigned slot)
 	w->slot = slot;
 	w->l2->vmcs = w->vmcs[slot];
 	w->l2->launched = w->launched[slot];
-	CHECK_VM(w->t, try_vmptrld(w->l2->vmcs), VM_OK);
+	if (try_vmptrld(w->l2->vmcs) != VM_OK)
+		run_fail(w->t, __LINE__, "VMPTRLD of slot %u failed", slot);
 }
 
 static void write_controls(const struct world *w)
@@ -261,6 +263,10 @@ void world_reset(struct world *w, enum world_mode mode)
 	bool ia32e = mode == MODE_LONG || mode == MODE_COMPATIBILITY;
 
 	fill_memory(w);
+	/* Whether an entry sets accessed bits in the new tables must not hang on what is cached. */
+	if (vmx_ept_vpid_cap() & VPID_CAP_ALL)
+		try_invvpid(INVVPID_ALL_CONTEXT, 0, 0);
+	ept_flush(&w->ept);
 	write_controls(w);
 	write_segments(mode);
 	write_control_registers(mode);

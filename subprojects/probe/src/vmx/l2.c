@@ -265,14 +265,16 @@ u64 l2_run(struct l2 *l2)
 	flags = l2_enter(&l2->regs, l2->launched);
 	if (flags != ENTER_EXITED) {
 		l2->entry = vm_outcome(flags);
-		transcript(l2->t, 0, "entry", l2->entry);
+		if (!l2->quiet)
+			transcript(l2->t, 0, "entry", l2->entry);
 		return l2->entry;
 	}
 	l2->entry = VM_OK;
 	record(l2);
 	if (!(l2->exit.reason & EXIT_REASON_ENTRY_FAIL))
 		l2->launched = true;
-	transcribe(l2);
+	if (!l2->quiet)
+		transcribe(l2);
 	return VM_OK;
 }
 

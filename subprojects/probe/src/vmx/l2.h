@@ -36,8 +36,9 @@ struct l2 {
 	struct run *t;
 	u64 vmcs; /* physical address */
 	bool launched;
-	u64 entry; /* outcome of the last VMLAUNCH or VMRESUME: VM_OK if there was an exit */
-	u64 start; /* where l2_goto() last pointed RIP */
+	bool quiet; /* entries and exits leave no line in the transcript */
+	u64 entry;  /* outcome of the last VMLAUNCH or VMRESUME: VM_OK if there was an exit */
+	u64 start;  /* where l2_goto() last pointed RIP */
 	u8 *stack_top;
 	struct eptmap *ept; /* l2_ept()'s, or NULL */
 };
