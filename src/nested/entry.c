@@ -333,6 +333,10 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(cpu, vmcs);
+	if (cpu->nested->violation.pending) {
+		cpu->nested->violation.pending = false;
+		ept02_prefault(cpu, cpu->nested->violation.eptp12, cpu->nested->violation.gpa);
+	}
 	if (!load_pdptes(cpu, v)) {
 		fail_guest_state(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
 		return;

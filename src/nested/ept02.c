@@ -256,7 +256,6 @@ static enum ept02_result map(struct cpu *cpu, struct ept02_root *root, paddr_t g
 		 level);
 	if (level == 1 && walk->level == 1)
 		fault_around(entry, gpa, walk, root->eptp12);
-	cpu->nested->ept02.faults++;
 	return EPT02_MAPPED;
 }
 
@@ -300,11 +299,25 @@ enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault)
 	result = set_flags(fault, &walk);
 	if (result != EPT02_MAPPED)
 		return result;
+	cpu->nested->ept02.faults++;
 	if (!ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return map(cpu, root, fault->gpa, &walk);
 	if (fault->access & EPT_WRITE)
 		return EPT02_HIDDEN_WRITE;
 	return map_ones(cpu, root, fault->gpa, &walk);
+}
+
+void ept02_prefault(struct cpu *cpu, u64 eptp12, paddr_t gpa)
+{
+	struct ept02_root *root = find_root(&cpu->nested->ept02, eptp12);
+	struct ept12_walk walk;
+
+	if (!root || ept12_walk(eptp12, gpa, &walk) != EPT12_PRESENT || !walk.rights ||
+	    ((eptp12 & EPTP_AD) && ept12_needs_flags(&walk, false)) ||
+	    ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
+		return;
+	/* Without memory for a table the violation that follows makes room. */
+	(void)map(cpu, root, gpa, &walk);
 }
 
 void ept02_drop(struct cpu *cpu, u64 eptp12)

@@ -67,6 +67,12 @@ u64 ept02_eptp(struct cpu *cpu, u64 eptp12);
  */
 enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault);
 
+/*
+ * Maps the page at gpa as ept12 has it now, if it does and no flag of ept12 would have to be set:
+ * L1 has just handled a violation there, and L2 would fault again for Umbra alone.
+ */
+void ept02_prefault(struct cpu *cpu, u64 eptp12, paddr_t gpa);
+
 /* INVEPT: what was cached of one ept12, or of all. Nothing needs to be invalidated beside. */
 void ept02_drop(struct cpu *cpu, u64 eptp12);
 void ept02_drop_all(struct cpu *cpu);

@@ -152,6 +152,9 @@ static void violation_for_l1(struct cpu *cpu, const struct ept02_fault *fault, u
 		return;
 	nested_record_exit(cpu);
 	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION, qualification);
+	cpu->nested->violation.pending = true;
+	cpu->nested->violation.gpa = fault->gpa;
+	cpu->nested->violation.eptp12 = fault->eptp12;
 	nested_leave(cpu);
 }
 

@@ -77,6 +77,12 @@ struct nested {
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
 	struct ept02 ept02;
+	/* The EPT violation that L1 is handling; its next entry probably repeats the access. */
+	struct {
+		bool pending;
+		paddr_t gpa;
+		u64 eptp12;
+	} violation;
 	/* L1's fields for event injection, kept when Umbra injects into L2 itself. */
 	struct {
 		bool kept;

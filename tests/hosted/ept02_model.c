@@ -337,6 +337,18 @@ static void check_fault(const struct ept02_fault *fault, enum ept02_result resul
 	}
 }
 
+/* An entry after a violation that L1 has handled. It must not set flags: nothing was accessed. */
+static void prefault(unsigned int root, paddr_t gpa)
+{
+	const struct translation before = walk12(eptp12[root], gpa);
+	struct translation after;
+
+	forget_address(ept02_eptp(cpu, eptp12[root]), gpa);
+	ept02_prefault(cpu, eptp12[root], gpa);
+	after = walk12(eptp12[root], gpa);
+	REQUIRE(after.accessed == before.accessed && after.dirty == before.dirty);
+}
+
 /* L2 makes an access; Umbra does what its exit handler does. */
 static void step_access(unsigned int root, paddr_t gpa)
 {
@@ -345,6 +357,8 @@ static void step_access(unsigned int root, paddr_t gpa)
 	const u64 access = accesses[below(ARRAY_SIZE(accesses))];
 	u64 eptp02 = ept02_eptp(cpu, eptp12[root]);
 
+	if (below(4) == 0)
+		prefault(root, gpa);
 	for (unsigned int tries = 0;; tries++) {
 		const struct translation t02 = gpa >> 48 ? (struct translation){.kind = NOT_PRESENT}
 							 : hardware_translation(eptp02, gpa);
