@@ -13,6 +13,7 @@ enum statistics_function {
 	STATISTICS_HIDDEN_ACCESSES,
 	STATISTICS_BOOT_TIME,
 	STATISTICS_COVERAGE,
+	STATISTICS_L2_EXITS,
 };
 
 /* Constant once the guest runs. */
@@ -85,6 +86,11 @@ static bool answer(struct guest_regs *regs)
 		return true;
 	case STATISTICS_COVERAGE:
 		return answer_coverage(regs);
+	case STATISTICS_L2_EXITS:
+		if (!cpu || regs->rbx >= REASON_COUNT)
+			return false;
+		regs->rax = cpu->l2_exits[regs->rbx];
+		return true;
 	default:
 		return false;
 	}

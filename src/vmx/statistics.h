@@ -9,6 +9,7 @@
  *     2  RDX = CPU: pages of Umbra's memory it was first to read; writes to it that were refused
  *     3  TSC on entry to Umbra; TSC at the guest's first instruction
  *     4  RBX = n: which of the 64 coverage counters from n on are not 0; RBX: how many there are
+ *     5  as 1, for exits of the guest's own virtual machines, Umbra's to handle or not
  *   An index out of range or an unknown function gives RAX = all ones, RBX unchanged.
  */
 #pragma once

@@ -15,7 +15,7 @@ import struct
 import tempfile
 import time
 
-from . import build, cases, console, engines, guest, host, media
+from . import build, cases, console, engines, guest, host, media, tools
 
 RESULT = host.ROOT / "build/bench.json"
 LOGS = host.ROOT / "build/logs"
@@ -83,6 +83,7 @@ class Run:
     expect: str
     timeout: int
     cpus: int = 1
+    memory: int = 512
     title: str = ""
     entry_points: dict = None        # the kernel's, where nothing else tells when it starts
     lines: list = None
@@ -91,8 +92,9 @@ class Run:
     def execute(self, directory):
         start = time.monotonic()
         cd = media.make_cd(self.entry, directory / f"{self.name}.iso")
-        judge = console.Judge((self.expect,), cases.FORBID)
-        machine = FixedBochs(engines.Hardware(cpus=self.cpus), LOGS / f"{self.name}.log", cd)
+        judge = console.Judge((self.expect,), cases.FORBID + ("UMBRA-BENCH: failed",))
+        hardware = engines.Hardware(cpus=self.cpus, memory=self.memory)
+        machine = FixedBochs(hardware, LOGS / f"{self.name}.log", cd)
         machine.entry_points = self.entry_points
         with machine:
             problem = console.watch(machine, judge, self.timeout)
@@ -181,19 +183,24 @@ def kernel_entry_points(image):
     return {address + offset: data[start + offset] for offset in range(2)}
 
 
-def linux_runs(variant, directory):
+def first_process(directory):
+    """An initramfs whose only process is the benchmark of a boot."""
     program = directory / "bench"
     host.run(["clang", *PROGRAM_FLAGS, "-o", program, PROGRAM])
-    initrd = guest.initramfs(directory / "initrd.img", files={"/bench": program})
+    return guest.initramfs(directory / "initrd.img", files={"/bench": program})
+
+
+def linux_runs(variant, directory):
+    initrd = first_process(directory)
     kernel = guest.bzimage()
     native = media.native_linux(kernel, COMMAND_LINE.split(" ", 1)[1], initrd)
     umbra = media.under_umbra(variant.image, kernel, COMMAND_LINE, initrd, "stats")
     runs = []
     for cpus, title in ((1, "1 CPU"), (2, "2 CPUs")):
         runs += [Run(f"bench.linux-{cpus}cpu-native", native, "UMBRA-BENCH: end", LINUX_TIMEOUT,
-                     cpus, title, kernel_entry_points(kernel)),
+                     cpus, title=title, entry_points=kernel_entry_points(kernel)),
                  Run(f"bench.linux-{cpus}cpu-umbra", umbra, "UMBRA-BENCH: end", LINUX_TIMEOUT,
-                     cpus, title)]
+                     cpus, title=title)]
     return runs
 
 
@@ -251,6 +258,50 @@ def umbra_figures(run, variant):
     ]
 
 
+def kvm_runs(variant, directory):
+    """A small client of /dev/kvm, and QEMU booting Linux, in the guest and on the bare machine."""
+    line = f"{guest.COMMAND_LINE} nokaslr quiet umbra.test="
+    client = guest.initramfs(directory / "kvm.img", modules=("kvm-intel",), files={
+        "/tests/kvm-bench": tools.kvm_bench(directory / "kvm-bench")})
+    inner = directory / "inner-line"
+    inner.write_text(f"{guest.COMMAND_LINE} nokaslr quiet rdinit=/bench", encoding="ascii")
+    qemu = guest.initramfs(directory / "qemu.img", modules=("kvm-intel",), files=guest.qemu_files(
+        ("bios-microvm.bin", "linuxboot_dma.bin")) | {
+            "/qemu/kernel": guest.bzimage(), "/qemu/initrd": first_process(directory),
+            "/qemu/command-line": inner, "/tests/kvm-qemu": guest.INIT.with_name("kvm-qemu")})
+    runs = []
+    for name, test, initrd in (
+            ("kvm", "kvm-bench", client),
+            ("kvm-linux", "kvm-qemu umbra.machine=microvm,rtc=on umbra.smp=1", qemu)):
+        native = media.native_linux(guest.bzimage(), line + test, initrd)
+        umbra = media.under_umbra(variant.image, guest.vmlinux(), line + test, initrd, "stats")
+        runs += [Run(f"bench.{name}-native", native, "UMBRA-BENCH: end", LINUX_TIMEOUT,
+                     memory=1024),
+                 Run(f"bench.{name}-umbra", umbra, "UMBRA-BENCH: end", LINUX_TIMEOUT,
+                     memory=1024)]
+    return runs
+
+
+def kvm_figures(runs):
+    client, client_umbra, boot, boot_umbra = map(linux_values, runs)
+
+    def row(title, key, unit="ticks", goal=None, where=(client, client_umbra)):
+        native, umbra = (int(values[key][0][0]) if key in values else None for values in where)
+        return Figure(title, unit, native, umbra, goal)
+
+    figures = [row("KVM, CPUID round trip", "kvm-cpuid", goal=2500),
+               row("KVM, VMCALL round trip", "kvm-vmcall")]
+    for size, key in (("2 MiB", "kvm-touch-2m"), ("4 KiB", "kvm-touch-4k")):
+        where = f"KVM, 64 MiB touched first, pages of {size}"
+        figures += [row(where, f"{key}-ticks"),
+                    row(f"{where}: EPT violations for KVM", f"{key}-kvm-faults", ""),
+                    row(f"{where}: for Umbra alone", f"{key}-umbra-faults", "")]
+    linux = row("Linux in KVM: its creation to userspace", "userspace-tsc",
+                where=(boot, boot_umbra))
+    return figures + [linux, Figure("Linux in KVM: ratio of these", "", 1.0,
+                                    linux.umbra / linux.native, 1.10)]
+
+
 def execute(runs, directory, jobs):
     """Run several machines at once; Bochs keeps its own time, so they do not disturb each other."""
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -273,10 +324,13 @@ def run(quick, jobs=2):
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umbra-")))
         probes = probe_runs(variant)
         linuxes = [] if quick else linux_runs(variant, directory)
-        execute(probes + linuxes, directory, jobs)
+        kvms = [] if quick else kvm_runs(variant, directory)
+        execute(probes + linuxes + kvms, directory, jobs)
     figures = probe_figures(probes)
     for native, umbra in zip(linuxes[::2], linuxes[1::2]):
         figures += boot_figures(native, umbra) + umbra_figures(umbra, variant)
+    if kvms:
+        figures += kvm_figures(kvms)
     print_table(figures)
     RESULT.write_text(json.dumps([figure.record() for figure in figures], indent=1) + "\n",
                       encoding="ascii")

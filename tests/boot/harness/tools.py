@@ -20,3 +20,8 @@ def kvm_client(destination):
     """The test of /dev/kvm."""
     return build(destination, "kvm_client.c", "kvm_cpu_cases.c", "kvm_memory_cases.c", "kvm_vm.c",
                  "kvm_guest.S")
+
+
+def kvm_bench(destination):
+    """What KVM costs."""
+    return build(destination, "kvm_bench.c", "kvm_vm.c", "kvm_guest.S")

@@ -374,6 +374,30 @@ program_apic_timer:
 	outl	%eax, $PORT_REPORT
 	end_program pages
 
+/* Long mode: time an instruction that exits, ESI times; list the times at GUEST_DATA. */
+	.code64
+	.macro	time_instruction instruction:vararg
+	movl	$GUEST_DATA, %edi
+	cld
+1:	rdtsc
+	movl	%eax, %r8d
+	xorl	%ecx, %ecx
+	movl	$99, %eax		/* no leaf and no hypercall */
+	\instruction
+	rdtsc
+	subl	%r8d, %eax
+	stosl
+	decl	%esi
+	jnz	1b
+	outl	%eax, $PORT_REPORT
+	.endm
+	program time_cpuid
+	time_instruction cpuid
+	end_program time_cpuid
+	program time_vmcall
+	time_instruction vmcall
+	end_program time_vmcall
+
 /* Long mode: a sequence of numbers by which a lost or repeated instruction shows; report each 50th. */
 	.code64
 	program sequence
