@@ -100,6 +100,46 @@ static bool has_info(const struct l2_exit *e)
 	}
 }
 
+/* SDM "Format of the VM-Exit Instruction-Information Field…": many bits are at times undefined. */
+static u32 defined_info(const struct l2_exit *e)
+{
+	const u32 reg1 = (u32)BITS(6, 3), is_register = BIT(10);
+	const u32 no_index = BIT(22), no_base = BIT(27), reg2 = (u32)BITS(31, 28);
+	u32 undefined = (u32)(BIT(2) | BITS(14, 12));
+
+	switch (e->reason & EXIT_REASON_BASIC) {
+	case REASON_IO_INSTRUCTION:
+		/* INS has no segment to choose. */
+		return e->info &
+		       (u32)(e->qualification & BIT(3) ? BITS(9, 7) : BITS(17, 15) | BITS(9, 7));
+	case REASON_VMREAD:
+	case REASON_VMWRITE:
+	case REASON_INVEPT:
+	case REASON_INVVPID:
+	case REASON_INVPCID:
+		undefined |= BIT(11);
+		break;
+	case REASON_GDTR_IDTR:
+		undefined |= reg1 | (u32)BITS(31, 30);
+		break;
+	case REASON_LDTR_TR:
+		undefined |= BIT(11) | (u32)BITS(31, 30);
+		break;
+	default:
+		undefined |= BIT(11) | reg2;
+		break;
+	}
+	if (e->info & is_register)
+		undefined |= ~(reg1 | is_register | reg2);
+	else if ((e->reason & EXIT_REASON_BASIC) != REASON_GDTR_IDTR)
+		undefined |= reg1;
+	if (e->info & no_index)
+		undefined |= (u32)(BITS(21, 18) | BITS(1, 0));
+	if (e->info & no_base)
+		undefined |= (u32)BITS(26, 23);
+	return e->info & ~undefined;
+}
+
 static bool has_linear(const struct l2_exit *e)
 {
 	switch (e->reason & EXIT_REASON_BASIC) {
@@ -192,7 +232,7 @@ static void see_exit(const struct l2_exit *e)
 	if (has_length(e))
 		record_see("length", e->length);
 	if (has_info(e))
-		record_see("information", e->info);
+		record_see("information", defined_info(e));
 	if (has_linear(e))
 		record_see("linear", e->linear);
 	if (e->reason == REASON_EPT_VIOLATION || e->reason == REASON_EPT_MISCONFIG)
