@@ -11,7 +11,8 @@
 struct check_context {
 	const struct nested_caps *caps;
 	bool l1_in_ia32e; /* EFER.LMA of L1 at the entry */
-	/* Event injection and guest state are in vmcs02 only, where the hardware checks them. */
+	/* Event injection, TPR threshold and guest state: vmcs02 alone has them, for the hardware.
+	 */
 	bool shadowed;
 };
 

@@ -56,8 +56,6 @@ static bool bad_apic(u64 pin, u64 primary, u64 secondary)
 
 	if (tpr_shadow && bad_address(get(F_VIRTUAL_APIC_ADDR), 4096))
 		return true;
-	if (tpr_shadow && !delivery && get(F_TPR_THRESHOLD) > 15)
-		return true;
 	if (!tpr_shadow && (bit(secondary, 4) || bit(secondary, 8) || delivery))
 		return true;
 	if (bit(secondary, 0) && (bad_address(get(F_APIC_ACCESS_ADDR), 4096) || bit(secondary, 4)))
@@ -107,6 +105,13 @@ static bool bad_execution_controls(void)
 		return true;
 	if (bit(secondary, 1) && bad_eptp(get(F_EPT_POINTER)))
 		return true;
+	if (bit(secondary, 14) &&
+	    (bad_address(get(F_VMREAD_BITMAP), 4096) || bad_address(get(F_VMWRITE_BITMAP), 4096)))
+		return true;
+	if (bit(secondary, 17) && (!bit(secondary, 1) || bad_address(get(F_PML_ADDRESS), 4096)))
+		return true;
+	if (bit(secondary, 18) && bad_address(get(F_VE_INFO_ADDR), 4096))
+		return true;
 	return bit(secondary, 7) && !bit(secondary, 1);
 }
 
@@ -122,7 +127,11 @@ static bool bad_injection(void)
 	const u64 info = get(F_VM_ENTRY_INTR_INFO);
 	const u64 vector = info & 0xff, type = info >> 8 & 7;
 	const u64 length = get(F_VM_ENTRY_INSTRUCTION_LENGTH);
-	const bool pushes = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17;
+	const bool pushes = vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 ||
+			    (vector == 21 && bit(caps.cr4_fixed1, 23));
+	const bool unrestricted =
+		bit(get(F_PRIMARY_CONTROLS), 31) && bit(get(F_SECONDARY_CONTROLS), 7);
+	const bool may_push = type == 3 && (!unrestricted || bit(get(F_GUEST_CR0), 0));
 
 	if (!bit(info, 31))
 		return false;
@@ -130,7 +139,10 @@ static bool bad_injection(void)
 		return true;
 	if ((type == 2 && vector != 2) || (type == 3 && vector > 31) || (type == 7 && vector))
 		return true;
-	if (bit(info, 11) != (type == 3 && pushes && bit(get(F_GUEST_CR0), 0)))
+	if (bit(info, 11) && !may_push)
+		return true;
+	/* SDM "Basic VMX Information": bit 56 leaves the choice to software. */
+	if (may_push && !bit(caps.basic, 56) && bit(info, 11) != pushes)
 		return true;
 	if (info & 0x7ffff000)
 		return true;
@@ -141,6 +153,15 @@ static bool bad_injection(void)
 	return false;
 }
 
+static bool bad_tpr_threshold(void)
+{
+	const u64 primary = get(F_PRIMARY_CONTROLS);
+	const bool delivery = bit(primary, 31) && bit(get(F_SECONDARY_CONTROLS), 9);
+
+	return bit(primary, 21) && !delivery && get(F_TPR_THRESHOLD) > 15;
+}
+
+/* What is in vmcs02 alone is the hardware's to judge. */
 static bool bad_controls(bool shadowed)
 {
 	if (bad_execution_controls() || bad_reserved(caps.exit, get(F_EXIT_CONTROLS)))
@@ -153,7 +174,7 @@ static bool bad_controls(bool shadowed)
 		return true;
 	if (bad_reserved(caps.entry, get(F_ENTRY_CONTROLS)))
 		return true;
-	return !shadowed && bad_injection();
+	return !shadowed && (bad_tpr_threshold() || bad_injection());
 }
 
 static bool bad_fixed(u64 value, u64 fixed0, u64 fixed1)
@@ -269,7 +290,7 @@ static void make_cpu(struct rng *rng)
 {
 	const struct vmx_capabilities hardware = {
 		.has_vmx = true,
-		.basic = ~0ull,
+		.basic = ~0ull ^ (u64)rng_below(rng, 2) << 56,
 		.pin = random_cap(rng, 0x16, known_pin),
 		.primary = random_cap(rng, 0x04006172, known_primary),
 		.secondary = random_cap(rng, 0, known_secondary),
@@ -329,6 +350,10 @@ static const enum vmcs12_field checked[] = {
 	F_MSR_BITMAP,
 	F_VIRTUAL_APIC_ADDR,
 	F_TPR_THRESHOLD,
+	F_PML_ADDRESS,
+	F_VE_INFO_ADDR,
+	F_VMREAD_BITMAP,
+	F_VMWRITE_BITMAP,
 	F_APIC_ACCESS_ADDR,
 	F_POSTED_INTR_NOTIFICATION_VECTOR,
 	F_POSTED_INTR_DESC_ADDR,

@@ -637,12 +637,14 @@ static void test_emulated_controls(void **state)
 	flip(CONTROLS, F_SECONDARY_CONTROLS, CPU2_EPT);
 }
 
-/* Where vmcs02 alone has the event to inject, the hardware judges it. */
+/* Where vmcs02 alone has the event to inject and the TPR threshold, the hardware judges them. */
 static void test_shadowed(void **state)
 {
 	(void)state;
 	context.shadowed = true;
 	inject(0, 1, 0, 0);
+	v.f[F_PRIMARY_CONTROLS] |= CPU_TPR_SHADOW;
+	with(0, F_TPR_THRESHOLD, 0x10);
 	flip(CONTROLS, F_PIN_CONTROLS, BIT(1));
 	flip(HOST, F_HOST_CR0, CR0_PE);
 }
