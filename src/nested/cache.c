@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The VMCS12 cache. Only its own CPU uses it, so an entry is never contended. */
 #include "boot/layout.h"
-#include "lib/insn.h"
-#include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/state.h"
@@ -17,12 +15,6 @@ struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
 	return NULL;
 }
 
-static void switch_to(paddr_t vmcs)
-{
-	if (!vmptrld(vmcs))
-		panic("VMPTRLD of %#llx failed", (unsigned long long)vmcs);
-}
-
 void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
 {
 	bool switched = false;
@@ -33,7 +25,7 @@ void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
 				(u32)(word * 64) + (u32)__builtin_ctzll(vmcs->stale.bits[word]);
 
 			if (!switched) {
-				switch_to(vmcs->vmcs02);
+				vmcs_load(vmcs->vmcs02);
 				switched = true;
 			}
 			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
@@ -43,7 +35,7 @@ void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
 	/* L1 may change these again without a word. */
 	vmcs->stale = shadow_fields;
 	if (switched)
-		switch_to(cpu->vmcs01);
+		vmcs_load(cpu->vmcs01);
 }
 
 static void write_back(struct cpu *cpu, struct nested_vmcs *vmcs)
@@ -55,7 +47,7 @@ static void write_back(struct cpu *cpu, struct nested_vmcs *vmcs)
 void vmcs12_evict(struct cpu *cpu, struct nested_vmcs *vmcs)
 {
 	write_back(cpu, vmcs);
-	vmclear(vmcs->vmcs02);
+	vmcs_clear(vmcs->vmcs02);
 	vmcs->gpa = NO_VMCS;
 	if (cpu->nested->current == vmcs) {
 		cpu->nested->current = NULL;
@@ -99,7 +91,7 @@ struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
 	memset(&vmcs->dirty, 0xff, sizeof(vmcs->dirty));
 	memset(phys_to_virt(vmcs->vmcs02), 0, PAGE_SIZE);
 	*(u32 *)phys_to_virt(vmcs->vmcs02) = revision;
-	vmclear(vmcs->vmcs02);
+	vmcs_clear(vmcs->vmcs02);
 	shadow_fill(cpu, vmcs);
 	return vmcs;
 }
@@ -108,11 +100,11 @@ u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field fie
 {
 	/* Next to shadowed fields only few are ever stale, and those are asked for one by one. */
 	if (field_set_has(&vmcs->stale, field) && shadow_on) {
-		switch_to(vmcs->vmcs02);
+		vmcs_load(vmcs->vmcs02);
 		vmcs->vmcs12->f[field] = vmcs_read(field_info[field].encoding);
 		if (!field_set_has(&shadow_fields, field))
 			field_set_remove(&vmcs->stale, field);
-		switch_to(cpu->vmcs01);
+		vmcs_load(cpu->vmcs01);
 	} else if (field_set_has(&vmcs->stale, field)) {
 		vmcs12_sync(cpu, vmcs);
 	}

@@ -80,17 +80,10 @@ void shadow_stop(void)
 		vmcs_clear32(VMCS_SECONDARY_CONTROLS, (u32)CPU2_VMCS_SHADOWING);
 }
 
-static void make_current(paddr_t vmcs)
-{
-	if (!vmptrld(vmcs))
-		panic("VMPTRLD of %#llx failed", (unsigned long long)vmcs);
-}
-
 /* SDM: the indicator may change only while the VMCS is clear. */
 static void set_indicator(const struct cpu *cpu, const struct nested_vmcs *vmcs, u32 indicator)
 {
-	if (!vmclear(vmcs->vmcs02))
-		panic("VMCLEAR of vmcs02 failed");
+	vmcs_clear(vmcs->vmcs02);
 	*(volatile u32 *)phys_to_virt(vmcs->vmcs02) =
 		(u32)(cpu->vmx.basic & VMX_BASIC_REVISION) | indicator;
 }
@@ -99,14 +92,14 @@ void shadow_fill(struct cpu *cpu, struct nested_vmcs *vmcs)
 {
 	if (!shadow_on)
 		return;
-	make_current(vmcs->vmcs02);
+	vmcs_load(vmcs->vmcs02);
 	for (u32 f = 0; f < F_COUNT; f++) {
 		if (!field_set_has(&shadow_fields, (enum vmcs12_field)f))
 			continue;
 		vmcs_write(field_info[f].encoding, vmcs->vmcs12->f[f]);
 		field_set_remove(&vmcs->dirty, (enum vmcs12_field)f);
 	}
-	make_current(cpu->vmcs01);
+	vmcs_load(cpu->vmcs01);
 	vmcs->stale = shadow_fields;
 	set_indicator(cpu, vmcs, shadow_indicator);
 }
@@ -124,12 +117,12 @@ void shadow_to_vmcs02(struct cpu *cpu, struct nested_vmcs *vmcs)
 		set_indicator(cpu, vmcs, 0);
 		vmcs->vmcs02_launched = false;
 	}
-	make_current(vmcs->vmcs02);
+	vmcs_load(vmcs->vmcs02);
 }
 
 void shadow_to_vmcs01(struct cpu *cpu, struct nested_vmcs *vmcs)
 {
-	make_current(cpu->vmcs01);
+	vmcs_load(cpu->vmcs01);
 	if (shadow_on)
 		set_indicator(cpu, vmcs, shadow_indicator);
 }

@@ -39,6 +39,15 @@ struct __attribute__((packed)) tss {
 };
 _Static_assert(sizeof(struct tss) == 104, "64-bit TSS layout");
 
+/* Instructions that Umbra itself executes, what nesting mostly costs. */
+enum vmcs_counted {
+	VMCS_COUNTED_READ,
+	VMCS_COUNTED_WRITE,
+	VMCS_COUNTED_LOAD,
+	VMCS_COUNTED_CLEAR,
+	VMCS_COUNTED
+};
+
 struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
@@ -66,6 +75,7 @@ struct cpu {
 	struct cpuid_hidden cpuid_hidden;
 	struct mtrr_state mtrr; /* what the guest sees */
 
+	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */
 	u64 exits[REASON_COUNT];
 	u64 l2_exits[REASON_COUNT]; /* seen by Umbra while L2 ran, L1's to handle or not */
 	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */

@@ -14,6 +14,7 @@ enum statistics_function {
 	STATISTICS_BOOT_TIME,
 	STATISTICS_COVERAGE,
 	STATISTICS_L2_EXITS,
+	STATISTICS_VMCS,
 };
 
 /* Constant once the guest runs. */
@@ -90,6 +91,11 @@ static bool answer(struct guest_regs *regs)
 		if (!cpu || regs->rbx >= REASON_COUNT)
 			return false;
 		regs->rax = cpu->l2_exits[regs->rbx];
+		return true;
+	case STATISTICS_VMCS:
+		if (!UMBRA_COUNT_VMCS || !cpu || regs->rbx >= VMCS_COUNTED)
+			return false;
+		regs->rax = cpu->vmcs_count[regs->rbx];
 		return true;
 	default:
 		return false;

@@ -10,6 +10,8 @@
  *     3  TSC on entry to Umbra; TSC at the guest's first instruction
  *     4  RBX = n: which of the 64 coverage counters from n on are not 0; RBX: how many there are
  *     5  as 1, for exits of the guest's own virtual machines, Umbra's to handle or not
+ *     6  RDX = CPU, RBX = 0, 1, 2, 3: VMREADs, VMWRITEs, VMPTRLDs, VMCLEARs that Umbra has executed
+ *        there, if it is built with -Dcount_vmcs=true
  *   An index out of range or an unknown function gives RAX = all ones, RBX unchanged.
  */
 #pragma once

@@ -12,14 +12,25 @@
 #include <x86/vmcs.h>
 
 #include "lib/insn.h"
+#include "smp/cpu.h"
 
 /* Names the field and panics. */
 _Noreturn void vmcs_access_failed(u32 field, bool write);
+
+/* The same for VMPTRLD and VMCLEAR. */
+_Noreturn void vmcs_switch_failed(paddr_t vmcs);
+
+static inline void vmcs_counted(enum vmcs_counted what)
+{
+	if (UMBRA_COUNT_VMCS)
+		this_cpu()->vmcs_count[what]++;
+}
 
 static inline u64 vmcs_read(u32 field)
 {
 	u64 value;
 
+	vmcs_counted(VMCS_COUNTED_READ);
 	if (!UMBRA_ASSERTIONS)
 		return vmread_unchecked(field);
 	if (!vmread(field, &value))
@@ -29,10 +40,26 @@ static inline u64 vmcs_read(u32 field)
 
 static inline void vmcs_write(u32 field, u64 value)
 {
+	vmcs_counted(VMCS_COUNTED_WRITE);
 	if (!UMBRA_ASSERTIONS)
 		vmwrite_unchecked(field, value);
 	else if (!vmwrite(field, value))
 		vmcs_access_failed(field, true);
+}
+
+/* VMPTRLD and VMCLEAR of a VMCS of Umbra's own. */
+static inline void vmcs_load(paddr_t vmcs)
+{
+	vmcs_counted(VMCS_COUNTED_LOAD);
+	if (!vmptrld(vmcs))
+		vmcs_switch_failed(vmcs);
+}
+
+static inline void vmcs_clear(paddr_t vmcs)
+{
+	vmcs_counted(VMCS_COUNTED_CLEAR);
+	if (!vmclear(vmcs))
+		vmcs_switch_failed(vmcs);
 }
 
 static inline u16 vmread16(enum vmcs16 field)

@@ -74,3 +74,8 @@ _Noreturn void vmcs_access_failed(u32 field, bool write)
 {
 	panic("%s of VMCS field %#x failed", write ? "VMWRITE" : "VMREAD", field);
 }
+
+_Noreturn void vmcs_switch_failed(paddr_t vmcs)
+{
+	panic("VMPTRLD or VMCLEAR of %#llx failed", (unsigned long long)vmcs);
+}

@@ -46,6 +46,11 @@ _Noreturn void vmcs_access_failed(u32 field, bool write)
 	MACHINE_FAIL("%s of field %#x failed", write ? "VMWRITE" : "VMREAD", field);
 }
 
+_Noreturn void vmcs_switch_failed(paddr_t vmcs)
+{
+	MACHINE_FAIL("VMPTRLD or VMCLEAR of %#llx failed", (unsigned long long)vmcs);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
 	(void)level;

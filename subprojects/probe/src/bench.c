@@ -1,11 +1,79 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "probe.h"
+#include "bench.h"
+
+#include <x86/vmx.h>
 
 #include "layout.h"
+#include "string.h"
 
-enum { SAMPLES = 101 };
+u64 bench_samples[BENCH_SAMPLES];
 
-static u64 samples[SAMPLES];
+/* The interface of Umbra's src/vmx/statistics.h. */
+static const u64 umbra_magic = 0x6172626d75;
+enum { UMBRA_EXITS = 1, UMBRA_L2_EXITS = 5, UMBRA_VMCS = 6 };
+static const u64 unknown = ~0ull;
+
+/* Before, after nothing, after the operation: asking is not free. */
+static struct snapshot {
+	u64 of[BENCH_COUNTS];
+} begun, again, counts, counts_before;
+
+/* Without statistics the VMCALL is #UD or fails and changes no register; Bochs 2.7 stops there. */
+static u64 ask_umbra(u64 function, u64 which)
+{
+	u64 rax = umbra_magic, rdx = 0;
+
+	if (!cmdline_flag("counts"))
+		return unknown;
+	TRY("vmcall", : "+a"(rax), "+b"(which), "+d"(rdx) : "c"(function) : "memory", "cc");
+	return rax == umbra_magic ? unknown : rax;
+}
+
+static u64 sum_of_exits(u64 function)
+{
+	u64 sum = 0;
+
+	for (u64 reason = 0; reason < REASON_COUNT; reason++) {
+		const u64 exits = ask_umbra(function, reason);
+
+		if (exits == unknown)
+			return unknown;
+		sum += exits;
+	}
+	return sum;
+}
+
+static void take(struct snapshot *s)
+{
+	s->of[BENCH_EXITS] = sum_of_exits(UMBRA_EXITS);
+	s->of[BENCH_L2_EXITS] = sum_of_exits(UMBRA_L2_EXITS);
+	for (u64 i = 0; i < BENCH_COUNTS - BENCH_VMREADS; i++)
+		s->of[BENCH_VMREADS + i] = ask_umbra(UMBRA_VMCS, i);
+}
+
+void bench_count_begin(void)
+{
+	take(&begun);
+	take(&again);
+}
+
+void bench_count_end(void)
+{
+	struct snapshot end;
+
+	take(&end);
+	counts_before = counts;
+	for (unsigned i = 0; i < BENCH_COUNTS; i++)
+		counts.of[i] =
+			end.of[i] == unknown ? unknown : end.of[i] - 2 * again.of[i] + begun.of[i];
+}
+
+void bench_count_subtract_last(void)
+{
+	for (unsigned i = 0; i < BENCH_COUNTS; i++)
+		if (counts.of[i] != unknown)
+			counts.of[i] -= counts_before.of[i];
+}
 
 static void sort(u64 *a, size_t n)
 {
@@ -18,38 +86,39 @@ static void sort(u64 *a, size_t n)
 		}
 }
 
-static void report(const char *name)
+void bench_report(const char *name, size_t n)
 {
-	sort(samples, SAMPLES);
-	print("# bench %s %lu %lu\n", name, samples[0], samples[SAMPLES / 2]);
+	sort(bench_samples, n);
+	print("# bench %s %lu %lu", name, bench_samples[0], bench_samples[n / 2]);
+	for (unsigned i = 0; i < BENCH_COUNTS; i++) {
+		if (counts.of[i] == unknown)
+			print(" -");
+		else
+			print(" %lu", counts.of[i]);
+	}
+	print("\n");
 }
-
-/* The instruction between two RDTSCs, SAMPLES times; the empty one says what the frame costs. */
-#define MEASURE(name, ...)                                  \
-	do {                                                \
-		for (unsigned i_ = 0; i_ < SAMPLES; i_++) { \
-			u64 start_ = rdtsc();               \
-			__VA_ARGS__;                        \
-			samples[i_] = rdtsc() - start_;     \
-		}                                           \
-		report(name);                               \
-	} while (0)
 
 void bench_run(void)
 {
 	u32 msr = (u32)cmdline_number("benchmsr", MSR_IA32_FEATURE_CONTROL);
 	u64 value;
 
-	MEASURE("empty", (void)0);
-	MEASURE("cpuid", cpuid(0, 0));
-	if (try_rdmsr(msr, &value).raised)
+	BENCH_MEASURE("empty", (void)0, (void)0);
+	BENCH_MEASURE("cpuid", (void)0, cpuid(0, 0));
+	if (try_rdmsr(msr, &value).raised) {
 		print("# bench rdmsr %x faults\n", msr);
-	else
-		MEASURE("rdmsr", rdmsr(msr));
+	} else {
+		BENCH_MEASURE("rdmsr", (void)0, rdmsr(msr));
+	}
+	/* Of the MSRs whose writes exit, one that takes its own value. */
+	value = rdmsr(MSR_IA32_APIC_BASE);
+	BENCH_MEASURE("wrmsr", (void)0, wrmsr(MSR_IA32_APIC_BASE, value));
 	if (cpuid(1, 0).ecx & BIT(26)) {
 		write_cr4(read_cr4() | CR4_OSXSAVE);
 		value = xgetbv(0);
-		MEASURE("xsetbv", xsetbv(0, value));
+		BENCH_MEASURE("xsetbv", (void)0, xsetbv(0, value));
 		write_cr4(BASE_CR4);
 	}
+	bench_vmx();
 }

@@ -15,7 +15,7 @@ import struct
 import tempfile
 import time
 
-from . import build, cases, console, engines, guest, host, media, tools
+from . import bench_plot, bench_probe, build, cases, console, engines, guest, host, media, tools
 
 RESULT = host.ROOT / "build/bench.json"
 LOGS = host.ROOT / "build/logs"
@@ -34,7 +34,6 @@ TICKS_PER_SECOND = 50_000_000        # the `ips` of the machine in engines.py
 PROBE_TIMEOUT = 300
 LINUX_TIMEOUT = 1500
 
-PROBE_FIGURE = re.compile(r"# bench (\w+) (\d+) (\d+)$")
 LINUX_FIGURE = re.compile(r"UMBRA-BENCH: (\S+) (.+)")
 
 
@@ -148,28 +147,17 @@ def print_table(figures):
                         + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip())
 
 
-def probe_runs(variant):
-    return [Run("bench.probe-native", media.native_multiboot2(variant.probe, "bench"),
-                "PROBE-END", PROBE_TIMEOUT),
-            Run("bench.probe-umbra", media.under_umbra(variant.image, variant.probe, "bench"),
-                "PROBE-END", PROBE_TIMEOUT)]
-
-
-def probe_medians(run):
-    medians = {match.group(1): int(match.group(3))
-               for match in filter(None, map(PROBE_FIGURE.search, run.lines))}
-    if not {"empty", "cpuid", "rdmsr", "xsetbv"} <= medians.keys():
-        raise host.Failure(f"{run.name}: the probe measured only {sorted(medians)}")
-    return medians
-
-
-def probe_figures(runs):
-    native, umbra = map(probe_medians, runs)
-    goals = {"cpuid": 120, "rdmsr": 150}
-    titles = {"empty": "RDTSC twice, nothing between", "cpuid": "CPUID round trip",
-              "rdmsr": "intercepted RDMSR (0x3a)", "xsetbv": "XSETBV"}
-    return [Figure(title, "ticks", native[key], umbra[key], goals.get(key), strictly=True)
-            for key, title in titles.items()]
+def probe_runs(variant, counting):
+    """In the order in which bench_probe.rows() takes them."""
+    native = media.native_multiboot2(variant.probe, "bench")
+    runs = [Run("bench.probe-native", native, "PROBE-END", PROBE_TIMEOUT)]
+    for kind, image in (("umbra", variant.image), ("counted", counting.image)):
+        for shadow in ("on", "off"):
+            entry = media.under_umbra(image, variant.probe, "bench counts", None,
+                                      f"stats nested.shadow={shadow}")
+            runs.append(Run(f"bench.probe-{kind}-shadow-{shadow}", entry, "PROBE-END",
+                            PROBE_TIMEOUT))
+    return runs
 
 
 def kernel_entry_points(image):
@@ -317,24 +305,34 @@ def execute(runs, directory, jobs):
             raise
 
 
-def run(quick, jobs=2):
-    """Measure, print the table and write build/bench.json. Returns 1 if a goal is not met."""
-    variant = build.Variant()
+def run(quick, plot=None, jobs=2):
+    """Measure, print the tables and write build/bench.json, and the plot if a place for it is
+    given. Returns 1 if a goal is not met."""
+    variant, counting = build.Variant(), build.Variant(tests=False, count_vmcs=True)
     build.build(variant)
+    build.build(counting)
     LOGS.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umbra-")))
-        probes = probe_runs(variant)
+        probes = probe_runs(variant, counting)
         linuxes = [] if quick else linux_runs(variant, directory)
         kvms = [] if quick else kvm_runs(variant, directory)
         execute(probes + linuxes + kvms, directory, jobs)
-    figures = probe_figures(probes)
+    rows = bench_probe.rows(*(probe.lines for probe in probes))
+    figures = []
     for native, umbra in zip(linuxes[::2], linuxes[1::2]):
         figures += boot_figures(native, umbra) + umbra_figures(umbra, variant)
     if kvms:
         figures += kvm_figures(kvms)
-    print_table(figures)
-    RESULT.write_text(json.dumps([figure.record() for figure in figures], indent=1) + "\n",
-                      encoding="ascii")
+    bench_probe.print_table(rows)
+    if figures:
+        print()
+        print_table(figures)
+    RESULT.write_text(json.dumps({"operations": [row.record() for row in rows],
+                                  "figures": [figure.record() for figure in figures]},
+                                 indent=1) + "\n", encoding="ascii")
     print(f"written to {RESULT}")
-    return int(any(figure.met() is False for figure in figures))
+    if plot:
+        bench_plot.draw(rows, plot)
+        print(f"written to {plot}")
+    return int(any(one.met() is False for one in [*rows, *figures]))

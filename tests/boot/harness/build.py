@@ -14,11 +14,13 @@ class Variant:
     nested: bool = True
     tests: bool = True  # hosted unit tests and fuzzers too
     coverage: bool = False
+    count_vmcs: bool = False
 
     @property
     def name(self):
         return ("debug" if self.debug else "release") + f"-clang{self.clang}" \
-            + ("" if self.nested else "-flat") + ("-coverage" if self.coverage else "")
+            + ("" if self.nested else "-flat") + ("-coverage" if self.coverage else "") \
+            + ("-count" if self.count_vmcs else "")
 
     @property
     def directory(self):
@@ -39,6 +41,7 @@ class Variant:
             "--native-file", host.ROOT / "cross/native-clang.ini",
             f"-Dnested={str(self.nested).lower()}",
             f"-Dtests={str(self.tests).lower()}",
+            f"-Dcount_vmcs={str(self.count_vmcs).lower()}",
             f"-Dcoverage={str(self.coverage).lower()}",
         ]
         if self.clang != 14:

@@ -18,7 +18,6 @@ enum {
 _Static_assert(VMCS_HOST_RSP == ENTER_HOST_RSP, "enter.S writes it");
 
 extern const u8 l2_exited[], l2_gates[];
-u64 l2_enter(struct l2_regs *regs, bool resume);
 
 static u64 segment_field(u64 es_field, enum segment segment)
 {
