@@ -30,18 +30,18 @@ static bool is_leaf(u64 entry, unsigned int level)
 	return level == 1 || (entry & EPT_LARGE);
 }
 
-/* The pool is all CPUs' and may be used up by the others; then the CPU's own reserve serves. */
 /* How often the pool was empty: every CPU then gives back what it does not need at once. */
 static u32 shortages;
 
+/* The pool is all CPUs' and may be used up by the others; then the CPU's own reserve serves. */
 static void *alloc_table(struct ept02 *ept02)
 {
 	void *table = pages_alloc(1);
 
-	if (!table)
-		__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
-
-	if (!table && ept02->reserved) {
+	if (table)
+		return table;
+	__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
+	if (ept02->reserved) {
 		table = ept02->reserve[--ept02->reserved];
 		memset(table, 0, PAGE_SIZE);
 	}

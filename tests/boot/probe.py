@@ -53,8 +53,6 @@ def equal(name, options, umbra_args="", **more):
 
 # What every machine shows alike, whichever features Umbra hides.
 ALIKE = "transcript cases=vmx.exit,vmx.event"
-# By itself: Bochs 2.7 keeps blocking of virtual NMIs from one VM entry to the next, whatever the
-# guest's interruptibility state says (SDM "Loading Guest Non-Register State").
 RANDOM = "cases=vmx.random rounds=2000"
 
 ISOLATION = Hardware(cpus=2, memory=256, ignore_bad_msrs=False)

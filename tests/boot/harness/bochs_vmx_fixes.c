@@ -14,12 +14,19 @@
  *    after an exit with it clear on both sides they stay unmasked. SDM "Other Changes in VMX
  *    Non-Root Operation"/"Event Blocking": with "external-interrupt exiting" RFLAGS.IF does not
  *    control the blocking of external interrupts. Otherwise it does.
+ *  - Blocking of NMIs, virtual or not, lasts over a VM entry whose interruptibility state has none.
+ *    SDM "Loading Guest Non-Register State"/"Interruptibility State": blocked if and only if the
+ *    bit says so; with "virtual NMIs" the bit is about those, and NMIs are not blocked.
+ *  - An exit by an EPT violation saves a pending single-step trap of the instruction that has not
+ *    run. SDM "Saving Non-Register State": without blocking by MOV SS, pending debug exceptions of
+ *    such an exit are saved as clear.
  *
  * Bochs 3 has those of INIT and SIPI mended. The sites are found by the instructions there, inside
  * exported functions; where they are not found Bochs is left as it is.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,118 +37,221 @@ enum {
 	EVENT_NMI = 1,
 	EVENT_SMI = 2,
 	EVENT_INIT = 4,
+	EVENT_VIRTUAL_NMI = 0x80,
 	EVENTS_MASKED_BY_IF = 0xf40,
 	WAIT_FOR_SIPI = 3,
+	PIN_CONTROLS = 0x4000,
+	PIN_VIRTUAL_NMIS = 0x20,
+	GUEST_INTERRUPTIBILITY = 0x4824,
+	BLOCKING_BY_MOV_SS = 2,
+	BLOCKING_BY_NMI = 8,
+	GUEST_PENDING_DEBUG = 0x6822,
+	REASON_EPT_VIOLATION = 48,
 };
 
-static uint8_t *cave;
+/* Of class BX_CPU_C: functions, and where members are. */
+static uint32_t (*vmread32)(void *cpu, unsigned int field);
+static void (*vmwrite64)(void *cpu, unsigned int field, uint64_t value);
+static void (*interrupt_mask_changed)(void *cpu);
+static int32_t event_mask_at, in_vmx_guest_at;
 
-/* First place in a function where `pattern` stands; -1 in it matches any byte. */
-static uint8_t *find(const char *symbol, size_t length, const int *pattern, size_t count)
+static uint32_t *event_mask(uint8_t *cpu)
 {
-	uint8_t *code = dlsym(RTLD_DEFAULT, symbol);
+	return (uint32_t *)(cpu + event_mask_at);
+}
 
-	for (size_t i = 0; code && i + count <= length; i++) {
+static uint32_t *pending_event(uint8_t *cpu)
+{
+	return event_mask(cpu) - 1;
+}
+
+static uint32_t activity_state(uint8_t *cpu)
+{
+	return event_mask(cpu)[-2];
+}
+
+/* VMLAUNCH and VMRESUME: guest state is loaded, an event not yet injected. */
+static void at_entry(uint8_t *cpu)
+{
+	uint32_t *mask = event_mask(cpu);
+
+	cpu[in_vmx_guest_at] = 1;
+	interrupt_mask_changed(cpu);
+	*mask &= ~(uint32_t)(EVENT_NMI | EVENT_VIRTUAL_NMI);
+	if (vmread32(cpu, GUEST_INTERRUPTIBILITY) & BLOCKING_BY_NMI)
+		*mask |= vmread32(cpu, PIN_CONTROLS) & PIN_VIRTUAL_NMIS ? EVENT_VIRTUAL_NMI
+									: EVENT_NMI;
+	if (activity_state(cpu) != WAIT_FOR_SIPI)
+		*mask &= ~(uint32_t)EVENT_INIT;
+}
+
+/* A VM exit has saved guest state and loaded host state. */
+static void at_loaded(uint8_t *cpu, uint32_t reason)
+{
+	if (reason == REASON_EPT_VIOLATION &&
+	    !(vmread32(cpu, GUEST_INTERRUPTIBILITY) & BLOCKING_BY_MOV_SS))
+		vmwrite64(cpu, GUEST_PENDING_DEBUG, 0);
+}
+
+/* The end of a VM exit; RFLAGS.IF is 0 by now. */
+static void at_exit(uint8_t *cpu)
+{
+	*event_mask(cpu) |= EVENTS_MASKED_BY_IF | EVENT_INIT;
+}
+
+static void at_init_exit(uint8_t *cpu)
+{
+	*pending_event(cpu) &= ~(uint32_t)EVENT_INIT;
+}
+
+static void at_sipi_exit(uint8_t *cpu)
+{
+	*event_mask(cpu) &= ~(uint32_t)(EVENT_NMI | EVENT_SMI);
+}
+
+/* An instruction of Bochs's, or two, that call a mend instead. RBX is the CPU there. */
+enum { SITE_SIZE = 7 };
+
+struct site {
+	void (*mend)();
+	bool keep; /* and then do what stands there */
+	const char *symbol;
+	size_t length; /* of the function, or less */
+	size_t pattern_size;
+	int pattern[14];
+	uint8_t *code;
+};
+
+enum { ANY = -1, ENTRY = 0 };
+
+static struct site sites[] = {
+	[ENTRY] = {.mend = at_entry,
+		   .symbol = "_ZN8BX_CPU_C8VMLAUNCHEP15bxInstruction_c",
+		   .length = 0x600,
+		   /* and dword [rbx + event_mask], ~INIT; mov byte [rbx + in_vmx_guest], 1 */
+		   .pattern_size = 14,
+		   .pattern = {0x83, 0xa3, ANY, ANY, ANY, ANY, 0xfb, 0xc6, 0x83, ANY, ANY, ANY, ANY,
+			       1}},
+	{.mend = at_loaded,
+	 .keep = true,
+	 .symbol = "_ZN8BX_CPU_C6VMexitEjm",
+	 .length = 0x300,
+	 /* mov rdx, [rbx + msr_load_addr]; mov esi, [rbx + msr_load_count]. R13D is the reason. */
+	 .pattern_size = 14,
+	 .pattern = {0x48, 0x8b, 0x93, ANY, ANY, ANY, ANY, 0x8b, 0xb3, ANY, ANY, ANY, ANY, 0x48}},
+	{.mend = at_exit,
+	 .symbol = "_ZN8BX_CPU_C6VMexitEjm",
+	 .length = 0x300,
+	 /* or dword [rbx + event_mask], INIT */
+	 .pattern_size = 7,
+	 .pattern = {0x83, 0x8b, ANY, ANY, ANY, ANY, EVENT_INIT}},
+	{.mend = at_init_exit,
+	 .keep = true,
+	 .symbol = "_ZN8BX_CPU_C16handleAsyncEventEv",
+	 .length = 0x600,
+	 /* xor edx, edx; mov esi, 3 (INIT) */
+	 .pattern_size = 7,
+	 .pattern = {0x31, 0xd2, 0xbe, 3, 0, 0, 0}},
+	{.mend = at_sipi_exit,
+	 .keep = true,
+	 .symbol = "_ZN8BX_CPU_C12deliver_SIPIEj",
+	 .length = 0x100,
+	 /* mov edx, esi; mov esi, 4 (SIPI) */
+	 .pattern_size = 7,
+	 .pattern = {0x89, 0xf2, 0xbe, 4, 0, 0, 0}},
+};
+
+enum { SITES = sizeof(sites) / sizeof(sites[0]) };
+
+static bool find(struct site *site)
+{
+	uint8_t *code = dlsym(RTLD_DEFAULT, site->symbol);
+
+	for (size_t i = 0; code && i + site->pattern_size <= site->length; i++) {
 		size_t j = 0;
 
-		while (j < count && (pattern[j] < 0 || code[i + j] == pattern[j]))
+		while (j < site->pattern_size &&
+		       (site->pattern[j] == ANY || code[i + j] == site->pattern[j]))
 			j++;
-		if (j == count)
-			return code + i;
+		if (j == site->pattern_size) {
+			site->code = code + i;
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }
 
-/* Replaces `length` bytes by a call of the code at the end of the cave. */
-static void call_cave(uint8_t *site, size_t length, const uint8_t *code, size_t size)
-{
-	uint8_t *page = (uint8_t *)((uintptr_t)site & ~(uintptr_t)(PAGE - 1));
-	int32_t distance = (int32_t)(cave - (site + 5));
-
-	memcpy(cave, code, size);
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	site[0] = 0xe8;
-	memcpy(site + 1, &distance, sizeof(distance));
-	memset(site + 5, 0x90, length - 5);
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
-	cave += size;
-}
-
-static void map_cave(const uint8_t *near)
+/* Memory that a CALL in Bochs's code reaches. */
+static uint8_t *map_cave(const uint8_t *near)
 {
 	for (uintptr_t at = ((uintptr_t)near & ~(uintptr_t)(PAGE - 1)) + (64 << 20);
 	     at < (uintptr_t)near + (1 << 30); at += 16 << 20) {
 		void *page = mmap((void *)at, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
-		if (page == (void *)at) {
-			cave = page;
-			return;
-		}
+		if (page == (void *)at)
+			return page;
 	}
+	return NULL;
 }
 
-/* A 32-bit offset of a member of BX_CPU_C, as four bytes of code. */
-#define MEMBER(x) \
-	(uint8_t)(x), (uint8_t)((x) >> 8), (uint8_t)((x) >> 16), (uint8_t)((uint32_t)(x) >> 24)
+static uint8_t *put(uint8_t *cave, const void *code, size_t size)
+{
+	memcpy(cave, code, size);
+	return cave + size;
+}
+
+/* The mend is called with all registers kept that a function may change. Returns the cave's end. */
+static uint8_t *replace(const struct site *site, uint8_t *cave)
+{
+	static const uint8_t save[] = {0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50,
+				       0x41, 0x51, 0x41, 0x52, 0x41, 0x53};
+	static const uint8_t arguments[] = {0x48, 0x89, 0xdf, /* mov rdi, rbx */
+					    0x44, 0x89, 0xee, /* mov esi, r13d */
+					    0x48, 0xb8};      /* mov rax, mend */
+	static const uint8_t call[] = {0xff, 0xd0};           /* call rax */
+	static const uint8_t restore[] = {0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41,
+					  0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58};
+	static const uint8_t ret = 0xc3;
+	uint8_t *page = (uint8_t *)((uintptr_t)site->code & ~(uintptr_t)(PAGE - 1));
+	const int32_t distance = (int32_t)(cave - (site->code + 5));
+
+	cave = put(cave, save, sizeof(save));
+	cave = put(cave, arguments, sizeof(arguments));
+	cave = put(cave, &site->mend, sizeof(site->mend));
+	cave = put(cave, call, sizeof(call));
+	cave = put(cave, restore, sizeof(restore));
+	if (site->keep)
+		cave = put(cave, site->code, SITE_SIZE);
+	cave = put(cave, &ret, sizeof(ret));
+	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	site->code[0] = 0xe8;
+	memcpy(site->code + 1, &distance, sizeof(distance));
+	memset(site->code + 5, 0x90, SITE_SIZE - 5);
+	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+	return cave;
+}
 
 __attribute__((constructor)) static void mend(void)
 {
-	/* and dword [rbx + event_mask], ~INIT; mov byte [rbx + in_vmx_guest], 1 */
-	static const int unmask_init[] = {0x83, 0xa3, -1, -1, -1, -1, 0xfb,
-					  0xc6, 0x83, -1, -1, -1, -1, 1};
-	/* or dword [rbx + event_mask], INIT */
-	static const int mask_init[] = {0x83, 0x8b, -1, -1, -1, -1, 4};
-	/* xor edx, edx; mov esi, 3 (INIT) */
-	static const int init_exit[] = {0x31, 0xd2, 0xbe, 3, 0, 0, 0};
-	/* mov edx, esi; mov esi, 4 (SIPI) */
-	static const int sipi_exit[] = {0x89, 0xf2, 0xbe, 4, 0, 0, 0};
-	uint8_t *entry = find("_ZN8BX_CPU_C8VMLAUNCHEP15bxInstruction_c", 0x600, unmask_init, 14);
-	uint8_t *leave = find("_ZN8BX_CPU_C6VMexitEjm", 0x600, mask_init, 7);
-	uint8_t *init = find("_ZN8BX_CPU_C16handleAsyncEventEv", 0x600, init_exit, 7);
-	uint8_t *sipi = find("_ZN8BX_CPU_C12deliver_SIPIEj", 0x100, sipi_exit, 7);
-	const uint64_t mask_change =
-		(uint64_t)dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
-	int32_t event_mask, in_vmx_guest;
+	uint8_t *cave;
 
-	if (!entry || !leave || !init || !sipi || !mask_change)
+	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
+	vmwrite64 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9VMwrite64Ejm");
+	interrupt_mask_changed = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
+	if (!vmread32 || !vmwrite64 || !interrupt_mask_changed)
 		return;
-	map_cave(entry);
+	for (size_t i = 0; i < SITES; i++) {
+		if (!find(&sites[i]))
+			return;
+	}
+	cave = map_cave(sites[ENTRY].code);
 	if (!cave) {
 		fprintf(stderr, "bochs_vmx_fixes: no memory near Bochs's code\n");
 		return;
 	}
-	memcpy(&event_mask, entry + 2, sizeof(event_mask));
-	memcpy(&in_vmx_guest, entry + 9, sizeof(in_vmx_guest));
-	const int32_t pending = event_mask - 4, activity = event_mask - 8;
-	/* clang-format off */
-	const uint8_t at_entry[] = {
-		0xc6, 0x83, MEMBER(in_vmx_guest), 1,                  /* mov byte [rbx+guest], 1 */
-		0x48, 0x89, 0xdf, 0x48, 0x83, 0xec, 8,                /* mov rdi, rbx; sub rsp, 8 */
-		0x48, 0xb8, MEMBER(mask_change), MEMBER(mask_change >> 32), 0xff, 0xd0, /* call */
-		0x48, 0x83, 0xc4, 8,                                  /* add rsp, 8 */
-		0x83, 0xbb, MEMBER(activity), WAIT_FOR_SIPI,          /* cmp [rbx+activity], 3 */
-		0x74, 0x07,                                           /* je ret */
-		0x83, 0xa3, MEMBER(event_mask), (uint8_t)~EVENT_INIT, /* and [rbx+mask], ~INIT */
-		0xc3,
-	};
-	const uint8_t at_exit[] = { /* RFLAGS.IF is 0 by now */
-		0x81, 0x8b, MEMBER(event_mask),                       /* or dword [rbx+mask], */
-		MEMBER(EVENTS_MASKED_BY_IF | EVENT_INIT), 0xc3,
-	};
-	const uint8_t at_init[] = {
-		0x83, 0xa3, MEMBER(pending), (uint8_t)~EVENT_INIT,      /* and [rbx+pending], ~INIT */
-		0x31, 0xd2, 0xbe, 3, 0, 0, 0, 0xc3,
-	};
-	const uint8_t at_sipi[] = {
-		0x83, 0xa3, MEMBER(event_mask),                       /* and [rbx+mask], */
-		(uint8_t)~(EVENT_NMI | EVENT_SMI),                    /*     ~(NMI | SMI) */
-		0x89, 0xf2, 0xbe, 4, 0, 0, 0, 0xc3,
-	};
-	/* clang-format on */
-
-	call_cave(entry, 7, at_entry, sizeof(at_entry));
-	call_cave(leave, 7, at_exit, sizeof(at_exit));
-	call_cave(init, 7, at_init, sizeof(at_init));
-	call_cave(sipi, 7, at_sipi, sizeof(at_sipi));
+	memcpy(&event_mask_at, sites[ENTRY].code + 2, sizeof(event_mask_at));
+	memcpy(&in_vmx_guest_at, sites[ENTRY].code + 9, sizeof(in_vmx_guest_at));
+	for (size_t i = 0; i < SITES; i++)
+		cave = replace(&sites[i], cave);
 }

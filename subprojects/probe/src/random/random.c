@@ -75,6 +75,7 @@ static void run_round(struct world *w, u64 seed, u64 round)
 	restore_cpu();
 	world_reset(w, mode);
 	code_write(w->memory + WORLD_CODE);
+	record_code(w->memory + WORLD_CODE);
 	code_choose_registers(&w->l2->regs);
 	mutate(w);
 	for (unsigned i = 0; i < EVENTS_PER_ROUND; i++) {

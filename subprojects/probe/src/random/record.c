@@ -44,6 +44,18 @@ void record_step(const char *what, u64 a, u64 b)
 		print("#   %s %lx %lx\n", what, a, b);
 }
 
+void record_code(const u8 *code)
+{
+	enum { SHOWN = 24 };
+
+	if (!print_detail)
+		return;
+	print("#   code");
+	for (unsigned i = 0; i < SHOWN; i++)
+		print(" %02x", code[i]);
+	print("\n");
+}
+
 void record_see(const char *what, u64 value)
 {
 	if (print_detail)

@@ -19,6 +19,9 @@ void record_round(u64 round, unsigned mode);
 /* Something this round does; printed only. */
 void record_step(const char *what, u64 a, u64 b);
 
+/* The first instructions that the round runs; printed only. */
+void record_code(const u8 *code);
+
 /* A change to the VMCS: more than one may be wrong, and then the SDM leaves open which is told. */
 void record_change(u32 field, u64 value);
 
