@@ -23,7 +23,7 @@ enum {
 	PAGE_LARGE = 0x80,
 	PDPTE_PRESENT = 1,
 	CR0_OF_ALL = 0x30, /* ET, NE */
-	TIMER = 20000,     /* far more than any code without a loop takes */
+	TIMER = 100000, /* far more than any code without a loop takes: a slide over all memory */
 	IVT_SIZE = 1024,
 	REAL_HANDLERS = 0x400, /* 4 bytes each, up to 0x800 */
 };
@@ -50,6 +50,7 @@ static void fill_handlers(struct world *w)
 	u32 *ivt = (u32 *)(w->memory + WORLD_IVT);
 
 	memset(w->memory + WORLD_HANDLERS, HLT, PAGE_SIZE);
+	memset(idt32, 0, PAGE_SIZE);
 	for (u64 v = 0; v < 256; v++) {
 		u64 handler = WORLD_HANDLERS + v * HANDLER_SIZE;
 		u64 gate = handler | 0xee00ull << 32;
