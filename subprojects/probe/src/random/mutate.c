@@ -261,6 +261,14 @@ void mutate_event(struct world *w)
 	change(VMCS_VM_ENTRY_INSTRUCTION_LENGTH, choice_below(one_in(8) ? 20 : 4));
 }
 
+void mutate_tame(void)
+{
+	const u64 cr0 = vmread(VMCS_GUEST_CR0);
+
+	if ((vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_GUEST) && !(cr0 & CR0_PG))
+		change(VMCS_GUEST_CR0, cr0 | CR0_PG);
+}
+
 static void write_list(u64 *list, u64 count, bool only_good)
 {
 	static const u32 good[] = {0x174, 0x175, 0x176, 0xc0000102};

@@ -22,3 +22,9 @@ void mutate_event(struct world *w);
 
 /* Lists of MSRs for entry or exit; exit loads only what may be loaded. */
 void mutate_msr_lists(struct world *w);
+
+/*
+ * Before each entry. Bochs 2.7 enters IA-32e mode without paging, and panics there. SDM "Checks on
+ * Guest Control Registers, Debug Registers, and MSRs": such an entry fails.
+ */
+void mutate_tame(void);

@@ -80,6 +80,7 @@ static void run_round(struct world *w, u64 seed, u64 round)
 	mutate(w);
 	for (unsigned i = 0; i < EVENTS_PER_ROUND; i++) {
 		entries++;
+		mutate_tame();
 		l2_run(w->l2);
 		record_outcome(w);
 		if (w->l2->entry != VM_OK || (w->l2->exit.reason & EXIT_REASON_ENTRY_FAIL))
