@@ -119,6 +119,18 @@ static void mutate_control_bits(void)
 	change(vmx_ctl_field(ctl), vmread(vmx_ctl_field(ctl)) ^ one_bit_of(bits));
 }
 
+/* Never another table; nor supervisor shadow-stack control, hidden from Umbra's guests. */
+static u64 eptp_bit(void)
+{
+	enum { SHADOW_STACK = 7 };
+	u64 bit;
+
+	do
+		bit = choice_below(12);
+	while (bit == SHADOW_STACK);
+	return bit;
+}
+
 void mutate_control(struct world *w)
 {
 	static const u32 near[] = {
@@ -150,8 +162,7 @@ void mutate_control(struct world *w)
 		}
 		break;
 	case 8:
-		/* The low bits and those beyond any address: never another table. */
-		change(VMCS_EPT_POINTER, vmread(VMCS_EPT_POINTER) ^ 1ull << choice_below(12));
+		change(VMCS_EPT_POINTER, vmread(VMCS_EPT_POINTER) ^ 1ull << eptp_bit());
 		break;
 	case 9:
 		if (vmx_has(CTL_CPU2, CPU2_VPID))
