@@ -274,10 +274,13 @@ void mutate_event(struct world *w)
 
 void mutate_tame(void)
 {
+	const u64 entry = vmread(VMCS_ENTRY_CONTROLS);
 	const u64 cr0 = vmread(VMCS_GUEST_CR0);
 
-	if ((vmread(VMCS_ENTRY_CONTROLS) & ENTRY_IA32E_GUEST) && !(cr0 & CR0_PG))
+	if ((entry & ENTRY_IA32E_GUEST) && !(cr0 & CR0_PG))
 		change(VMCS_GUEST_CR0, cr0 | CR0_PG);
+	if (!(entry & ENTRY_LOAD_DEBUG_CONTROLS) && vmread(VMCS_GUEST_DEBUGCTL))
+		change(VMCS_GUEST_DEBUGCTL, 0);
 }
 
 static void write_list(u64 *list, u64 count, bool only_good)

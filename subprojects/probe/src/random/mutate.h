@@ -24,7 +24,9 @@ void mutate_event(struct world *w);
 void mutate_msr_lists(struct world *w);
 
 /*
- * Before each entry. Bochs 2.7 enters IA-32e mode without paging, and panics there. SDM "Checks on
- * Guest Control Registers, Debug Registers, and MSRs": such an entry fails.
+ * Before each entry: round what Bochs 2.7 does not do. It enters IA-32e mode without paging, and
+ * panics there; SDM "Checks on Guest Control Registers, Debug Registers, and MSRs": such an entry
+ * fails. And no exit saves IA32_DEBUGCTL, which shows where the entry has not loaded it; SDM
+ * "Saving Control Registers, Debug Registers, and MSRs".
  */
 void mutate_tame(void);
