@@ -6,25 +6,13 @@
 #include "features.h"
 #include "layout.h"
 #include "probe.h"
+#include "vmx/list.h"
 
 static u64 operand[2];
 
-#define VMX_INSTRUCTIONS(X)                  \
-	X(vmcall, "vmcall")                  \
-	X(vmlaunch, "vmlaunch")              \
-	X(vmresume, "vmresume")              \
-	X(vmxoff, "vmxoff")                  \
-	X(vmxon, "vmxon %[m]")               \
-	X(vmclear, "vmclear %[m]")           \
-	X(vmptrld, "vmptrld %[m]")           \
-	X(vmptrst, "vmptrst %[m]")           \
-	X(vmread, "vmread %[a], %[b]")       \
-	X(vmread_mem, "vmread %[a], %[m]")   \
-	X(vmwrite, "vmwrite %[a], %[b]")     \
-	X(vmwrite_mem, "vmwrite %[m], %[a]") \
-	X(invept, "invept %[m], %[a]")       \
-	X(invvpid, "invvpid %[m], %[a]")     \
-	X(vmfunc, "vmfunc")                  \
+#define HIDDEN_INSTRUCTIONS(X) \
+	VMX_INSTRUCTIONS(X)    \
+	X(vmfunc, "vmfunc")    \
 	X(getsec, "getsec")
 
 #define OPERANDS [m] "+m"(operand), [b] "+r"(b)
@@ -37,7 +25,7 @@ static u64 operand[2];
 		(void)unused;                                                    \
 		asm volatile(text:OPERANDS : INPUTS, "a"(0), "c"(0) : "memory"); \
 	}
-VMX_INSTRUCTIONS(USER_FUNCTION)
+HIDDEN_INSTRUCTIONS(USER_FUNCTION)
 
 PROBE_CASE(vmxhidden_kernel, "vmxhidden.ring0", CASE_EACH_CPU)
 {
@@ -45,13 +33,13 @@ PROBE_CASE(vmxhidden_kernel, "vmxhidden.ring0", CASE_EACH_CPU)
 
 #define KERNEL_CHECK(name, text) \
 	CHECK_UD(t, TRY(text, : OPERANDS : INPUTS, "a"(0), "c"(0) : "memory"));
-	VMX_INSTRUCTIONS(KERNEL_CHECK)
+	HIDDEN_INSTRUCTIONS(KERNEL_CHECK)
 }
 
 PROBE_CASE(vmxhidden_user, "vmxhidden.ring3", CASE_EACH_CPU)
 {
 #define USER_CHECK(name, text) CHECK_UD(t, user_call(user_##name, NULL, 0));
-	VMX_INSTRUCTIONS(USER_CHECK)
+	HIDDEN_INSTRUCTIONS(USER_CHECK)
 }
 
 PROBE_CASE(vmxhidden_vmxe, "vmxhidden.vmxe_cannot_be_set", CASE_EACH_CPU)

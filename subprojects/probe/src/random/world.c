@@ -28,19 +28,6 @@ enum {
 	REAL_HANDLERS = 0x400, /* 4 bytes each, up to 0x800 */
 };
 
-static u64 segment_field(u64 es_field, enum segment segment)
-{
-	return es_field + 2u * segment;
-}
-
-static void write_segment(enum segment segment, u16 selector, u64 base, u32 limit, u32 rights)
-{
-	vmwrite(segment_field(VMCS_GUEST_ES_SELECTOR, segment), selector);
-	vmwrite(segment_field(VMCS_GUEST_ES_BASE, segment), base);
-	vmwrite(segment_field(VMCS_GUEST_ES_LIMIT, segment), limit);
-	vmwrite(segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, segment), rights);
-}
-
 /* Each vector's handler is VMCALL at an address that tells the vector. */
 static void fill_handlers(struct world *w)
 {
@@ -210,23 +197,23 @@ static void write_segments(enum world_mode mode)
 	u32 limit = selector ? 0xffffffff : 0xffff;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
-		write_segment(data[i], selector, 0, limit, rights);
+		vmwrite_segment(data[i], selector, 0, limit, rights);
 	switch (mode) {
 	case MODE_LONG:
-		write_segment(SEG_CS, SELECTOR_CODE64, 0, limit, AR_CODE64);
+		vmwrite_segment(SEG_CS, SELECTOR_CODE64, 0, limit, AR_CODE64);
 		break;
 	case MODE_REAL:
-		write_segment(SEG_CS, 0, 0, limit, AR_CODE16);
+		vmwrite_segment(SEG_CS, 0, 0, limit, AR_CODE16);
 		break;
 	case MODE_V86:
-		write_segment(SEG_CS, 0, 0, limit, AR_V86);
+		vmwrite_segment(SEG_CS, 0, 0, limit, AR_V86);
 		break;
 	default:
-		write_segment(SEG_CS, SELECTOR_CODE32, 0, limit, AR_CODE32);
+		vmwrite_segment(SEG_CS, SELECTOR_CODE32, 0, limit, AR_CODE32);
 		break;
 	}
-	write_segment(SEG_LDTR, 0, 0, 0xffff, (u32)AR_UNUSABLE);
-	write_segment(SEG_TR, SELECTOR_TSS, WORLD_TABLES + TSS_OFFSET, TSS_LIMIT, AR_TSS);
+	vmwrite_segment(SEG_LDTR, 0, 0, 0xffff, (u32)AR_UNUSABLE);
+	vmwrite_segment(SEG_TR, SELECTOR_TSS, WORLD_TABLES + TSS_OFFSET, TSS_LIMIT, AR_TSS);
 	vmwrite(VMCS_GUEST_GDTR_BASE, WORLD_TABLES);
 	vmwrite(VMCS_GUEST_GDTR_LIMIT, SELECTOR_TSS + 15);
 }

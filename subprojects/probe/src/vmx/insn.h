@@ -111,6 +111,9 @@ static inline u64 try_invvpid(u64 type, u16 vpid, u64 linear)
 u64 vmread(u64 field);
 void vmwrite(u64 field, u64 value);
 
+/* A segment register of the guest state. */
+void vmwrite_segment(enum segment segment, u16 selector, u64 base, u32 limit, u32 rights);
+
 static inline void vmcs_set_bits(u64 field, u64 bits)
 {
 	vmwrite(field, vmread(field) | bits);

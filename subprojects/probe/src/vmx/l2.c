@@ -19,19 +19,6 @@ _Static_assert(VMCS_HOST_RSP == ENTER_HOST_RSP, "enter.S writes it");
 
 extern const u8 l2_exited[], l2_gates[];
 
-static u64 segment_field(u64 es_field, enum segment segment)
-{
-	return es_field + 2u * segment;
-}
-
-static void write_segment(enum segment segment, u16 selector, u64 base, u32 limit, u32 rights)
-{
-	vmwrite(segment_field(VMCS_GUEST_ES_SELECTOR, segment), selector);
-	vmwrite(segment_field(VMCS_GUEST_ES_BASE, segment), base);
-	vmwrite(segment_field(VMCS_GUEST_ES_LIMIT, segment), limit);
-	vmwrite(segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, segment), rights);
-}
-
 static void write_controls(void)
 {
 	static const u32 wanted[CTL_COUNT] = {
@@ -114,14 +101,14 @@ static void write_guest(void)
 	vmwrite(VMCS_GUEST_CR3, read_cr3());
 	vmwrite(VMCS_GUEST_CR4, read_cr4());
 	vmwrite(VMCS_GUEST_DR7, DR7_INIT);
-	write_segment(SEG_ES, SEL_DATA, 0, 0xffffffff, AR_DATA);
-	write_segment(SEG_CS, SEL_CODE64, 0, 0xffffffff, AR_CODE64);
-	write_segment(SEG_SS, SEL_DATA, 0, 0xffffffff, AR_DATA);
-	write_segment(SEG_DS, SEL_DATA, 0, 0xffffffff, AR_DATA);
-	write_segment(SEG_FS, 0, 0, 0xffff, (u32)AR_UNUSABLE);
-	write_segment(SEG_GS, 0, (u64)cpu, 0xffff, (u32)AR_UNUSABLE);
-	write_segment(SEG_LDTR, 0, 0, 0xffff, (u32)AR_UNUSABLE);
-	write_segment(SEG_TR, SEL_TSS64, (u64)&cpu->tss, sizeof(cpu->tss) - 1, AR_TSS_BUSY);
+	vmwrite_segment(SEG_ES, SEL_DATA, 0, 0xffffffff, AR_DATA);
+	vmwrite_segment(SEG_CS, SEL_CODE64, 0, 0xffffffff, AR_CODE64);
+	vmwrite_segment(SEG_SS, SEL_DATA, 0, 0xffffffff, AR_DATA);
+	vmwrite_segment(SEG_DS, SEL_DATA, 0, 0xffffffff, AR_DATA);
+	vmwrite_segment(SEG_FS, 0, 0, 0xffff, (u32)AR_UNUSABLE);
+	vmwrite_segment(SEG_GS, 0, (u64)cpu, 0xffff, (u32)AR_UNUSABLE);
+	vmwrite_segment(SEG_LDTR, 0, 0, 0xffff, (u32)AR_UNUSABLE);
+	vmwrite_segment(SEG_TR, SEL_TSS64, (u64)&cpu->tss, sizeof(cpu->tss) - 1, AR_TSS_BUSY);
 	vmwrite(VMCS_GUEST_GDTR_BASE, (u64)cpu->gdt);
 	vmwrite(VMCS_GUEST_GDTR_LIMIT, sizeof(cpu->gdt) - 1);
 	vmwrite(VMCS_GUEST_IDTR_BASE, (u64)idt);
@@ -201,8 +188,8 @@ static void go(struct l2 *l2, const void *code, u32 dpl)
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmwrite(VMCS_VM_ENTRY_INTR_INFO, 0);
-	write_segment(SEG_CS, dpl ? SEL_UCODE64 : SEL_CODE64, 0, 0xffffffff, AR_CODE64 | dpl);
-	write_segment(SEG_SS, dpl ? SEL_UDATA : SEL_DATA, 0, 0xffffffff, AR_DATA | dpl);
+	vmwrite_segment(SEG_CS, dpl ? SEL_UCODE64 : SEL_CODE64, 0, 0xffffffff, AR_CODE64 | dpl);
+	vmwrite_segment(SEG_SS, dpl ? SEL_UDATA : SEL_DATA, 0, 0xffffffff, AR_DATA | dpl);
 }
 
 void l2_goto(struct l2 *l2, const void *code)
@@ -237,7 +224,9 @@ static void record(struct l2 *l2)
 		l2->exit.physical = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 }
 
-/* What the SDM defines of an exit; with a register operand Bochs 2.7 leaves no sense in one field.
+/*
+ * What the SDM defines of an exit; with a register operand Bochs 2.7 leaves no sense in one field,
+ * and vmx.exit.fault_rf says what it does to RF.
  */
 static void transcribe(struct l2 *l2)
 {
@@ -252,7 +241,8 @@ static void transcribe(struct l2 *l2)
 	if (e->idt_info & INTR_INFO_VALID)
 		transcript(l2->t, 0, " vectoring", e->idt_info);
 	transcript(l2->t, 0, " rip offset", e->rip - l2->start);
-	transcript(l2->t, 0, " rflags", e->rflags);
+	transcript(l2->t, 0, " rflags",
+		   e->reason == REASON_EXCEPTION_NMI ? e->rflags & ~RFLAGS_RF : e->rflags);
 	transcript(l2->t, 0, " interruptibility", e->interruptibility);
 }
 

@@ -18,12 +18,9 @@ enum {
 static void write_segments(u32 code, u32 data, u32 limit, bool real)
 {
 	for (enum segment s = SEG_ES; s <= SEG_GS; s++) {
-		vmwrite(VMCS_GUEST_ES_SELECTOR + 2u * s, real          ? 0
-							 : s == SEG_CS ? SEL_CODE32
-								       : SEL_DATA);
-		vmwrite(VMCS_GUEST_ES_BASE + 2u * s, 0);
-		vmwrite(VMCS_GUEST_ES_LIMIT + 2u * s, limit);
-		vmwrite(VMCS_GUEST_ES_ACCESS_RIGHTS + 2u * s, s == SEG_CS ? code : data);
+		u16 selector = s == SEG_CS ? SEL_CODE32 : SEL_DATA;
+
+		vmwrite_segment(s, real ? 0 : selector, 0, limit, s == SEG_CS ? code : data);
 	}
 }
 

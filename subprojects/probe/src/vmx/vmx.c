@@ -220,6 +220,14 @@ void vmwrite(u64 field, u64 value)
 	}
 }
 
+void vmwrite_segment(enum segment segment, u16 selector, u64 base, u32 limit, u32 rights)
+{
+	vmwrite(VMCS_GUEST_ES_SELECTOR + 2u * segment, selector);
+	vmwrite(VMCS_GUEST_ES_BASE + 2u * segment, base);
+	vmwrite(VMCS_GUEST_ES_LIMIT + 2u * segment, limit);
+	vmwrite(VMCS_GUEST_ES_ACCESS_RIGHTS + 2u * segment, rights);
+}
+
 void check_vm(struct run *t, int line, const char *what, u64 got, u64 want)
 {
 	transcript(t, line, what, got);

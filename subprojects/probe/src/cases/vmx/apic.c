@@ -47,6 +47,22 @@ static u32 *begin(struct run *t, struct l2 **out)
 	return page;
 }
 
+/* begin(), and an APIC-access page; these secondary controls are on, or the case is over. */
+static u32 *begin_access(struct run *t, struct l2 **l2, u64 controls, u64 *access)
+{
+	u32 *page = begin(t, l2);
+
+	if (!page)
+		return NULL;
+	if (!l2_enable(CTL_CPU2, CPU2_VIRTUAL_APIC_ACCESSES | controls)) {
+		run_skip(t, "no such APIC virtualization");
+		return NULL;
+	}
+	*access = (u64)vmx_pages(1);
+	vmwrite(VMCS_APIC_ACCESS_ADDR, *access);
+	return page;
+}
+
 static void run_with(struct l2 *l2, const u8 *code, u64 rax, u64 rbx)
 {
 	l2_goto(l2, code);
@@ -89,14 +105,11 @@ PROBE_CASE(apic_tpr, "vmx.exit.tpr_shadow", CASE_EACH_CPU)
 PROBE_CASE(apic_access, "vmx.exit.apic_access", CASE_EACH_CPU)
 {
 	struct l2 *l2;
-	u32 *page = begin(t, &l2);
 	u64 access;
+	u32 *page = begin_access(t, &l2, 0, &access);
 
 	if (!page)
 		return;
-	L2_NEED(t, CTL_CPU2, CPU2_VIRTUAL_APIC_ACCESSES);
-	access = (u64)vmx_pages(1);
-	vmwrite(VMCS_APIC_ACCESS_ADDR, access);
 	memory_map(WINDOW_BASE, access, PAGE_SIZE, PAGE_SIZE, PTE_P | PTE_W);
 	for (unsigned ept = 0; ept < 2; ept++) {
 		if (ept && !l2_ept(l2))
@@ -124,14 +137,10 @@ PROBE_CASE(apic_access, "vmx.exit.apic_access", CASE_EACH_CPU)
 PROBE_CASE(apic_fetch, "vmx.exit.apic_access_fetch", CASE_EACH_CPU | CASE_EXPLICIT)
 {
 	struct l2 *l2;
-	u32 *page = begin(t, &l2);
 	u64 access;
 
-	if (!page)
+	if (!begin_access(t, &l2, 0, &access))
 		return;
-	L2_NEED(t, CTL_CPU2, CPU2_VIRTUAL_APIC_ACCESSES);
-	access = (u64)vmx_pages(1);
-	vmwrite(VMCS_APIC_ACCESS_ADDR, access);
 	run_with(l2, va_call, 0, access + 0x400);
 	CHECK_EXIT_QUAL(t, l2, REASON_APIC_ACCESS, 0x400 | ACCESS_FETCH);
 }
@@ -139,15 +148,11 @@ PROBE_CASE(apic_fetch, "vmx.exit.apic_access_fetch", CASE_EACH_CPU | CASE_EXPLIC
 PROBE_CASE(apic_registers, "vmx.exit.apic_register_virtualization", CASE_EACH_CPU)
 {
 	struct l2 *l2;
-	u32 *page = begin(t, &l2);
 	u64 access;
+	u32 *page = begin_access(t, &l2, CPU2_APIC_REGISTER_VIRT, &access);
 
 	if (!page)
 		return;
-	L2_NEED(t, CTL_CPU2, CPU2_VIRTUAL_APIC_ACCESSES);
-	L2_NEED(t, CTL_CPU2, CPU2_APIC_REGISTER_VIRT);
-	access = (u64)vmx_pages(1);
-	vmwrite(VMCS_APIC_ACCESS_ADDR, access);
 	page[VLDR / 4] = 0x12000000;
 	run_with(l2, va_read, 0, access + VLDR);
 	CHECK_EXIT(t, l2, REASON_VMCALL);
@@ -199,15 +204,11 @@ PROBE_CASE(apic_virtual_interrupt, "vmx.exit.virtual_interrupts", CASE_EACH_CPU)
 {
 	enum { VECTOR = 0x75 };
 	struct l2 *l2;
-	u32 *page = begin(t, &l2);
 	u64 access;
+	u32 *page = begin_access(t, &l2, CPU2_VIRTUAL_INTR_DELIVERY, &access);
 
 	if (!page)
 		return;
-	L2_NEED(t, CTL_CPU2, CPU2_VIRTUAL_INTR_DELIVERY);
-	L2_NEED(t, CTL_CPU2, CPU2_VIRTUAL_APIC_ACCESSES);
-	access = (u64)vmx_pages(1);
-	vmwrite(VMCS_APIC_ACCESS_ADDR, access);
 	for (unsigned i = 0; i < 4; i++)
 		vmwrite(VMCS_EOI_EXIT_BITMAP0 + 2 * i, 0);
 	/* Requested, not yet allowed: no delivery. */

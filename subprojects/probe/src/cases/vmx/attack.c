@@ -59,13 +59,19 @@ static void run_any(struct l2 *l2, const u8 *code, u64 rbx)
 	l2_run(l2);
 }
 
+/* For each target another: what the last one has left is gone. */
+static struct l2 *begin(struct run *t)
+{
+	vmx_cleanup();
+	return l2_begin(t);
+}
+
 /* The virtual machine still works, and hidden memory still reads as ones. */
 static void check_alive(struct run *t, const u64 *list)
 {
 	struct l2 *l2;
 
-	vmx_cleanup();
-	l2 = l2_begin(t);
+	l2 = begin(t);
 	if (!l2)
 		return;
 	run_any(l2, attack_cpuid, 0);
@@ -77,7 +83,7 @@ static void check_alive(struct run *t, const u64 *list)
 
 static struct l2 *begin_ept(struct run *t)
 {
-	struct l2 *l2 = l2_begin(t);
+	struct l2 *l2 = begin(t);
 
 	if (l2 && !l2_ept(l2)) {
 		run_skip(t, "no EPT");
@@ -95,11 +101,9 @@ PROBE_CASE(attack_leaf, "vmx.attack.ept_leaf", CASE_EACH_CPU)
 		return;
 	for (unsigned i = 0; i < TARGETS; i++)
 		for (unsigned level = 1; level <= 3; level++) {
-			struct l2 *l2;
+			struct l2 *l2 = begin_ept(t);
 			u64 size = ept_level_size(level);
 
-			vmx_cleanup();
-			l2 = begin_ept(t);
 			if (!l2)
 				return;
 			*ept_slot(l2->ept, gpa, level) =
@@ -129,10 +133,8 @@ PROBE_CASE(attack_tables, "vmx.attack.ept_tables", CASE_EACH_CPU)
 	if (!targets(t, list))
 		return;
 	for (unsigned i = 0; i < PLAIN_TARGETS; i++) {
-		struct l2 *l2;
+		struct l2 *l2 = begin_ept(t);
 
-		vmx_cleanup();
-		l2 = begin_ept(t);
 		if (!l2)
 			return;
 		vmwrite(VMCS_EPT_POINTER, list[i] | (ept_pointer(l2->ept) & 0xfff));
@@ -167,10 +169,8 @@ PROBE_CASE(attack_cr3, "vmx.attack.guest_cr3", CASE_EACH_CPU)
 		return;
 	for (unsigned i = 0; i < PLAIN_TARGETS; i++)
 		for (unsigned ept = 0; ept < 2; ept++) {
-			struct l2 *l2;
+			struct l2 *l2 = begin(t);
 
-			vmx_cleanup();
-			l2 = l2_begin(t);
 			if (!l2 || (ept && !l2_ept(l2)))
 				return;
 			vmwrite(VMCS_GUEST_CR3, list[i]);
@@ -206,10 +206,8 @@ PROBE_CASE(attack_pages, "vmx.attack.control_pages", CASE_EACH_CPU)
 		return;
 	for (unsigned r = 0; r < ARRAY_SIZE(rows); r++)
 		for (unsigned i = 0; i < PLAIN_TARGETS; i++) {
-			struct l2 *l2;
+			struct l2 *l2 = begin(t);
 
-			vmx_cleanup();
-			l2 = l2_begin(t);
 			if (!l2)
 				return;
 			if (!l2_enable(rows[r].ctl, rows[r].bits))
@@ -242,10 +240,8 @@ PROBE_CASE(attack_area, "vmx.attack.msr_area", CASE_EACH_CPU)
 	if (!targets(t, list))
 		return;
 	for (unsigned i = 0; i < PLAIN_TARGETS; i++) {
-		struct l2 *l2;
+		struct l2 *l2 = begin(t);
 
-		vmx_cleanup();
-		l2 = l2_begin(t);
 		if (!l2)
 			return;
 		vmwrite(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 1);
@@ -273,8 +269,7 @@ PROBE_CASE(attack_regions, "vmx.attack.regions", CASE_EACH_CPU)
 		if (!vmx_prepare(t))
 			return;
 		CHECK(t, try_vmxon(&list[i]) != VM_OK, "VMXON region %lx", list[i]);
-		vmx_cleanup();
-		l2 = l2_begin(t);
+		l2 = begin(t);
 		if (!l2)
 			return;
 		CHECK(t, try_vmptrld(list[i]) != VM_OK, "VMPTRLD %lx", list[i]);

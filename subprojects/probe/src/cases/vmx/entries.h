@@ -27,6 +27,12 @@ static inline void check_entry_flip(struct run *t, int line, struct l2 *l2, u64 
 	check_entry(t, line, l2, field, vmread(field) ^ bits, want);
 }
 
+/*
+ * Each bit of CR0 and CR4 that IA32_VMX_CR0_FIXED0, CR4_FIXED0 and CR4_FIXED1 pin, and each of CR3
+ * beyond the physical-address width; the field of CR0 tells whose registers these are.
+ */
+void check_control_registers(struct run *t, int line, struct l2 *l2, u64 cr0_field, u64 want);
+
 #define ENTRY(field, value, want)     check_entry(t, __LINE__, l2, field, value, want)
 #define ENTRY_FLIP(field, bits, want) check_entry_flip(t, __LINE__, l2, field, bits, want)
 #define ENTRY_STILL_GOOD()            check_entry(t, __LINE__, l2, VMCS_HOST_RSP, 0, ENTERED)

@@ -6,26 +6,13 @@
 
 PROBE_CASE(entry_guest_cr, "vmx.entry.guest_control_registers", CASE_EACH_CPU)
 {
-	u64 must0, must4, may4;
 	struct l2 *l2 = l2_begin(t);
 
 	if (!l2)
 		return;
-	must0 = rdmsr(MSR_IA32_VMX_CR0_FIXED0);
-	must4 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
-	may4 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
-	for (unsigned bit = 0; bit < 64; bit++) {
-		if (must0 & BIT(bit))
-			ENTRY_FLIP(VMCS_GUEST_CR0, BIT(bit), BAD_GUEST);
-		if (must4 & BIT(bit))
-			ENTRY_FLIP(VMCS_GUEST_CR4, BIT(bit), BAD_GUEST);
-		if (!(may4 & BIT(bit)))
-			ENTRY_FLIP(VMCS_GUEST_CR4, BIT(bit), BAD_GUEST);
-	}
+	check_control_registers(t, __LINE__, l2, VMCS_GUEST_CR0, BAD_GUEST);
 	/* IA-32e mode needs PAE. */
 	ENTRY_FLIP(VMCS_GUEST_CR4, CR4_PAE, BAD_GUEST);
-	for (unsigned bit = vmx_address_bits(); bit < 64; bit++)
-		ENTRY_FLIP(VMCS_GUEST_CR3, BIT(bit), BAD_GUEST);
 	ENTRY_STILL_GOOD();
 }
 

@@ -7,24 +7,11 @@ static const u64 BAD = VM_FAIL(VMERR_ENTRY_INVALID_HOST_STATE);
 
 PROBE_CASE(entry_host_cr, "vmx.entry.host_control_registers", CASE_EACH_CPU)
 {
-	u64 must0, must4, may4;
 	struct l2 *l2 = l2_begin(t);
 
 	if (!l2)
 		return;
-	must0 = rdmsr(MSR_IA32_VMX_CR0_FIXED0);
-	must4 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
-	may4 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
-	for (unsigned bit = 0; bit < 64; bit++) {
-		if (must0 & BIT(bit))
-			ENTRY_FLIP(VMCS_HOST_CR0, BIT(bit), BAD);
-		if (must4 & BIT(bit))
-			ENTRY_FLIP(VMCS_HOST_CR4, BIT(bit), BAD);
-		if (!(may4 & BIT(bit)))
-			ENTRY_FLIP(VMCS_HOST_CR4, BIT(bit), BAD);
-	}
-	for (unsigned bit = vmx_address_bits(); bit < 64; bit++)
-		ENTRY_FLIP(VMCS_HOST_CR3, BIT(bit), BAD);
+	check_control_registers(t, __LINE__, l2, VMCS_HOST_CR0, BAD);
 	/* "If the host address-space size VM-exit control is 1: bit 5 of CR4 is 1." */
 	ENTRY_FLIP(VMCS_HOST_CR4, CR4_PAE, FAIL_7_OR_8);
 	ENTRY_STILL_GOOD();

@@ -182,16 +182,24 @@ PROBE_CASE(ept_resume, "vmx.ept.fault_and_resume", CASE_EACH_CPU)
 	end();
 }
 
+/* begin(), and where the page table that maps L2's window is. */
+static bool begin_walk(struct run *t, struct setup *s, u64 *table)
+{
+	if (!begin(t, s, 1ull << 33))
+		return false;
+	*table = ALIGN_DOWN((u64)memory_entry(WINDOW_BASE, 1), PAGE_SIZE);
+	return true;
+}
+
 /* "Bit 8: 0 if the access … is to a paging-structure entry as part of a page walk". */
 PROBE_CASE(ept_walk, "vmx.ept.page_walk", CASE_EACH_CPU)
 {
-	const u64 gpa = 1ull << 33, at = WINDOW_BASE + 0x340;
+	const u64 at = WINDOW_BASE + 0x340;
 	struct setup s;
 	u64 table;
 
-	if (!begin(t, &s, gpa))
+	if (!begin_walk(t, &s, &table))
 		return;
-	table = ALIGN_DOWN((u64)memory_entry(WINDOW_BASE, 1), PAGE_SIZE);
 	*memory_entry(WINDOW_BASE, 1) |= BIT(5) | BIT(6);
 	*ept_slot(s.l2->ept, table, 1) = 0;
 	ept_flush(s.l2->ept);
@@ -211,13 +219,12 @@ PROBE_CASE(ept_walk, "vmx.ept.page_walk", CASE_EACH_CPU)
  */
 PROBE_CASE(ept_walk_write, "vmx.ept.page_walk_write", CASE_EACH_CPU | CASE_EXPLICIT)
 {
-	const u64 gpa = 1ull << 33, at = WINDOW_BASE + 0x340;
+	const u64 at = WINDOW_BASE + 0x340;
 	struct setup s;
 	u64 table;
 
-	if (!begin(t, &s, gpa))
+	if (!begin_walk(t, &s, &table))
 		return;
-	table = ALIGN_DOWN((u64)memory_entry(WINDOW_BASE, 1), PAGE_SIZE);
 	*memory_entry(WINDOW_BASE, 1) &= ~BIT(6);
 	ept_map_page(s.l2->ept, table, table, EPT_READ);
 	run_at(s.l2, ept_write, at);

@@ -33,6 +33,30 @@ static void guard(void)
 		vmwrite(VMCS_PREEMPTION_TIMER_VALUE, PATIENCE);
 }
 
+/* An L2 that can send itself an NMI; NULL if the case is over. */
+static struct l2 *begin(struct run *t)
+{
+	if (apic_is_x2apic()) {
+		run_skip(t, "sends by memory");
+		return NULL;
+	}
+	return l2_begin(t);
+}
+
+/* The CPU has taken as many NMIs as before, and takes no other until an IRET. */
+static void check_blocked(struct run *t, int line, u64 before)
+{
+	struct cpu *cpu = this_cpu();
+
+	check_equal(t, line, "NMIs taken", cpu->nmi_count, before);
+	apic_send(cpu->apic_id, APIC_NMI);
+	timer_wait(SETTLE_US);
+	check_equal(t, line, "NMIs while blocked", cpu->nmi_count, before);
+	unblock();
+	timer_wait(SETTLE_US);
+	check_equal(t, line, "NMIs after IRET", cpu->nmi_count, before + 1);
+}
+
 static void run_send(struct l2 *l2)
 {
 	guard();
@@ -45,11 +69,9 @@ static void run_send(struct l2 *l2)
 PROBE_CASE(exit_nmi, "vmx.exit.nmi", CASE_EACH_CPU)
 {
 	struct cpu *cpu = this_cpu();
-	struct l2 *l2;
+	struct l2 *l2 = begin(t);
 	u64 before;
 
-	SKIP_UNLESS(t, !apic_is_x2apic(), "sends by memory");
-	l2 = l2_begin(t);
 	if (!l2)
 		return;
 	for (unsigned virtual = 0; virtual < 2; virtual ++) {
@@ -61,13 +83,7 @@ PROBE_CASE(exit_nmi, "vmx.exit.nmi", CASE_EACH_CPU)
 		CHECK_EQ(t, l2->exit.intr_info, INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI);
 		CHECK_EQ(t, l2->exit.idt_info & INTR_INFO_VALID, 0);
 		/* The NMI is the exit: no second one comes, and others wait for an IRET. */
-		CHECK_EQ(t, cpu->nmi_count, before);
-		apic_send(cpu->apic_id, APIC_NMI);
-		timer_wait(SETTLE_US);
-		CHECK_EQ(t, cpu->nmi_count, before);
-		unblock();
-		timer_wait(SETTLE_US);
-		CHECK_EQ(t, cpu->nmi_count, before + 1);
+		check_blocked(t, __LINE__, before);
 	}
 }
 
@@ -77,10 +93,8 @@ PROBE_CASE(exit_nmi, "vmx.exit.nmi", CASE_EACH_CPU)
  */
 PROBE_CASE(exit_nmi_state, "vmx.exit.nmi_saved_state", CASE_EACH_CPU | CASE_EXPLICIT)
 {
-	struct l2 *l2;
+	struct l2 *l2 = begin(t);
 
-	SKIP_UNLESS(t, !apic_is_x2apic(), "sends by memory");
-	l2 = l2_begin(t);
 	if (!l2)
 		return;
 	run_send(l2);
@@ -93,11 +107,9 @@ PROBE_CASE(exit_nmi_state, "vmx.exit.nmi_saved_state", CASE_EACH_CPU | CASE_EXPL
 PROBE_CASE(exit_nmi_direct, "vmx.exit.nmi_direct", CASE_EACH_CPU)
 {
 	struct cpu *cpu = this_cpu();
-	struct l2 *l2;
+	struct l2 *l2 = begin(t);
 	u64 before;
 
-	SKIP_UNLESS(t, !apic_is_x2apic(), "sends by memory");
-	l2 = l2_begin(t);
 	if (!l2)
 		return;
 	SKIP_UNLESS(t, l2_disable(CTL_PIN, PIN_NMI_EXITING), "cannot be turned off");
@@ -106,23 +118,16 @@ PROBE_CASE(exit_nmi_direct, "vmx.exit.nmi_direct", CASE_EACH_CPU)
 	CHECK_EQ(t, (u64)l2_delivered(l2), VECTOR_NMI);
 	CHECK_EQ(t, l2->exit.interruptibility, INTERRUPTIBILITY_NMI);
 	/* The host has it too, until its IRET. */
-	apic_send(cpu->apic_id, APIC_NMI);
-	timer_wait(SETTLE_US);
-	CHECK_EQ(t, cpu->nmi_count, before);
-	unblock();
-	timer_wait(SETTLE_US);
-	CHECK_EQ(t, cpu->nmi_count, before + 1);
+	check_blocked(t, __LINE__, before);
 }
 
 /* An NMI pending at the entry: exits before any instruction. */
 PROBE_CASE(exit_nmi_blocked, "vmx.exit.virtual_nmi_blocking", CASE_EACH_CPU)
 {
 	struct cpu *cpu = this_cpu();
-	struct l2 *l2;
+	struct l2 *l2 = begin(t);
 	u64 before;
 
-	SKIP_UNLESS(t, !apic_is_x2apic(), "sends by memory");
-	l2 = l2_begin(t);
 	if (!l2)
 		return;
 	L2_NEED(t, CTL_PIN, PIN_VIRTUAL_NMIS);

@@ -5,27 +5,12 @@
  */
 #include "layout.h"
 #include "memory.h"
+#include "vmx/list.h"
 #include "vmx/vmx.h"
 
 static const u64 NONCANONICAL = 0x8000000000000000;
 
 static u64 operand[2];
-
-#define ALL(X)                               \
-	X(vmcall, "vmcall")                  \
-	X(vmlaunch, "vmlaunch")              \
-	X(vmresume, "vmresume")              \
-	X(vmxoff, "vmxoff")                  \
-	X(vmclear, "vmclear %[m]")           \
-	X(vmptrld, "vmptrld %[m]")           \
-	X(vmptrst, "vmptrst %[m]")           \
-	X(vmread, "vmread %[a], %[b]")       \
-	X(vmread_mem, "vmread %[a], %[m]")   \
-	X(vmwrite, "vmwrite %[a], %[b]")     \
-	X(vmwrite_mem, "vmwrite %[m], %[a]") \
-	X(invept, "invept %[m], %[a]")       \
-	X(invvpid, "invvpid %[m], %[a]")     \
-	X(vmxon, "vmxon %[m]")
 
 #define USER(name, text)                                                                           \
 	static void user_##name(void *unused)                                                      \
@@ -34,7 +19,7 @@ static u64 operand[2];
 		(void)unused;                                                                      \
 		asm volatile(text : [m] "+m"(operand), [b] "+r"(b) : [a] "r"(a) : "memory", "cc"); \
 	}
-ALL(USER)
+VMX_INSTRUCTIONS(USER)
 
 static void user_vmfunc(void *unused)
 {
@@ -52,7 +37,7 @@ PROBE_CASE(insn_outside, "vmx.insn.outside_operation", CASE_EACH_CPU)
 #define OUTSIDE(name, text)                     \
 	if (#name[3] != 'o' || #name[4] != 'n') \
 		CHECK_UD(t, TRY(text, : [m] "+m"(operand), [b] "+r"(b) : [a] "r"(a) : "memory"));
-	ALL(OUTSIDE)
+	VMX_INSTRUCTIONS(OUTSIDE)
 	CHECK_UD(t, TRY("vmfunc", : : "a"(0), "c"(0) : "memory"));
 }
 
@@ -73,7 +58,7 @@ PROBE_CASE(insn_user, "vmx.insn.user", CASE_EACH_CPU)
 	if (!vmx_prepare(t) || !vmx_on(t))
 		return;
 #define IN_USER(name, text) CHECK_GP(t, user_call(user_##name, NULL, 0));
-	ALL(IN_USER)
+	VMX_INSTRUCTIONS(IN_USER)
 	CHECK_UD(t, user_call(user_vmfunc, NULL, 0));
 }
 
