@@ -235,6 +235,7 @@ enum guest_walk_status guest_walk(const struct guest_paging *paging,
 	if (!(paging->cr0 & CR0_PG)) {
 		out->pa = access->linear & UINT32_MAX;
 		out->page_size = PAGE_SIZE;
+		out->user = out->writable = out->executable = true;
 		return GUEST_WALK_OK;
 	}
 	if ((paging->efer & EFER_LMA) &&
@@ -258,6 +259,9 @@ enum guest_walk_status guest_walk(const struct guest_paging *paging,
 			continue;
 		out->pa = leaf_address(&w);
 		out->page_size = w.page_size;
+		out->user = w.allowed & ENTRY_USER;
+		out->writable = w.allowed & ENTRY_WRITE;
+		out->executable = !(w.allowed & ENTRY_NO_EXEC);
 		return GUEST_WALK_OK;
 	}
 	return GUEST_WALK_RACE;

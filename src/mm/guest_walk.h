@@ -60,6 +60,8 @@ struct guest_walk {
 	paddr_t pa;     /* of the accessed byte, with GUEST_WALK_OK */
 	u64 page_size;  /* bytes that this translation covers, with GUEST_WALK_OK */
 	u32 error_code; /* with GUEST_WALK_FAULT */
+	/* What all the entries say together, with GUEST_WALK_OK; all of it without paging. */
+	bool user, writable, executable;
 };
 
 /*

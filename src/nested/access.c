@@ -106,12 +106,8 @@ static void write_shadow(paddr_t region, enum vmcs12_field field, u64 value)
 	guest_memory_write(field_at(region, field), &value, sizeof(value));
 }
 
-/*
- * SDM "VMREAD": whether an access of L2's is its own. L1 gets the others, and those with an operand
- * in memory that only ept12 can translate.
- */
-static bool is_shadowed(const struct vmcs12 *v, const struct operand *operand, u64 encoding,
-			enum vmcs12_field bitmap)
+/* SDM "VMREAD": whether an access of L2's is its own. L1 gets the others. */
+static bool is_shadowed(const struct vmcs12 *v, u64 encoding, enum vmcs12_field bitmap)
 {
 	const bool secondary = v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS;
 	u8 bits;
@@ -119,74 +115,78 @@ static bool is_shadowed(const struct vmcs12 *v, const struct operand *operand, u
 	if (!secondary || !(v->f[F_SECONDARY_CONTROLS] & CPU2_VMCS_SHADOWING) ||
 	    (encoding & ~BITS(14, 0)))
 		return false;
-	if (!operand->is_register && (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT))
-		return false;
 	guest_memory_read(v->f[bitmap] + encoding / 8, &bits, sizeof(bits));
 	return !(bits >> (encoding % 8) & 1);
 }
 
-/* The checks of the instruction. False: it has failed, and that is done. */
-static bool shadow_field(paddr_t region, u64 encoding, int *field)
+/* The checks of the instruction; with `field` < 0 it has failed, and that is done. */
+static enum l2_access shadow_field(paddr_t region, u64 encoding, int *field)
 {
+	*field = -1;
 	if (instruction_cpl() > 0) {
 		event_inject_gp0();
-		return false;
+		return L2_ACCESS_FAULTED;
 	}
 	if (region == NO_VMCS) {
 		nested_fail_invalid();
-		return false;
+		return L2_ACCESS_DONE;
 	}
 	*field = field_index((u32)encoding);
 	if (*field >= 0 && nested_caps.has_field[*field])
-		return true;
+		return L2_ACCESS_DONE;
+	*field = -1;
 	write_shadow(region, F_VM_INSTRUCTION_ERROR, VMERR_UNSUPPORTED_FIELD);
 	nested_finish(RFLAGS_ZF);
-	return false;
+	return L2_ACCESS_DONE;
 }
 
-bool vmread_of_l2(struct cpu *cpu, struct guest_regs *regs)
+enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct vmcs12 *v = cpu->nested->current->vmcs12;
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, operand.reg2);
+	enum l2_access access;
 	u64 value;
 	int field;
 
-	if (!is_shadowed(v, &operand, encoding, F_VMREAD_BITMAP))
-		return false;
-	if (!shadow_field(v->f[F_VMCS_LINK_POINTER], encoding, &field))
-		return true;
+	if (!is_shadowed(v, encoding, F_VMREAD_BITMAP))
+		return L2_ACCESS_IS_L1S;
+	access = shadow_field(v->f[F_VMCS_LINK_POINTER], encoding, &field);
+	if (field < 0)
+		return access;
 	value = read_shadow(v->f[F_VMCS_LINK_POINTER], (enum vmcs12_field)field);
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value >>= 32;
 	if (operand.is_register)
 		write_register(regs, operand.reg1, value);
 	else if (!operand_write(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
-		return true;
+		return L2_ACCESS_FAULTED;
 	nested_succeed();
-	return true;
+	return L2_ACCESS_DONE;
 }
 
-bool vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs)
+enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct vmcs12 *v = cpu->nested->current->vmcs12;
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, operand.reg2);
 	const paddr_t region = v->f[F_VMCS_LINK_POINTER];
+	enum l2_access access;
 	u64 value = 0;
 	int field;
 
-	if (!is_shadowed(v, &operand, encoding, F_VMWRITE_BITMAP))
-		return false;
-	if (!shadow_field(region, encoding, &field))
-		return true;
+	if (!is_shadowed(v, encoding, F_VMWRITE_BITMAP))
+		return L2_ACCESS_IS_L1S;
+	access = shadow_field(region, encoding, &field);
+	if (field < 0)
+		return access;
 	if (operand.is_register)
 		value = operand_register(regs, operand.reg1);
 	else if (!operand_read(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
-		return true;
+		return L2_ACCESS_FAULTED;
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value = (read_shadow(region, (enum vmcs12_field)field) & BITS(31, 0)) | value << 32;
 	write_shadow(region, (enum vmcs12_field)field, value);
 	nested_succeed();
-	return true;
+	return L2_ACCESS_DONE;
 }

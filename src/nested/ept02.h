@@ -47,6 +47,8 @@ struct ept02_fault {
 	u64 eptp12;
 	paddr_t gpa;
 	u64 access;    /* bits of the exit qualification */
+	bool by_umbra; /* in executing an instruction for L2: no hardware knows of it */
+	u64 linear;    /* then */
 	bool log_full; /* L1 logs page modifications, and its log has no room */
 	/* Answers, with EPT02_VIOLATION: */
 	u64 rights; /* what ept12 does allow, as EPT_READ | EPT_WRITE | EPT_EXEC */

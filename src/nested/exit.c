@@ -67,17 +67,24 @@ static bool l2_wrmsr(struct cpu *cpu, struct guest_regs *regs)
 	return owner != MSR_EXIT_L1;
 }
 
-static bool uses_ept(const struct vmcs12 *v)
+bool nested_l2_uses_ept(const struct vmcs12 *v)
 {
 	return (v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) &&
 	       (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT);
 }
 
-static void reflect_misconfiguration(struct cpu *cpu)
+static void reflect_ept_exit(struct cpu *cpu, u32 reason, u64 qualification,
+			     const struct ept02_fault *fault)
 {
+	struct nested_vmcs *vmcs = cpu->nested->current;
+
 	nested_record_exit(cpu);
-	nested_set_exit_field(cpu->nested->current, F_EXIT_REASON, REASON_EPT_MISCONFIG);
-	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION, 0);
+	nested_set_exit_field(vmcs, F_EXIT_REASON, reason);
+	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
+	if (fault->by_umbra) {
+		nested_set_exit_field(vmcs, F_GUEST_PHYSICAL_ADDRESS, fault->gpa);
+		nested_set_exit_field(vmcs, F_GUEST_LINEAR_ADDRESS, fault->linear);
+	}
 	nested_leave(cpu);
 }
 
@@ -101,18 +108,22 @@ static void log_modification(const struct vmcs12 *v, paddr_t gpa)
 	vmwrite16(VMCS_PML_INDEX, (u16)(index - 1));
 }
 
-/* SDM "Exit Qualification for Page-Modification Log-Full Events". */
-static void reflect_log_full(struct cpu *cpu, u64 qualification)
+enum ept02_result nested_ept_fault(struct cpu *cpu, struct ept02_fault *fault)
 {
-	nested_record_exit(cpu);
-	nested_set_exit_field(cpu->nested->current, F_EXIT_REASON, REASON_PML_FULL);
-	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION,
-			      qualification & EPT_VIOLATION_NMI_UNBLOCK);
-	nested_leave(cpu);
+	const struct vmcs12 *v = current12(cpu);
+	enum ept02_result result;
+
+	fault->eptp12 = v->f[F_EPT_POINTER];
+	fault->log_full = logs_modifications(v) && log_is_full();
+	result = ept02_fault(cpu, fault);
+	if (fault->dirtied && logs_modifications(v))
+		log_modification(v, fault->gpa);
+	return result;
 }
 
 /* SDM "Convertible EPT Violations" and "Virtualization-Exception Information". */
-static bool take_virtualization_exception(const struct vmcs12 *v, u64 entry12, u64 qualification)
+static bool take_virtualization_exception(const struct vmcs12 *v, const struct ept02_fault *fault,
+					  u64 qualification)
 {
 	const struct {
 		u32 reason;
@@ -123,14 +134,14 @@ static bool take_virtualization_exception(const struct vmcs12 *v, u64 entry12, u
 		.reason = REASON_EPT_VIOLATION,
 		.busy = ~0u,
 		.qualification = qualification,
-		.linear = vmreadn(VMCS_GUEST_LINEAR_ADDRESS),
-		.gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS),
+		.linear = fault->by_umbra ? fault->linear : vmreadn(VMCS_GUEST_LINEAR_ADDRESS),
+		.gpa = fault->gpa,
 		.eptp_index = (u16)v->f[F_EPTP_INDEX],
 	};
 	u32 busy;
 
-	if (!(v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE) || (entry12 & EPT_SUPPRESS_VE) ||
-	    !(vmreadn(VMCS_GUEST_CR0) & CR0_PE) ||
+	if (!(v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE) ||
+	    (fault->entry & EPT_SUPPRESS_VE) || !(vmreadn(VMCS_GUEST_CR0) & CR0_PE) ||
 	    (vmread32(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID))
 		return false;
 	guest_memory_read(v->f[F_VE_INFO_ADDR] + sizeof(info.reason), &busy, sizeof(busy));
@@ -148,57 +159,39 @@ static void violation_for_l1(struct cpu *cpu, const struct ept02_fault *fault, u
 			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
 
 	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3;
-	if (take_virtualization_exception(current12(cpu), fault->entry, qualification))
+	if (take_virtualization_exception(current12(cpu), fault, qualification))
 		return;
-	nested_record_exit(cpu);
-	nested_set_exit_field(cpu->nested->current, F_EXIT_QUALIFICATION, qualification);
 	cpu->nested->violation.pending = true;
 	cpu->nested->violation.gpa = fault->gpa;
 	cpu->nested->violation.eptp12 = fault->eptp12;
-	nested_leave(cpu);
+	reflect_ept_exit(cpu, REASON_EPT_VIOLATION, qualification, fault);
 }
 
-/* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
-static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
+void nested_ept_fault_done(struct cpu *cpu, const struct ept02_fault *fault,
+			   enum ept02_result result, u64 qualification)
 {
-	const u64 qualification = ept_qualification();
-	const struct vmcs12 *v = current12(cpu);
-	struct ept02_fault fault = {
-		.eptp12 = v->f[F_EPT_POINTER],
-		.gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS),
-		.access = qualification,
-	};
-	enum ept02_result result;
-
-	(void)regs;
-	if (!uses_ept(v)) {
-		ept_violation(cpu, qualification);
-		return true;
-	}
-	fault.log_full = logs_modifications(v) && log_is_full();
-	result = ept02_fault(cpu, &fault);
-	if (fault.dirtied && logs_modifications(v))
-		log_modification(v, fault.gpa);
 	switch (result) {
 	case EPT02_NO_MEMORY:
 		/* Start over with one empty root: that much there always is. */
 		ept02_drop_all(cpu);
-		cpu->nested->current->eptp02 = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
+		cpu->nested->current->eptp02 = ept02_eptp(cpu, fault->eptp12);
 		vmwrite64(VMCS_EPT_POINTER, cpu->nested->current->eptp02);
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	case EPT02_VIOLATION:
-		violation_for_l1(cpu, &fault, qualification);
+		violation_for_l1(cpu, fault, qualification);
 		break;
 	case EPT02_MISCONFIG:
-		reflect_misconfiguration(cpu);
+		reflect_ept_exit(cpu, REASON_EPT_MISCONFIG, 0, fault);
 		break;
 	case EPT02_LOG_FULL:
-		reflect_log_full(cpu, qualification);
+		/* SDM "Exit Qualification for Page-Modification Log-Full Events". */
+		reflect_ept_exit(cpu, REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCK,
+				 fault);
 		break;
 	case EPT02_HIDDEN_WRITE:
 		/* What L1 gets there. */
-		ept_refuse_hidden_write(cpu, fault.gpa, qualification);
+		ept_refuse_hidden_write(cpu, fault->gpa, qualification);
 		break;
 	case EPT02_MAPPED:
 	case EPT02_AGAIN:
@@ -206,6 +199,23 @@ static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	}
+}
+
+/* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
+static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
+{
+	const u64 qualification = ept_qualification();
+	struct ept02_fault fault = {
+		.gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS),
+		.access = qualification,
+	};
+
+	(void)regs;
+	if (!nested_l2_uses_ept(current12(cpu))) {
+		ept_violation(cpu, qualification);
+		return true;
+	}
+	nested_ept_fault_done(cpu, &fault, nested_ept_fault(cpu, &fault), qualification);
 	return true;
 }
 
@@ -243,20 +253,21 @@ static bool l2_vmfunc(struct cpu *cpu, struct guest_regs *regs)
 	return true;
 }
 
+static bool after_access(struct cpu *cpu, enum l2_access access)
+{
+	if (access == L2_ACCESS_DONE)
+		after_instruction(cpu);
+	return access != L2_ACCESS_IS_L1S;
+}
+
 static bool l2_vmread(struct cpu *cpu, struct guest_regs *regs)
 {
-	if (!vmread_of_l2(cpu, regs))
-		return false;
-	after_instruction(cpu);
-	return true;
+	return after_access(cpu, vmread_of_l2(cpu, regs));
 }
 
 static bool l2_vmwrite(struct cpu *cpu, struct guest_regs *regs)
 {
-	if (!vmwrite_of_l2(cpu, regs))
-		return false;
-	after_instruction(cpu);
-	return true;
+	return after_access(cpu, vmwrite_of_l2(cpu, regs));
 }
 
 static bool l2_exception_nmi(struct cpu *cpu, struct guest_regs *regs)

@@ -84,6 +84,14 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 	}
 }
 
+/* L2's, then, and L1 has given it memory of its own. */
+static bool is_through_ept12(void)
+{
+	const struct cpu *cpu = this_cpu();
+
+	return nested_in_l2(cpu) && nested_l2_uses_ept(cpu->nested->current->vmcs12);
+}
+
 bool operand_read(const struct operand *operand, void *dst, u32 size)
 {
 	struct guest_fault fault;
@@ -91,6 +99,8 @@ bool operand_read(const struct operand *operand, void *dst, u32 size)
 
 	if (!operand_address(operand, false, size, &linear))
 		return false;
+	if (is_through_ept12())
+		return l2_operand_read(this_cpu(), linear, dst, size);
 	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
 		return true;
 	guest_fault_inject(&fault);
@@ -104,6 +114,8 @@ bool operand_write(const struct operand *operand, const void *src, u32 size)
 
 	if (!operand_address(operand, true, size, &linear))
 		return false;
+	if (is_through_ept12())
+		return l2_operand_write(this_cpu(), linear, src, size);
 	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
 		return true;
 	guest_fault_inject(&fault);

@@ -177,11 +177,30 @@ u64 operand_register(const struct guest_regs *regs, u8 reg);
 bool operand_read(const struct operand *operand, void *dst, u32 size);
 bool operand_write(const struct operand *operand, const void *src, u32 size);
 
-/* access.c; L2's: false if it is L1's exit. */
+/* The same for L2 with EPT of L1's, by linear address; l2_operand.c. */
+bool l2_operand_read(struct cpu *cpu, u64 linear, void *dst, u32 size);
+bool l2_operand_write(struct cpu *cpu, u64 linear, const void *src, u32 size);
+
+/* access.c */
+enum l2_access {
+	L2_ACCESS_IS_L1S,  /* an exit */
+	L2_ACCESS_DONE,    /* or failed, with its flags */
+	L2_ACCESS_FAULTED, /* and that is under way, to L2 or L1 */
+};
 void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs);
 void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs);
-bool vmread_of_l2(struct cpu *cpu, struct guest_regs *regs);
-bool vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs);
+enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs);
+enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs);
+
+/*
+ * exit.c: an access of L2's memory. First, whether it may be made, by ept12's leave and with its
+ * flags and its log: everything of the fault but gpa, access and the two about Umbra is filled in.
+ * Then what follows from that: L1's exit, a #VE, or L2 tries again.
+ */
+bool nested_l2_uses_ept(const struct vmcs12 *v);
+enum ept02_result nested_ept_fault(struct cpu *cpu, struct ept02_fault *fault);
+void nested_ept_fault_done(struct cpu *cpu, const struct ept02_fault *fault,
+			   enum ept02_result result, u64 qualification);
 
 /* VMfail with this error, by the book; then on to the next instruction. */
 void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error);

@@ -84,15 +84,30 @@ static const struct guest_walk_ops walk_ops = {
 	.exchange = exchange_entry,
 };
 
+static bool reach_identity(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
+			   paddr_t *pa)
+{
+	(void)ctx;
+	(void)walk;
+	(void)type;
+	(void)pa;
+	return true;
+}
+
+static const struct guest_linear_via identity = {.ops = &walk_ops, .reach = reach_identity};
+
 static bool translate(const struct guest_paging *paging, const struct guest_access *access,
-		      enum guest_linear_as as, paddr_t *pa, struct guest_fault *fault)
+		      enum guest_linear_as as, const struct guest_linear_via *via, paddr_t *pa,
+		      struct guest_fault *fault)
 {
 	struct guest_walk walk;
 
-	switch (guest_walk(paging, access, &walk_ops, NULL, &walk)) {
+	switch (guest_walk(paging, access, via->ops, via->ctx, &walk)) {
 	case GUEST_WALK_OK:
 		*pa = walk.pa;
-		return true;
+		if (via->reach(via->ctx, &walk, access->type, pa))
+			return true;
+		break;
 	case GUEST_WALK_FAULT:
 		*fault = (struct guest_fault){.vector = VECTOR_PF,
 					      .has_error = true,
@@ -104,7 +119,7 @@ static bool translate(const struct guest_paging *paging, const struct guest_acce
 										 : VECTOR_GP,
 					      .has_error = true};
 		return false;
-	case GUEST_WALK_NO_MEMORY: /* read_entry() always succeeds */
+	case GUEST_WALK_NO_MEMORY: /* by way of `via` only: read_entry() always succeeds */
 	case GUEST_WALK_RACE:      /* the walk has tried several times */
 		break;
 	}
@@ -112,29 +127,46 @@ static bool translate(const struct guest_paging *paging, const struct guest_acce
 	return false;
 }
 
-static bool translate_pieces(u64 linear, size_t size, enum guest_access_type type,
-			     enum guest_linear_as as, struct pieces *out, struct guest_fault *fault)
+static struct guest_access access_to(u64 linear, enum guest_access_type type,
+				     enum guest_linear_as as)
 {
-	const struct guest_paging paging = current_paging();
-	const u64 mask = paging.efer & EFER_LMA ? ~0ull : BITS(31, 0);
 	const u32 cpl = (vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & (u32)AR_DPL) >> AR_DPL_SHIFT;
-	const size_t in_page = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
-	struct guest_access access = {
+	const u64 mask = vmread64(VMCS_GUEST_EFER) & EFER_LMA ? ~0ull : BITS(31, 0);
+
+	return (struct guest_access){
 		.linear = linear & mask,
 		.type = type,
 		.user = cpl == 3 && as != GUEST_LINEAR_SYSTEM,
 		.implicit = as == GUEST_LINEAR_SYSTEM,
 		.ac = vmreadn(VMCS_GUEST_RFLAGS) & RFLAGS_AC,
 	};
+}
+
+static bool translate_pieces(u64 linear, size_t size, enum guest_access_type type,
+			     enum guest_linear_as as, struct pieces *out, struct guest_fault *fault)
+{
+	const struct guest_paging paging = current_paging();
+	const size_t in_page = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
+	struct guest_access access = access_to(linear, type, as);
 
 	out->size[0] = size < in_page ? size : in_page;
 	out->size[1] = size - out->size[0];
-	if (!translate(&paging, &access, as, &out->pa[0], fault))
+	if (!translate(&paging, &access, as, &identity, &out->pa[0], fault))
 		return false;
 	if (!out->size[1])
 		return true;
-	access.linear = (linear + in_page) & mask;
-	return translate(&paging, &access, as, &out->pa[1], fault);
+	access = access_to(linear + in_page, type, as);
+	return translate(&paging, &access, as, &identity, &out->pa[1], fault);
+}
+
+bool guest_linear_translate(u64 linear, enum guest_access_type type,
+			    const struct guest_linear_via *via, paddr_t *pa,
+			    struct guest_fault *fault)
+{
+	const struct guest_paging paging = current_paging();
+	const struct guest_access access = access_to(linear, type, GUEST_LINEAR_DATA);
+
+	return translate(&paging, &access, GUEST_LINEAR_DATA, via, pa, fault);
 }
 
 bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,

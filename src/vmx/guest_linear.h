@@ -26,6 +26,15 @@ struct guest_fault {
 	u64 cr2; /* with VECTOR_PF */
 };
 
+/* How to reach memory that is not the identity: the page tables, and what they lead to. */
+struct guest_linear_via {
+	const struct guest_walk_ops *ops;
+	/* False: it cannot be reached; *pa is guest-physical before and physical after. */
+	bool (*reach)(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
+		      paddr_t *pa);
+	void *ctx;
+};
+
 /* Once, before any guest runs. */
 void guest_linear_init(void);
 
@@ -37,6 +46,14 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 		       struct guest_fault *fault);
 bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
 			struct guest_fault *fault);
+
+/*
+ * The translation alone, of an operand within a page. False and a fault that asks for a retry may
+ * also mean that `via` has failed.
+ */
+bool guest_linear_translate(u64 linear, enum guest_access_type type,
+			    const struct guest_linear_via *via, paddr_t *pa,
+			    struct guest_fault *fault);
 
 /*
  * Atomically replaces a byte. If it is not `old` any more, the fault asks for a retry.

@@ -78,6 +78,19 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	return true;
 }
 
+/* L2 without paging, too. */
+bool guest_linear_translate(u64 linear, enum guest_access_type type,
+			    const struct guest_linear_via *via, paddr_t *pa,
+			    struct guest_fault *fault)
+{
+	const struct guest_walk walk = {
+		.pa = linear, .user = true, .writable = true, .executable = true};
+
+	*pa = linear;
+	fault->retry = true;
+	return via->reach(via->ctx, &walk, type, pa);
+}
+
 void guest_fault_inject(const struct guest_fault *fault)
 {
 	(void)fault;

@@ -269,6 +269,104 @@ static void test_msrs(void **state)
 	}
 }
 
+enum { VMREAD_BITMAP12 = 0x17000, VMWRITE_BITMAP12 = 0x18000, SHADOW12 = 0x19000 };
+
+/* An L2 that is a hypervisor, whose shadow VMCS has `value` as guest RIP. */
+static void start_shadowing(bool shadow, u64 rights, u64 value)
+{
+	const u32 header = VMCS12_REVISION | (1u << 31);
+
+	start(shadow);
+	map_page(rights);
+	l1_make_region(SHADOW12);
+	guest_memory_write(SHADOW12, &header, sizeof(header));
+	assert_int_equal(l1_with_address(REASON_VMPTRLD, SHADOW12), SUCCEED);
+	set(VMCS_GUEST_RIP, value);
+	assert_int_equal(l1_with_address(REASON_VMCLEAR, SHADOW12), SUCCEED);
+	assert_int_equal(l1_with_address(REASON_VMPTRLD, REGION), SUCCEED);
+	set(VMCS_SECONDARY_CONTROLS, (u32)nested_caps.secondary | CPU2_EPT | CPU2_VMCS_SHADOWING);
+	set(VMCS_VMREAD_BITMAP, VMREAD_BITMAP12);
+	set(VMCS_VMWRITE_BITMAP, VMWRITE_BITMAP12);
+	set(VMCS_VMCS_LINK_POINTER, SHADOW12);
+	set(VMCS_GUEST_CS_ACCESS_RIGHTS, 0xa09b);
+	enter();
+	machine_set_field(VMCS_GUEST_EFER, EFER_LMA | EFER_LME);
+	machine_set_field(VMCS_GUEST_DS_ACCESS_RIGHTS, 0xc093);
+}
+
+/* VMREAD or VMWRITE of L2's, of its guest RIP, with an operand in memory. */
+static void access_of_l2(u32 reason, u64 linear)
+{
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
+		machine_set_field(field_info[f].encoding, 0);
+	machine_set_field(VMCS_EXIT_REASON, reason);
+	machine_set_field(VMCS_EXIT_QUALIFICATION, linear);
+	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, L1_INFO_MEMORY | 1 << 28);
+	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_LENGTH, 4);
+	l1_regs.rcx = VMCS_GUEST_RIP;
+	nested_exit_handle(&l1_regs);
+	machine_enter(false);
+}
+
+/* SDM "VMCS Shadowing": no exit of L1's, whose EPT says where the operand is. */
+static void test_shadow_access_through_ept(void **state)
+{
+	const u64 value = 0x1122334455667788, other = 0x99aabbccddeeff00;
+	u64 word = 0;
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start_shadowing(shadow, READ | WRITE, value);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0x120);
+		assert_false(in_l1());
+		guest_memory_read(0x8120, &word, sizeof(word));
+		assert_int_equal(word, value);
+		guest_memory_write(0x8130, &other, sizeof(other));
+		access_of_l2(REASON_VMWRITE, L2_GPA + 0x130);
+		assert_false(in_l1());
+		access_of_l2(REASON_VMREAD, L2_GPA + 0x140);
+		guest_memory_read(0x8140, &word, sizeof(word));
+		assert_int_equal(word, other);
+	}
+}
+
+/* What ept12 does not allow is an EPT violation in place of the VMREAD. */
+static void test_shadow_access_violates_ept(void **state)
+{
+	u64 word = 0;
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start_shadowing(shadow, READ, 7);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0x120);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), EPT_VIOLATION);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION) & 0x1ff, WRITE | LINEAR | READ << 3);
+		assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA + 0x120);
+		assert_int_equal(get(VMCS_GUEST_LINEAR_ADDRESS), L2_GPA + 0x120);
+		guest_memory_read(0x8120, &word, sizeof(word));
+		assert_int_equal(word, 0);
+
+		/* The second page of an operand that crosses: its address, and nothing is written.
+		 */
+		start_shadowing(shadow, READ | WRITE, ~0ull);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0xffc);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), EPT_VIOLATION);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION) & 0x1ff, WRITE | LINEAR);
+		assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA + 0x1000);
+		assert_int_equal(get(VMCS_GUEST_LINEAR_ADDRESS), L2_GPA + 0x1000);
+		guest_memory_read(0x8ff8, &word, sizeof(word));
+		assert_int_equal(word, 0);
+
+		start_shadowing(shadow, WRITE, 7);
+		access_of_l2(REASON_VMWRITE, L2_GPA);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), EPT_MISCONFIGURATION);
+		assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +376,8 @@ int main(void)
 		cmocka_unit_test(test_nmi_exit),
 		cmocka_unit_test(test_latched_nmi),
 		cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_shadow_access_through_ept),
+		cmocka_unit_test(test_shadow_access_violates_ept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
