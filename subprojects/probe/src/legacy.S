@@ -40,7 +40,7 @@ legacy_enter:
 	movq	%rax, saved_cr3
 	movq	%cr4, %rax
 	movq	%rax, saved_cr4
-	movl	%edi, args
+	movl	%edi, legacy_args_pointer
 	movl	%edi, %ebx
 	lgdt	legacy_gdtr
 	pushq	$SEL_CODE32
@@ -64,7 +64,7 @@ enter32:
 	btrl	$EFER_LME_BIT, %eax
 	wrmsr
 	lidt	legacy_idtr
-	movl	$0, fixup
+	movl	$0, legacy_fixup
 	call	*ARG_BODY(%ebx)
 
 leave32:
@@ -122,20 +122,20 @@ stub_common:
 	/* EBX, EAX, vector, error, EIP, CS, EFLAGS */
 	cmpl	$2, 8(%esp)
 	je	2f
-	cmpl	$0, fixup
+	cmpl	$0, legacy_fixup
 	je	1f
 	movl	8(%esp), %eax
 	shll	$16, %eax
 	orl	12(%esp), %eax
-	movl	%eax, outcome
-	movl	fixup, %eax
+	movl	%eax, legacy_outcome
+	movl	legacy_fixup, %eax
 	movl	%eax, 16(%esp)
-	movl	$0, fixup
+	movl	$0, legacy_fixup
 2:	popl	%ebx
 	popl	%eax
 	addl	$8, %esp
 	iret
-1:	movl	args, %ebx
+1:	movl	legacy_args_pointer, %ebx
 	movl	8(%esp), %eax
 	movl	%eax, ARG_VECTOR(%ebx)
 	movl	12(%esp), %eax
@@ -146,11 +146,11 @@ stub_common:
 
 	/* Runs one instruction; OUT(slot) is vector << 16 | error code, or all ones. EBX: args. */
 	.macro	try32 slot, insn:vararg
-	movl	$-1, outcome
-	movl	$9f, fixup
+	movl	$-1, legacy_outcome
+	movl	$9f, legacy_fixup
 	\insn
-9:	movl	$0, fixup
-	movl	outcome, %eax
+9:	movl	$0, legacy_fixup
+	movl	legacy_outcome, %eax
 	movl	%eax, ARG_OUT(\slot)(%ebx)
 	.endm
 
@@ -244,7 +244,7 @@ real_back:
 	movl	%eax, %fs
 	movl	$stack_top - 4, %esp
 	lidt	legacy_idtr
-	movl	args, %ebx
+	movl	legacy_args_pointer, %ebx
 	movl	legacy_low, %esi
 	addl	$REAL_RESULTS, %esi
 	leal	ARG_OUT(0)(%ebx), %edi
@@ -358,7 +358,7 @@ body_task_busy:
 
 	/* Task B: OUT(8…) is what it sees; then back the way it came. */
 	.macro	task_b_looks
-	movl	args, %ebx
+	movl	legacy_args_pointer, %ebx
 	movl	%esi, ARG_OUT(8)(%ebx)
 	pushfl
 	popl	%eax
@@ -393,7 +393,7 @@ task_b_iret:
 
 task_b_error:
 	popl	%eax
-	movl	args, %ebx
+	movl	legacy_args_pointer, %ebx
 	movl	%eax, ARG_OUT(13)(%ebx)
 	task_b_looks
 	/* The fault would come again: continue where the faulting task left word (EDX). */
@@ -506,7 +506,7 @@ real_end:
 	.code64
 	.section .data
 	.balign	8
-	.globl	legacy_low, real_idtr
+	.globl	legacy_low, real_idtr, legacy_args_pointer, legacy_fixup, legacy_outcome
 legacy_gdtr:
 	.word	16 * 8 - 1
 	.quad	legacy_gdt
@@ -520,11 +520,11 @@ real_idtr:
 	.balign	8
 legacy_low:
 	.long	0
-args:
+legacy_args_pointer:
 	.long	0
-fixup:
+legacy_fixup:
 	.long	0
-outcome:
+legacy_outcome:
 	.long	0
 saved_rsp:
 	.quad	0

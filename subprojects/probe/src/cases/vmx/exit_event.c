@@ -406,3 +406,23 @@ PROBE_CASE(event_single_step, "vmx.exit.single_step", CASE_EACH_CPU)
 	CHECK_EQ(t, read_dr6(), DR6_INIT | DR6_BS);
 	write_dr6(DR6_INIT);
 }
+
+/*
+ * SDM "Saving RIP, RSP, RFLAGS, and SSP": "the value saved is that which would appear in the saved
+ * RFLAGS image", which for a fault has RF set. Bochs 2.7 saves the register.
+ */
+PROBE_CASE(event_fault_rf, "vmx.exit.fault_rf", CASE_EACH_CPU | CASE_EXPLICIT)
+{
+	struct l2 *l2 = l2_begin(t);
+
+	if (!l2)
+		return;
+	l2_goto(l2, ev_ud);
+	l2_run(l2);
+	CHECK_EXCEPTION(t, l2, VECTOR_UD, 0, 0);
+	CHECK_EQ(t, l2->exit.rflags, RFLAGS_FIXED | RFLAGS_RF);
+	l2_goto(l2, ev_bp);
+	l2_run(l2);
+	CHECK_EXCEPTION(t, l2, VECTOR_BP, 0, 0);
+	CHECK_EQ(t, l2->exit.rflags, RFLAGS_FIXED);
+}
