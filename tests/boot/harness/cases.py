@@ -61,7 +61,9 @@ class BootTest:
     expect: tuple = ()               # patterns of serial lines, in this order
     forbid: tuple = FORBID_ERRORS
     tap: bool = False                # the guest reports by TAP instead
-    same_as: typing.Callable = None  # the cd of another boot; the probe's transcripts must be equal
+    same_as: typing.Callable = None  # the cd of another boot, whose console must be like this one's
+    compare: typing.Callable = transcript.differences  # (other's lines, lines) -> what differs
+    accept: typing.Callable = None   # console lines -> what is wrong with them
     engine: str = "auto"
     hardware: engines.Hardware = engines.Hardware()
     timeout: int = 300               # seconds
@@ -111,9 +113,11 @@ def execute(test):
     if test.same_as and not problem:
         other = dataclasses.replace(test, name=f"{test.name}.other", cd=test.same_as)
         problem, detail, _, others = boot(other)
-        if not problem and (differences := transcript.differences(others, lines)):
+        if not problem and (differences := test.compare(others, lines)):
             problem = f"{len(differences)} differing lines"
             detail = "\n".join(differences[:40])
+    if test.accept and not problem and (complaints := test.accept(lines)):
+        problem, detail = f"{len(complaints)} complaints", "\n".join(complaints)
     return problem, detail, judge, lines
 
 

@@ -14,6 +14,8 @@ import tempfile
 from . import host, media
 from .console import Console
 
+TSC_KHZ = 50000  # Bochs: ticks of its TSC, of which each CPU executes an instruction
+
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
 
@@ -138,7 +140,7 @@ class Bochs(Machine):
             "config_interface: textconfig",
             f"megs: {hardware.memory}",
             f"cpu: model={hardware.cpu_model or 'corei7_haswell_4770'}, count={hardware.cpus}, "
-            "ips=50000000, reset_on_triple_fault=0, "
+            f"ips={TSC_KHZ * 1000}, reset_on_triple_fault=0, "
             f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}",
             f"romimage: file={bios}",
             "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
