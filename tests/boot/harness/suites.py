@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from . import build, cases, checks, console, host
+from . import build, cases, checks, console, host, selftests
 from .cases import Result
 
 SUITES = ("unit", "fuzz", "checks", "boot", "slow")
@@ -156,3 +156,25 @@ def run(suites, pattern, jobs):
         run_boot_tests(tests, jobs, report)
     print(f"{time.monotonic() - start:.0f} s in all")
     return report.close()
+
+
+def run_selftests(jobs):
+    """KVM's selftests on the bare machine and under Umbra; writes the table of their results and
+    returns the exit status."""
+    tests = {test.name: test for test in cases.find()}
+    tests = [tests[f"kvm.selftests{kind}"] for kind in ("-native", "", "-noshadow")]
+    build.build(tests[1].variant)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        runs = list(pool.map(cases.boot, tests))
+    problems = [f"{test.name}: {problem}\n{detail}"
+                for test, (problem, detail, _, _) in zip(tests, runs) if problem]
+    if problems:
+        raise host.Failure("\n".join(problems))
+    bare, *others = columns = [lines for _, _, _, lines in runs]
+    selftests.write_table(columns)
+    print(selftests.TABLE.read_text(encoding="utf-8"), end="")
+    bare = {name: result for name, (result, _) in selftests.results(bare)[0].items()}
+    failed = [f"{test.name}: {line}" for test, lines in zip(tests[1:], others)
+              for line in selftests.regressions(bare, lines)]
+    print("\n".join([*failed, f"{len(failed)} do not do under Umbra as on the bare machine"]))
+    return 1 if failed else 0
