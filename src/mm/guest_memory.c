@@ -45,19 +45,30 @@ static size_t chunk_of(paddr_t gpa, size_t left)
 	return left < in_page ? left : in_page;
 }
 
-void guest_memory_read(paddr_t gpa, void *dst, size_t size)
+static inline void read_chunk(paddr_t gpa, void *dst, size_t size)
 {
-	u8 *to = dst;
+	if (!accessible(gpa, size) || !copy_safe(dst, phys_to_virt(gpa), size))
+		memset(dst, 0xff, size);
+}
 
+__attribute__((noinline)) static void read_pages(paddr_t gpa, u8 *to, size_t size)
+{
 	while (size) {
 		size_t n = chunk_of(gpa, size);
 
-		if (!accessible(gpa, n) || !copy_safe(to, phys_to_virt(gpa), n))
-			memset(to, 0xff, n);
+		read_chunk(gpa, to, n);
 		gpa += n;
 		to += n;
 		size -= n;
 	}
+}
+
+void guest_memory_read(paddr_t gpa, void *dst, size_t size)
+{
+	if (chunk_of(gpa, size) == size)
+		read_chunk(gpa, dst, size);
+	else
+		read_pages(gpa, dst, size);
 }
 
 void guest_memory_write(paddr_t gpa, const void *src, size_t size)

@@ -15,7 +15,7 @@ enum entry_bits : u64 {
 	ENTRY_NO_EXEC = BIT(63),
 };
 
-enum { LEVELS_MAX = 5, RACES_MAX = 16 };
+enum { RACES_MAX = 16 };
 
 /* One paging mode, or rather the part of it that is read from memory. */
 struct mode {
@@ -27,20 +27,13 @@ struct mode {
 	u64 reserved; /* in entries of every level */
 };
 
-/* An entry on the way, kept for its accessed and dirty flags. */
-struct step {
-	paddr_t pa;
-	u64 entry;
-};
-
 struct walker {
 	const struct guest_paging *paging;
 	const struct guest_access *access;
 	const struct guest_walk_ops *ops;
 	void *ctx;
 	struct mode mode;
-	u32 steps;
-	struct step step[LEVELS_MAX];
+	struct guest_walk *out;
 	u64 allowed; /* ENTRY_WRITE and ENTRY_USER that all entries have, NO_EXEC that any has */
 	u64 leaf;
 	u64 page_size;
@@ -51,9 +44,10 @@ static bool no_exec_enabled(const struct guest_paging *p)
 	return (p->cr4 & CR4_PAE) && (p->efer & EFER_NXE);
 }
 
-static enum guest_walk_status fault(const struct walker *w, struct guest_walk *out, u32 cause)
+static enum guest_walk_status fault(const struct walker *w, u32 cause)
 {
 	const struct guest_access *a = w->access;
+	struct guest_walk *out = w->out;
 
 	out->error_code = cause;
 	if (a->type == GUEST_WRITE)
@@ -136,17 +130,18 @@ static paddr_t leaf_address(const struct walker *w)
 	return page | offset;
 }
 
-static enum guest_walk_status descend(struct walker *w, struct guest_walk *out)
+static enum guest_walk_status descend(struct walker *w)
 {
 	const struct mode *m = &w->mode;
+	struct guest_walk *out = w->out;
 	paddr_t table = m->root;
 
-	w->steps = 0;
+	out->steps = 0;
 	w->allowed = ENTRY_WRITE | ENTRY_USER;
 	for (u32 level = m->levels;; level--) {
 		u32 shift = 12 + (level - 1) * m->index_bits;
 		u64 index = w->access->linear >> shift & ((1u << m->index_bits) - 1);
-		struct step *step = &w->step[w->steps++];
+		struct guest_walk_step *step = &out->step[out->steps++];
 
 		step->pa = table + index * m->entry_size;
 		step->entry = 0;
@@ -156,10 +151,10 @@ static enum guest_walk_status descend(struct walker *w, struct guest_walk *out)
 		}
 		u64 entry = step->entry;
 		if (!(entry & ENTRY_PRESENT))
-			return fault(w, out, 0);
+			return fault(w, 0);
 		bool large = level > 1 && (entry & ENTRY_LARGE) && can_be_large(w, level);
 		if (entry & reserved_bits(w, level, large))
-			return fault(w, out, PF_PRESENT | PF_RESERVED);
+			return fault(w, PF_PRESENT | PF_RESERVED);
 		w->allowed &= entry | ENTRY_NO_EXEC;
 		w->allowed |= entry & ENTRY_NO_EXEC;
 		if (level == 1 || large) {
@@ -212,14 +207,15 @@ static bool entries_allow(const struct walker *w)
 
 static bool set_flags(struct walker *w)
 {
-	for (u32 i = 0; i < w->steps; i++) {
-		struct step *step = &w->step[i];
+	for (u32 i = 0; i < w->out->steps; i++) {
+		struct guest_walk_step *step = &w->out->step[i];
 		u64 wanted = step->entry | ENTRY_ACCESSED;
-		if (i + 1 == w->steps && w->access->type == GUEST_WRITE)
+		if (i + 1 == w->out->steps && w->access->type == GUEST_WRITE)
 			wanted |= ENTRY_DIRTY;
 		if (wanted != step->entry &&
 		    !w->ops->exchange(w->ctx, step->pa, step->entry, wanted, w->mode.entry_size))
 			return false;
+		step->entry = wanted;
 	}
 	return true;
 }
@@ -229,9 +225,9 @@ enum guest_walk_status guest_walk(const struct guest_paging *paging,
 				  const struct guest_walk_ops *ops, void *ctx,
 				  struct guest_walk *out)
 {
-	struct walker w = {.paging = paging, .access = access, .ops = ops, .ctx = ctx};
+	struct walker w = {.paging = paging, .access = access, .ops = ops, .ctx = ctx, .out = out};
 
-	*out = (struct guest_walk){0};
+	out->steps = 0;
 	if (!(paging->cr0 & CR0_PG)) {
 		out->pa = access->linear & UINT32_MAX;
 		out->page_size = PAGE_SIZE;
@@ -244,15 +240,15 @@ enum guest_walk_status guest_walk(const struct guest_paging *paging,
 
 	for (u32 race = 0; race < RACES_MAX; race++) {
 		if (!choose_mode(&w))
-			return fault(&w, out, 0);
-		enum guest_walk_status status = descend(&w, out);
+			return fault(&w, 0);
+		enum guest_walk_status status = descend(&w);
 		if (status != GUEST_WALK_OK)
 			return status;
 		/* The error code names a key's veto even if the entries alone would have said no.
 		 */
 		bool key = key_forbids(&w);
 		if (key || !entries_allow(&w))
-			return fault(&w, out, PF_PRESENT | (key ? PF_KEY : 0));
+			return fault(&w, PF_PRESENT | (key ? PF_KEY : 0));
 		/* Another processor may have changed an entry meanwhile: what counts is the new
 		 * one. */
 		if (ops->exchange && !set_flags(&w))

@@ -56,12 +56,23 @@ enum guest_walk_status {
 	GUEST_WALK_RACE, /* tables change as fast as they are read: retry the instruction */
 };
 
+enum { GUEST_WALK_LEVELS = 5 };
+
+/* An entry on the way. */
+struct guest_walk_step {
+	paddr_t pa;
+	u64 entry; /* with GUEST_WALK_OK as it is now, with its flags */
+};
+
 struct guest_walk {
 	paddr_t pa;     /* of the accessed byte, with GUEST_WALK_OK */
 	u64 page_size;  /* bytes that this translation covers, with GUEST_WALK_OK */
 	u32 error_code; /* with GUEST_WALK_FAULT */
 	/* What all the entries say together, with GUEST_WALK_OK; all of it without paging. */
 	bool user, writable, executable;
+	/* With GUEST_WALK_OK: nothing else was read. */
+	u32 steps;
+	struct guest_walk_step step[GUEST_WALK_LEVELS];
 };
 
 /*

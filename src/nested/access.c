@@ -12,19 +12,19 @@
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
-u64 operand_register(const struct guest_regs *regs, u8 reg)
+u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg)
 {
-	return instruction_in_64bit_mode() ? regs->gpr[reg] : (u32)regs->gpr[reg];
+	return operand->in_64bit_mode ? regs->gpr[reg] : (u32)regs->gpr[reg];
 }
 
-static void write_register(struct guest_regs *regs, u8 reg, u64 value)
+static void write_register(struct guest_regs *regs, const struct operand *operand, u64 value)
 {
-	if (!instruction_in_64bit_mode())
+	if (!operand->in_64bit_mode)
 		value = (u32)value;
-	if (reg == GPR_RSP)
+	if (operand->reg1 == GPR_RSP)
 		vmwriten(VMCS_GUEST_RSP, value);
 	else
-		regs->gpr[reg] = value;
+		regs->gpr[operand->reg1] = value;
 }
 
 /* The field a VMREAD or VMWRITE means; false: it failed and that is done. */
@@ -45,7 +45,7 @@ static bool access_field(struct cpu *cpu, u64 encoding, int *field)
 void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
-	const u64 encoding = operand_register(regs, operand.reg2);
+	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	int field;
 	u64 value;
 
@@ -55,8 +55,8 @@ void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs)
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value >>= 32;
 	if (operand.is_register)
-		write_register(regs, operand.reg1, value);
-	else if (!operand_write(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		write_register(regs, &operand, value);
+	else if (!operand_write(&operand, &value, operand.in_64bit_mode ? 8 : 4))
 		return;
 	nested_succeed();
 }
@@ -64,7 +64,7 @@ void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs)
 void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
-	const u64 encoding = operand_register(regs, operand.reg2);
+	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	struct nested_vmcs *vmcs = cpu->nested->current;
 	u64 value = 0;
 	int field;
@@ -77,8 +77,8 @@ void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs)
 		return;
 	}
 	if (operand.is_register)
-		value = operand_register(regs, operand.reg1);
-	else if (!operand_read(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		value = operand_register(regs, &operand, operand.reg1);
+	else if (!operand_read(&operand, &value, operand.in_64bit_mode ? 8 : 4))
 		return;
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value = (vmcs12_read(cpu, vmcs, (enum vmcs12_field)field) & BITS(31, 0)) |
@@ -144,7 +144,7 @@ enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct vmcs12 *v = cpu->nested->current->vmcs12;
 	const struct operand operand = operand_of_exit(regs);
-	const u64 encoding = operand_register(regs, operand.reg2);
+	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	enum l2_access access;
 	u64 value;
 	int field;
@@ -158,8 +158,8 @@ enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs)
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value >>= 32;
 	if (operand.is_register)
-		write_register(regs, operand.reg1, value);
-	else if (!operand_write(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		write_register(regs, &operand, value);
+	else if (!operand_write(&operand, &value, operand.in_64bit_mode ? 8 : 4))
 		return L2_ACCESS_FAULTED;
 	nested_succeed();
 	return L2_ACCESS_DONE;
@@ -169,7 +169,7 @@ enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct vmcs12 *v = cpu->nested->current->vmcs12;
 	const struct operand operand = operand_of_exit(regs);
-	const u64 encoding = operand_register(regs, operand.reg2);
+	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	const paddr_t region = v->f[F_VMCS_LINK_POINTER];
 	enum l2_access access;
 	u64 value = 0;
@@ -181,8 +181,8 @@ enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs)
 	if (field < 0)
 		return access;
 	if (operand.is_register)
-		value = operand_register(regs, operand.reg1);
-	else if (!operand_read(&operand, &value, instruction_in_64bit_mode() ? 8 : 4))
+		value = operand_register(regs, &operand, operand.reg1);
+	else if (!operand_read(&operand, &value, operand.in_64bit_mode ? 8 : 4))
 		return L2_ACCESS_FAULTED;
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value = (read_shadow(region, (enum vmcs12_field)field) & BITS(31, 0)) | value << 32;

@@ -120,8 +120,9 @@ void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value)
 	    field == F_VM_ENTRY_MSR_LOAD_COUNT || field == F_VM_EXIT_MSR_STORE_COUNT ||
 	    field == F_VM_EXIT_MSR_LOAD_COUNT)
 		vmcs->controls_merged = false;
+	/* There is no check on the host's RSP, which some hypervisors write for each entry. */
 	if (field_info[field].type == VMCS_TYPE_CONTROL ||
-	    field_info[field].type == VMCS_TYPE_HOST || field == F_GUEST_CR0 ||
-	    field == F_GUEST_CR4 || field == F_VMCS_LINK_POINTER)
+	    (field_info[field].type == VMCS_TYPE_HOST && field != F_HOST_RSP) ||
+	    field == F_GUEST_CR0 || field == F_GUEST_CR4 || field == F_VMCS_LINK_POINTER)
 		vmcs->checked = false;
 }

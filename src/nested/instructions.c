@@ -55,23 +55,28 @@ static bool region_valid(u64 address)
 
 struct operand operand_of_exit(struct guest_regs *regs)
 {
+	struct operand operand;
+
 	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
-	return operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
-			      vmreadn(VMCS_EXIT_QUALIFICATION), regs);
+	operand = operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
+				 vmreadn(VMCS_EXIT_QUALIFICATION), regs);
+	operand.in_64bit_mode = instruction_in_64bit_mode();
+	return operand;
 }
 
 /* The linear address of a memory operand; false: the fault has been injected. */
 static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
 	const enum segment seg = operand->segment;
-	const struct operand_segment segment = {
-		.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
-		.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
-		.access_rights =
-			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)),
-	};
+	struct operand_segment segment;
 
-	switch (operand_linear(operand, &segment, instruction_in_64bit_mode(),
+	segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg));
+	if (!operand->in_64bit_mode) {
+		segment.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg));
+		segment.access_rights =
+			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg));
+	}
+	switch (operand_linear(operand, &segment, operand->in_64bit_mode,
 			       vmreadn(VMCS_GUEST_CR4) & CR4_LA57, write, size, linear)) {
 	case OPERAND_OK:
 		return true;
@@ -271,7 +276,7 @@ static void vmptrst_instruction(struct cpu *cpu, struct guest_regs *regs)
 static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
-	const u64 type = operand_register(regs, operand.reg2);
+	const u64 type = operand_register(regs, &operand, operand.reg2);
 	struct invept_descriptor descriptor;
 
 	if (!(nested_caps.ept_vpid & EPT_CAP_INVEPT)) {
@@ -311,7 +316,7 @@ static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
 	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
 					  VPID_CAP_SINGLE_GLOBALS};
 	const struct operand operand = operand_of_exit(regs);
-	const u64 type = operand_register(regs, operand.reg2);
+	const u64 type = operand_register(regs, &operand, operand.reg2);
 	struct invvpid_descriptor descriptor;
 
 	if (!(nested_caps.ept_vpid & VPID_CAP_INVVPID)) {
@@ -367,7 +372,7 @@ void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 {
 	const u32 reason = cpu->exit_reason;
 
-	if (!nested_offered()) {
+	if (!cpu->nested) {
 		event_inject_ud();
 		return;
 	}

@@ -14,7 +14,8 @@ struct operand {
 	u8 reg1; /* the register operand, if is_register */
 	u8 reg2; /* the other, register-only operand */
 	enum segment segment;
-	u64 offset; /* effective address, truncated to the address size */
+	u64 offset;         /* effective address, truncated to the address size */
+	bool in_64bit_mode; /* not decoded: whoever asks for the operand knows */
 };
 
 /* Segment state that the address of a memory operand depends on. */

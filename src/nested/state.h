@@ -171,7 +171,7 @@ void nested_fail_invalid(void);
 
 /* The operands of the VMX instruction that exited. */
 struct operand operand_of_exit(struct guest_regs *regs);
-u64 operand_register(const struct guest_regs *regs, u8 reg);
+u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg);
 
 /* The one in memory. False: the fault has been raised. */
 bool operand_read(const struct operand *operand, void *dst, u32 size);

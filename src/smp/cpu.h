@@ -25,6 +25,7 @@
 #include "mm/mtrr.h"
 #include "vmx/capabilities.h"
 #include "vmx/cpuid_filter.h"
+#include "vmx/guest_linear.h"
 #include "vmx/switch.h"
 
 /* SDM "Task Management in 64-bit Mode", figure "64-Bit TSS Format". */
@@ -74,6 +75,7 @@ struct cpu {
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
 	struct mtrr_state mtrr; /* what the guest sees */
+	struct guest_translation translation;
 
 	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */
 	u64 exits[REASON_COUNT];

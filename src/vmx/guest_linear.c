@@ -4,11 +4,11 @@
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
+#include "boot/layout.h"
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "smp/cpu.h"
-#include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
 
@@ -39,12 +39,13 @@ static u32 guest_pkru(void)
 	return pkru;
 }
 
+/* What the CPU translates by: the registers themselves, not what their masks show of them. */
 static struct guest_paging current_paging(void)
 {
 	struct guest_paging paging = {
-		.cr0 = guest_cr0(),
+		.cr0 = vmreadn(VMCS_GUEST_CR0),
 		.cr3 = vmreadn(VMCS_GUEST_CR3),
-		.cr4 = guest_cr4(),
+		.cr4 = vmreadn(VMCS_GUEST_CR4),
 		.efer = vmread64(VMCS_GUEST_EFER),
 		.maxphyaddr = this_cpu()->mtrr.maxphyaddr,
 		.has_1g_pages = has_1g_pages,
@@ -96,6 +97,53 @@ static bool reach_identity(void *ctx, const struct guest_walk *walk, enum guest_
 
 static const struct guest_linear_via identity = {.ops = &walk_ops, .reach = reach_identity};
 
+/* Hypervisors keep the operands of VMX instructions on one page of their stack. */
+static inline bool recall(u64 linear, size_t size, enum guest_access_type type, paddr_t *pa)
+{
+	const struct cpu *cpu = this_cpu();
+	const struct guest_translation *last = &cpu->translation;
+	u64 difference;
+
+	/* With both ends on the page. */
+	if (!last->steps || last->type != type || linear - last->page > PAGE_SIZE - size ||
+	    nested_in_l2(cpu))
+		return false;
+	difference = (last->cr3 ^ vmreadn(VMCS_GUEST_CR3)) | (last->cr0 ^ vmreadn(VMCS_GUEST_CR0)) |
+		     (last->cr4 ^ vmreadn(VMCS_GUEST_CR4)) |
+		     (last->efer ^ vmread64(VMCS_GUEST_EFER)) |
+		     (vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & (u32)AR_DPL);
+	for (u32 i = 0; i < last->steps; i++)
+		difference |=
+			last->step[i].entry ^ *(const volatile u64 *)phys_to_virt(last->step[i].pa);
+	*pa = last->pa + (linear - last->page);
+	return !difference;
+}
+
+static void remember(const struct guest_paging *paging, const struct guest_access *access,
+		     const struct guest_walk *walk)
+{
+	struct cpu *cpu = this_cpu();
+	struct guest_translation *last = &cpu->translation;
+	/* Those of CR4 that make more than the registers below matter. */
+	const u64 complicated = walk->user ? CR4_SMAP | CR4_PKE : CR4_PKS;
+
+	if (!(paging->efer & EFER_LMA) || (paging->cr4 & complicated) || access->user ||
+	    nested_in_l2(cpu))
+		return;
+	*last = (struct guest_translation){
+		.page = ALIGN_DOWN(access->linear, PAGE_SIZE),
+		.cr0 = paging->cr0,
+		.cr3 = paging->cr3,
+		.cr4 = paging->cr4,
+		.efer = paging->efer,
+		.type = access->type,
+		.steps = walk->steps,
+		.pa = ALIGN_DOWN(walk->pa, PAGE_SIZE),
+	};
+	for (u32 i = 0; i < walk->steps; i++)
+		last->step[i] = walk->step[i];
+}
+
 static bool translate(const struct guest_paging *paging, const struct guest_access *access,
 		      enum guest_linear_as as, const struct guest_linear_via *via, paddr_t *pa,
 		      struct guest_fault *fault)
@@ -105,6 +153,8 @@ static bool translate(const struct guest_paging *paging, const struct guest_acce
 	switch (guest_walk(paging, access, via->ops, via->ctx, &walk)) {
 	case GUEST_WALK_OK:
 		*pa = walk.pa;
+		if (via == &identity)
+			remember(paging, access, &walk);
 		if (via->reach(via->ctx, &walk, access->type, pa))
 			return true;
 		break;
@@ -169,8 +219,10 @@ bool guest_linear_translate(u64 linear, enum guest_access_type type,
 	return translate(&paging, &access, GUEST_LINEAR_DATA, via, pa, fault);
 }
 
-bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
-		       struct guest_fault *fault)
+/* Apart from the usual way, which needs none of its room on the stack. */
+__attribute__((noinline)) static bool walk_and_read(u64 linear, void *dst, size_t size,
+						    enum guest_linear_as as,
+						    struct guest_fault *fault)
 {
 	struct pieces p;
 
@@ -182,8 +234,9 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 	return true;
 }
 
-bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
-			struct guest_fault *fault)
+__attribute__((noinline)) static bool walk_and_write(u64 linear, const void *src, size_t size,
+						     enum guest_linear_as as,
+						     struct guest_fault *fault)
 {
 	struct pieces p;
 
@@ -192,6 +245,28 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	guest_memory_write(p.pa[0], src, p.size[0]);
 	if (p.size[1])
 		guest_memory_write(p.pa[1], (const u8 *)src + p.size[0], p.size[1]);
+	return true;
+}
+
+bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
+		       struct guest_fault *fault)
+{
+	paddr_t pa;
+
+	if (!recall(linear, size, GUEST_READ, &pa))
+		return walk_and_read(linear, dst, size, as, fault);
+	guest_memory_read(pa, dst, size);
+	return true;
+}
+
+bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
+			struct guest_fault *fault)
+{
+	paddr_t pa;
+
+	if (!recall(linear, size, GUEST_WRITE, &pa))
+		return walk_and_write(linear, src, size, as, fault);
+	guest_memory_write(pa, src, size);
 	return true;
 }
 

@@ -26,6 +26,19 @@ struct guest_fault {
 	u64 cr2; /* with VECTOR_PF */
 };
 
+/*
+ * The last translation of each CPU, if that was a supervisor-mode access in IA-32e mode without
+ * protection keys or RFLAGS.AC in it: what such a one depends on, and the entries that the walk
+ * read. It holds as long as all of these are the same, so nothing needs to be invalidated.
+ */
+struct guest_translation {
+	u64 page, cr0, cr3, cr4, efer;
+	enum guest_access_type type;
+	u32 steps; /* 0: none yet */
+	struct guest_walk_step step[GUEST_WALK_LEVELS];
+	paddr_t pa; /* of the page */
+};
+
 /* How to reach memory that is not the identity: the page tables, and what they lead to. */
 struct guest_linear_via {
 	const struct guest_walk_ops *ops;

@@ -30,7 +30,7 @@
 
 	.text
 	.code64
-	/* u64 l2_enter(struct l2_regs *, bool resume): ENTER_EXITED, or RFLAGS if it failed. */
+	/* u64 l2_enter(struct l2_regs *, enum l2_entry): ENTER_EXITED, or RFLAGS if it failed. */
 	.globl	l2_enter
 l2_enter:
 	pushq	%rbx
@@ -40,6 +40,8 @@ l2_enter:
 	pushq	%r14
 	pushq	%r15
 	pushq	%rdi
+	cmpl	$L2_RESUME_SAME_STACK, %esi
+	je	1f
 	movl	$ENTER_HOST_RSP, %edx
 	vmwrite	%rsp, %rdx
 	testl	%esi, %esi

@@ -251,7 +251,7 @@ u64 l2_run(struct l2 *l2)
 	u64 flags;
 
 	trap_arm();
-	flags = l2_enter(&l2->regs, l2->launched);
+	flags = l2_enter(&l2->regs, l2->launched ? L2_RESUME : L2_LAUNCH);
 	if (flags != ENTER_EXITED) {
 		l2->entry = vm_outcome(flags);
 		if (!l2->quiet)

@@ -80,10 +80,8 @@ void l2_goto_user(struct l2 *l2, const void *code);
 /* Enters L2 and records the exit. Returns l2->entry. */
 u64 l2_run(struct l2 *l2);
 
-/*
- * Only the entry: 1 if there was an exit, or RFLAGS. In enter.S.
- */
-u64 l2_enter(struct l2_regs *regs, bool resume);
+/* Only the entry (enter.h): ENTER_EXITED, or RFLAGS if it failed. */
+u64 l2_enter(struct l2_regs *regs, u32 how);
 
 /* Moves RIP behind the instruction that exited. */
 void l2_skip(struct l2 *l2);
