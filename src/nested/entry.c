@@ -225,6 +225,7 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia
 static void refuse_entry(struct cpu *cpu, enum vm_instruction_error error)
 {
 	cpu->nested->current->checked = false;
+	nested_close_nmi_window(cpu);
 	cpu->nested->in_l2 = false;
 	shadow_to_vmcs01(cpu, cpu->nested->current);
 	perf_global_ctrl_undo(cpu->nested->current);
@@ -345,8 +346,11 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 		fail_guest_state(cpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
+	/* One that L1 had blocked may be due in L2, and end it before it begins. */
+	if (cpu->nmi_latched)
+		nested_nmi(cpu);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
-	if (!vmcs->vmcs02_launched)
+	if (cpu->nested->in_l2 && !vmcs->vmcs02_launched)
 		switch_launch(regs);
 }
 

@@ -69,10 +69,24 @@ bool ept02_init(struct cpu *cpu)
 	return true;
 }
 
+enum { GROUP = 8 };
+
+static bool is_empty(const u64 *group)
+{
+	u64 all = 0;
+
+	for (unsigned int i = 0; i < GROUP; i++)
+		all |= group[i];
+	return !is_present(all);
+}
+
+/* Tables of the upper levels are mostly empty. */
 static void free_table(struct ept02 *ept02, u64 *table, unsigned int level)
 {
 	for (unsigned int i = 0; level > 1 && i < EPT_ENTRIES; i++) {
-		if (is_present(table[i]) && !is_leaf(table[i], level))
+		if (i % GROUP == 0 && is_empty(&table[i]))
+			i += GROUP - 1;
+		else if (is_present(table[i]) && !is_leaf(table[i], level))
 			free_table(ept02, phys_to_virt(table[i] & EPT_ADDR), level - 1);
 	}
 	free_page(ept02, table);

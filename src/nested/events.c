@@ -91,19 +91,48 @@ void nested_triple_fault(struct cpu *cpu)
 	nested_reflect_event(cpu, REASON_TRIPLE_FAULT, 0, 0);
 }
 
+/*
+ * L2 cannot take the NMI now. SDM "Other Causes of VM Exits", NMI window: the exit comes when it
+ * can. L1 uses no virtual NMIs for this L2, so they are free for Umbra: an NMI that comes meanwhile
+ * exits.
+ */
+static void open_nmi_window(struct cpu *cpu)
+{
+	if (cpu->nested->nmi_window)
+		return;
+	cpu->nested->nmi_window = true;
+	vmcs_set32(VMCS_PIN_CONTROLS, (u32)(PIN_NMI_EXITING | PIN_VIRTUAL_NMIS));
+	vmcs_set32(VMCS_PRIMARY_CONTROLS, (u32)CPU_NMI_WINDOW_EXITING);
+	/* The blocking in L2's state is virtual now; the CPU's own ends here, as for L1. */
+	unblock_nmis();
+}
+
+void nested_close_nmi_window(struct cpu *cpu)
+{
+	const u32 pin = (u32)cpu->nested->current->vmcs12->f[F_PIN_CONTROLS];
+
+	if (!cpu->nested->nmi_window)
+		return;
+	cpu->nested->nmi_window = false;
+	vmcs_clear32(VMCS_PIN_CONTROLS, (u32)(PIN_NMI_EXITING | PIN_VIRTUAL_NMIS) & ~pin);
+	vmcs_clear32(VMCS_PRIMARY_CONTROLS, (u32)CPU_NMI_WINDOW_EXITING);
+}
+
 bool nested_nmi(struct cpu *cpu)
 {
 	const u64 pin = cpu->nested->current->vmcs12->f[F_PIN_CONTROLS];
 	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI;
 	const u32 injected = vmread32(VMCS_VM_ENTRY_INTR_INFO);
 	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
-	const u32 activity = vmread32(VMCS_GUEST_ACTIVITY_STATE);
 
+	/* SDM "Event Blocking": until the SIPI, which is L1's exit. */
+	if (vmread32(VMCS_GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_SIPI)
+		return false;
 	/* SDM "Pin-Based VM-Execution Controls": with virtual NMIs the bit blocks only those. */
-	if (!(pin & PIN_VIRTUAL_NMIS) && (interruptibility & INTERRUPTIBILITY_NMI))
+	if (!(pin & PIN_VIRTUAL_NMIS) && (interruptibility & INTERRUPTIBILITY_NMI)) {
+		open_nmi_window(cpu);
 		return false;
-	if (activity == ACTIVITY_WAIT_SIPI)
-		return false;
+	}
 	if (pin & PIN_NMI_EXITING) {
 		/* A pending MTF VM exit comes first. */
 		if ((injected & INTR_INFO_VALID) && (injected & INTR_INFO_TYPE) == INTR_TYPE_OTHER)
@@ -112,10 +141,13 @@ bool nested_nmi(struct cpu *cpu)
 		nested_reflect_event(cpu, REASON_EXCEPTION_NMI, 0, nmi);
 		return true;
 	}
-	/* L2's to take by its own IDT, as soon as an exit finds nothing in the way. */
-	if ((injected & INTR_INFO_VALID) || activity > ACTIVITY_HLT ||
-	    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)))
+	/* L2's to take by its own IDT, as soon as nothing is in the way. */
+	if ((injected & INTR_INFO_VALID) ||
+	    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))) {
+		open_nmi_window(cpu);
 		return false;
+	}
+	nested_close_nmi_window(cpu);
 	nested_keep_entry_event(cpu);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, nmi);
 	cpu->nmi_latched = false;

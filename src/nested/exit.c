@@ -278,13 +278,30 @@ static bool l2_exception_nmi(struct cpu *cpu, struct guest_regs *regs)
 		if (panic_in_progress())
 			cpu_halt_forever();
 		unblock_nmis();
+		/* Another one while one waits for L2: the CPU keeps no more of them either. */
+		return cpu->nested->nmi_window;
 	}
 	return false;
+}
+
+/*
+ * Umbra's own: L2 gets what waits for it as nested_exit_handle() ends. For an injection no STI may
+ * be in the way, as on some CPUs it is after such an exit.
+ */
+static bool l2_nmi_window(struct cpu *cpu, struct guest_regs *regs)
+{
+	(void)regs;
+	if (!cpu->nested->nmi_window)
+		return false;
+	if (!(current12(cpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING))
+		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	return true;
 }
 
 /* Everything without an entry here is L1's: vmcs02's controls are L1's. */
 static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = l2_exception_nmi,
+	[REASON_NMI_WINDOW] = l2_nmi_window,
 	[REASON_RDMSR] = l2_rdmsr,
 	[REASON_WRMSR] = l2_wrmsr,
 	[REASON_EPT_VIOLATION] = l2_ept_violation,

@@ -204,6 +204,7 @@ static void leave_l2(struct cpu *cpu, enum way_out way, u64 efer)
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_restore_entry_event(cpu);
+	nested_close_nmi_window(cpu);
 	cpu->nested->in_l2 = false;
 	shadow_to_vmcs01(cpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */

@@ -72,6 +72,7 @@ struct nested {
 	bool init_held; /* an INIT came in VMX root operation; VMXOFF lets it through */
 	paddr_t vmxon_region;
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
+	bool nmi_window;             /* vmcs02 has one for Umbra: a latched NMI waits for L2 */
 	u32 l1_interruptibility;     /* at its last VMLAUNCH or VMRESUME */
 	u64 clock;
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
@@ -102,6 +103,9 @@ extern struct nested_caps nested_caps;
  */
 extern bool shadow_on;
 extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are the same thing */
+
+/* events.c: vmcs02, which is current, gets L1's controls for NMIs back. */
+void nested_close_nmi_window(struct cpu *cpu);
 
 /* events.c: puts back what nested_keep_entry_event() kept. vmcs02 is current. */
 void nested_restore_entry_event(struct cpu *cpu);

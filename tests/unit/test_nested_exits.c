@@ -232,6 +232,104 @@ static void test_latched_nmi(void **state)
 	}
 }
 
+static bool window_open(void)
+{
+	const u64 pin = vmread_unchecked(VMCS_PIN_CONTROLS);
+	const bool open = vmread_unchecked(VMCS_PRIMARY_CONTROLS) & CPU_NMI_WINDOW_EXITING;
+
+	/* SDM "Checks on VM-Execution Control Fields". */
+	if (open)
+		assert_true((pin & PIN_NMI_EXITING) && (pin & PIN_VIRTUAL_NMIS));
+	return open;
+}
+
+/* L2 blocks NMIs as one comes for it: it is due as soon as L2 does not. */
+static void test_nmi_window(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		/* L2's own. */
+		start(shadow);
+		map_page(READ);
+		enter();
+		assert_false(window_open());
+		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 8);
+		l1_cpu->nmi_latched = true;
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		assert_true(window_open());
+		/* Another one makes no difference. */
+		l2_exits(REASON_EXCEPTION_NMI, 0, 0x80000202);
+		assert_false(in_l1());
+		assert_true(window_open());
+		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 1);
+		l2_exits(REASON_NMI_WINDOW, 0, 0);
+		assert_false(in_l1());
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO), 0x80000202);
+		assert_int_equal(vmread_unchecked(VMCS_GUEST_INTERRUPTIBILITY), 0);
+		assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS) &
+					 (PIN_NMI_EXITING | PIN_VIRTUAL_NMIS),
+				 0);
+		assert_false(window_open());
+
+		/* L1's. */
+		start(shadow);
+		map_page(READ);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
+		set(VMCS_GUEST_INTERRUPTIBILITY, 8);
+		l1_cpu->nmi_latched = true;
+		enter();
+		assert_true(window_open());
+		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
+		l2_exits(REASON_NMI_WINDOW, 0, 0);
+		assert_true(in_l1());
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0x80000202);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		assert_false(window_open());
+		assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMIS, 0);
+
+		/* An exit of L1's that comes before takes it along; nothing of it stays. */
+		start(shadow);
+		set(VMCS_GUEST_INTERRUPTIBILITY, 8);
+		l1_cpu->nmi_latched = true;
+		enter();
+		assert_true(window_open());
+		l2_exits(REASON_HLT, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_HLT);
+		assert_true(l1_cpu->nmi_latched);
+		l1_cpu->nmi_latched = false;
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		assert_false(window_open());
+	}
+}
+
+/* SDM "VMX Controls": an entry loads L2's blocking, so that what L1 blocked is due at once. */
+static void test_nmi_blocked_by_l1(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
+		set(VMCS_GUEST_RIP, 0x4321);
+		l1_cpu->nmi_latched = true;
+		l1_execute(REASON_VMLAUNCH, 0);
+		assert_true(in_l1());
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
+		assert_int_equal(get(VMCS_GUEST_RIP), 0x4321);
+
+		start(shadow);
+		l1_cpu->nmi_latched = true;
+		enter();
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO), 0x80000202);
+	}
+}
+
 /* SDM "MSR-Bitmap Address": without bitmaps, and outside of their ranges, all accesses exit. */
 static void test_msrs(void **state)
 {
@@ -375,6 +473,8 @@ int main(void)
 		cmocka_unit_test(test_misconfiguration),
 		cmocka_unit_test(test_nmi_exit),
 		cmocka_unit_test(test_latched_nmi),
+		cmocka_unit_test(test_nmi_window),
+		cmocka_unit_test(test_nmi_blocked_by_l1),
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_shadow_access_through_ept),
 		cmocka_unit_test(test_shadow_access_violates_ept),

@@ -121,6 +121,59 @@ PROBE_CASE(exit_nmi_direct, "vmx.exit.nmi_direct", CASE_EACH_CPU)
 	check_blocked(t, __LINE__, before);
 }
 
+/* To the next instruction, which is nmi_loop. */
+L2_CODE(nmi_iret, "movl %ss, %eax\npushq %rax\nleaq 8(%rsp), %rax\npushq %rax\npushfq\n"
+		  "movl %cs, %eax\npushq %rax\nleaq 1f(%rip), %rax\npushq %rax\niretq\n"
+		  "1: pause\njmp 1b");
+L2_CODE(nmi_pauses, "pause\npause\npause\npause");
+
+/*
+ * What the host blocked is L2's to take or block: "VM entries … load blocking by NMI". In Bochs 2.7
+ * the host's blocking goes on in L2.
+ */
+PROBE_CASE(exit_nmi_pending, "vmx.exit.nmi_pending_at_entry", CASE_EACH_CPU | CASE_EXPLICIT)
+{
+	struct cpu *cpu = this_cpu();
+	struct l2 *l2;
+	u64 before;
+
+	SKIP_UNLESS(t, !apic_is_x2apic(), "sends by memory");
+	l2 = l2_begin(t);
+	if (!l2)
+		return;
+	before = cpu->nmi_count;
+	for (unsigned blocked = 0; blocked < 2; blocked++) {
+		/* This exit leaves NMIs blocked. */
+		run_send(l2);
+		CHECK_EXIT(t, l2, REASON_EXCEPTION_NMI);
+		apic_send(cpu->apic_id, APIC_NMI);
+		timer_wait(SETTLE_US);
+		guard();
+		l2_goto(l2, nmi_pauses);
+		if (blocked)
+			vmwrite(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+		l2_run(l2);
+		if (!blocked) {
+			CHECK_EXIT(t, l2, REASON_EXCEPTION_NMI);
+			CHECK_RIP(t, l2, 0);
+			unblock();
+			continue;
+		}
+		CHECK_EXIT(t, l2, REASON_VMCALL);
+		CHECK_EQ(t, l2->exit.interruptibility, INTERRUPTIBILITY_NMI);
+		/* IRET ends the blocking, in L2 as elsewhere. */
+		guard();
+		l2_goto(l2, nmi_iret);
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+		l2_run(l2);
+		CHECK_EXIT(t, l2, REASON_EXCEPTION_NMI);
+		CHECK_EQ(t, l2->exit.intr_info, INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI);
+		unblock();
+	}
+	timer_wait(SETTLE_US);
+	CHECK_EQ(t, cpu->nmi_count, before);
+}
+
 /* An NMI pending at the entry: exits before any instruction. */
 PROBE_CASE(exit_nmi_blocked, "vmx.exit.virtual_nmi_blocking", CASE_EACH_CPU)
 {
