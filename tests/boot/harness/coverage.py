@@ -2,7 +2,8 @@
 """`umbra coverage`: which lines of src/vmx and src/nested the tests reach.
 
 The image's counters come out through the guest (src/vmx/statistics.h), a bit for each; with the
-ELF file's tables they make a profile that llvm-cov reads. The unit tests write theirs themselves."""
+ELF file's tables they make a profile that llvm-cov reads. The unit tests write theirs themselves.
+The report tells the probe, Linux with KVM, and the unit tests apart."""
 
 import concurrent.futures
 import json
@@ -16,9 +17,12 @@ from . import build, cases, console, engines, guest, host, media
 
 REPORT = host.ROOT / "build/coverage.txt"
 DIRECTORIES = ("src/vmx", "src/nested")
+RESERVED = re.compile(r"umbra: .*, (\d+) KiB reserved at 0x([0-9a-f]+)")
 COUNTERS = re.compile(r"UMBRA-COVERAGE: (\d+) ([0-9a-f]+)$")
 END = r"UMBRA-COVERAGE: end"
 VARIANT = build.Variant(coverage=True)
+# VMCS shadowing, and the probe's CPU model: the second has what the default lacks.
+SETTINGS = (("on", None), ("off", "corei7_skylake_x"))
 
 # The raw profile of LLVM 14 (llvm/ProfileData/InstrProfData.inc), little-endian.
 PROFILE_MAGIC = struct.unpack(">Q", b"\xfflprofr\x81")[0]
@@ -61,21 +65,39 @@ def raw_profile(image, lines):
             + bytes(-len(names) % 8))
 
 
+def probe_entry(options, umbra_options):
+    return media.under_umbra(VARIANT.image, VARIANT.probe, options, None, umbra_options)
+
+
+def hidden_option(hardware, umbra_options, directory):
+    """The probe's option that says where Umbra's memory is: a boot by itself finds it out."""
+    cd = media.make_cd(probe_entry("list", umbra_options), directory / "where.iso")
+    log = host.ROOT / "build/logs/coverage.where.log"
+    judge = console.Judge((RESERVED.pattern,), cases.FORBID)
+    with engines.Bochs(hardware, log, cdrom=cd) as machine:
+        problem = console.watch(machine, judge, 300)
+        if problem:
+            raise host.Failure("\n".join([*machine.console.tail(), problem]))
+        size, start = next(filter(None, map(RESERVED.search, machine.console.lines))).groups()
+    start = int(start, 16)
+    return f"hidden={start:#x}-{start + int(size) * 1024:#x}"
+
+
 def machines(directory):
     """(name, GRUB entry, hardware) of each boot whose coverage counts."""
     client = next(test for test in cases.find() if test.name == "kvm.client")
     tool = directory / "coverage"
     host.run(["clang", "--target=x86_64-linux-gnu", "-O2", "-static", "-o", tool,
               host.ROOT / "tests/boot/tools/coverage.c"])
-    plain = engines.Hardware(cpus=2, memory=256, ignore_bad_msrs=False)
-    for shadow in ("on", "off"):
+    for shadow, model in SETTINGS:
         options = f"stats nested.shadow={shadow}"
-        yield (f"probe-shadow-{shadow}", plain,
-               media.under_umbra(VARIANT.image, VARIANT.probe, "coverage", None, options))
+        hardware = engines.Hardware(cpus=2, memory=256, cpu_model=model, ignore_bad_msrs=False)
+        hidden = hidden_option(hardware, options, directory)
+        yield f"probe-shadow-{shadow}", hardware, probe_entry(f"coverage {hidden}", options)
         context = CoverageContext(directory / shadow, tool)
         entry = client.cd(context)
         umbra, *rest = entry.commands
-        yield (f"kvm-shadow-{shadow}", client.hardware,
+        yield (f"linux-shadow-{shadow}", client.hardware,
                media.Entry((f"{umbra} {options}", *rest), entry.files))
 
 
@@ -149,29 +171,29 @@ def ranges(numbers):
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in out)
 
 
-def report(booted, unit):
-    """The table as lines: per file, how much the boots reach, the unit tests, and both."""
+def report(probe, linux, unit):
+    """The table as lines: per file, how much each kind of test reaches, and all of them."""
     rows, totals = [], {}
-    for path in sorted(booted):
+    for path in sorted(probe):
         room = next((room for room in DIRECTORIES if path.startswith(room + "/")), None)
         if not room:
             continue
-        lines = booted[path]
-        hosted = unit.get(path, {})
-        by_boot = {n for n, count in lines.items() if count}
-        by_unit = {n for n in lines if hosted.get(n)}
-        missing = set(lines) - by_boot - by_unit
-        rows.append((path, len(lines), len(by_boot), len(by_unit), missing))
+        lines = set(probe[path])
+        reached = [{n for n in lines if counts.get(path, {}).get(n)}
+                   for counts in (probe, linux, unit)]
+        missing = lines.difference(*reached)
+        rows.append((path, len(lines), *map(len, reached), missing))
         total = totals.setdefault(room, [0, 0])
         total[0] += len(lines)
         total[1] += len(lines) - len(missing)
-    text = [f"{'file':32} {'lines':>6} {'boots':>6} {'unit':>6} {'both':>6}  not reached"]
-    for path, count, by_boot, by_unit, missing in rows:
+    text = [f"{'file':32} {'lines':>6} {'probe':>6} {'linux':>6} {'unit':>6} {'all':>6}  "
+            "not reached"]
+    for path, count, by_probe, by_linux, by_unit, missing in rows:
         share = 100 * (count - len(missing)) / count
-        text.append(f"{path:32} {count:6} {by_boot:6} {by_unit:6} {share:5.1f}%  "
+        text.append(f"{path:32} {count:6} {by_probe:6} {by_linux:6} {by_unit:6} {share:5.1f}%  "
                     f"{ranges(missing)}".rstrip())
     for room, (count, reached) in totals.items():
-        text.append(f"{room:32} {count:6} {'':6} {'':6} {100 * reached / count:5.1f}%")
+        text.append(f"{room:32} {count:6} {'':6} {'':6} {'':6} {100 * reached / count:5.1f}%")
     return text
 
 
@@ -181,10 +203,13 @@ def run(jobs=2):
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         directory = pathlib.Path(work)
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            futures = [pool.submit(boot, name, hardware, entry, directory)
-                       for name, hardware, entry in machines(directory)]
-            profiles = [future.result() for future in futures]
-        text = report(line_counts(profiles, [VARIANT.image], directory), unit_counts(directory))
+            futures = {name: pool.submit(boot, name, hardware, entry, directory)
+                       for name, hardware, entry in machines(directory)}
+            profiles = {name: future.result() for name, future in futures.items()}
+        booted = [line_counts([profile for name, profile in profiles.items()
+                               if name.startswith(kind)], [VARIANT.image], directory)
+                  for kind in ("probe-", "linux-")]
+        text = report(*booted, unit_counts(directory))
     print("\n".join(text))
     REPORT.write_text("\n".join(text) + "\n", encoding="ascii")
     return 0

@@ -16,6 +16,16 @@ bool rdmsr_safe(u32 msr, u64 *value);
 bool wrmsr_safe(u32 msr, u64 value);
 u64 read_cr0(void);
 u64 read_cr2(void);
+
+/* By the tests that need them. */
+u64 read_dr6(void);
+void write_dr6(u64 value);
+void outb(u16 port, u8 value);
+void outl(u16 port, u32 value);
+void wbinvd(void);
+bool xsetbv_safe(u32 index, u64 value);
+void vmxoff(void);
+u64 rdtsc(void);
 void *gs_self(void);
 
 bool vmclear(paddr_t region);

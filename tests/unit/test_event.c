@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Events that Umbra gives to its guest, L1 or L2. SDM "Event Injection", "Double Fault Exception".
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "lib/insn.h"
+#include "machine.h"
+#include "nested/nested.h"
+#include "vmx/event.h"
+#include "vmx/exit.h"
+#include "vmx/reset.h"
+#include "vmx/vmcs.h"
+
+enum {
+	EXCEPTION = 0x80000300,
+	ERROR_CODE = 0x800,
+	NMI = 0x80000202,
+	NMI_WINDOW = 1 << 22,
+	RF = 0x10000,
+};
+
+static struct cpu *cpu;
+static u64 dr6;
+
+/* L2, as far as event.c asks. */
+static struct {
+	bool in_l2, intercepts, takes_mc, gave_nmi, triple_fault, launched;
+	u32 taken, taken_error; /* by nested_take_exception() */
+	u32 kept;
+} l2;
+
+static jmp_buf reset;
+static const char *reset_reason;
+
+u64 read_dr6(void)
+{
+	return dr6;
+}
+
+void write_dr6(u64 value)
+{
+	dr6 = value;
+}
+
+static u32 nmis_unblocked;
+
+void unblock_nmis(void)
+{
+	nmis_unblocked++;
+}
+
+bool nested_in_l2(const struct cpu *c)
+{
+	(void)c;
+	return l2.in_l2;
+}
+
+bool nested_take_exception(struct cpu *c, u32 info, u32 error_code)
+{
+	(void)c;
+	if (!l2.intercepts)
+		return false;
+	l2.taken = info;
+	l2.taken_error = error_code;
+	return true;
+}
+
+void nested_keep_entry_event(struct cpu *c)
+{
+	(void)c;
+	l2.kept++;
+}
+
+void nested_triple_fault(struct cpu *c)
+{
+	(void)c;
+	l2.triple_fault = true;
+}
+
+bool nested_nmi(struct cpu *c)
+{
+	c->nmi_latched = false;
+	l2.gave_nmi = true;
+	return true;
+}
+
+bool nested_take_machine_check(struct cpu *c)
+{
+	(void)c;
+	return l2.takes_mc;
+}
+
+bool nested_current_is_launched(const struct cpu *c)
+{
+	(void)c;
+	return l2.launched;
+}
+
+_Noreturn void reset_machine(const char *why)
+{
+	reset_reason = why;
+	longjmp(reset, 1);
+}
+
+static u64 get(u64 field)
+{
+	return vmread_unchecked(field);
+}
+
+/* A guest in protected mode with nothing blocked, at an exit without an event. */
+static int setup(void **state)
+{
+	static const u64 zero[] = {
+		VMCS_IDT_VECTORING_INFO,     VMCS_IDT_VECTORING_ERROR_CODE,
+		VMCS_VM_ENTRY_INTR_INFO,     VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
+		VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_ACTIVITY_STATE,
+		VMCS_PRIMARY_CONTROLS,       VMCS_VM_EXIT_INSTRUCTION_LENGTH,
+		VMCS_VM_EXIT_INTR_INFO,      VMCS_VM_ENTRY_INSTRUCTION_LENGTH,
+	};
+	static const struct vmx_capabilities none;
+
+	(void)state;
+	machine_memory_init(4, 4);
+	machine_vmx_init(1, &none);
+	cpu = machine_cpu(0);
+	machine_run_on(cpu);
+	memset(&l2, 0, sizeof(l2));
+	cpu->nmi_latched = cpu->mc_latched = false;
+	cpu->pending_events = 0;
+	cpu->primary_controls = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(zero); i++)
+		machine_set_field(zero[i], 0);
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
+	machine_set_field(VMCS_GUEST_CR4, CR4_MCE);
+	machine_set_field(VMCS_GUEST_RFLAGS, 2);
+	machine_set_field(VMCS_GUEST_DR7, 0x400);
+	machine_set_field(VMCS_GUEST_DEBUGCTL, 0);
+	dr6 = 0xffff0ff0;
+	return 0;
+}
+
+static void assert_injected(u32 info, u32 error_code)
+{
+	assert_int_equal(get(VMCS_VM_ENTRY_INTR_INFO), info);
+	if (info & ERROR_CODE)
+		assert_int_equal(get(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE), error_code);
+}
+
+/* "Real mode pushes no error code": the entry wants none for it. RF is set for faults. */
+static void test_faults(void **state)
+{
+	(void)state;
+	event_inject_exception(VECTOR_UD);
+	assert_injected(EXCEPTION | VECTOR_UD, 0);
+	assert_int_equal(get(VMCS_GUEST_RFLAGS), 2 | RF);
+	event_inject_exception_error(VECTOR_SS, 0x18);
+	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_SS, 0x18);
+	machine_set_field(VMCS_GUEST_CR0, 0);
+	event_inject_exception_error(VECTOR_GP, 0);
+	assert_injected(EXCEPTION | VECTOR_GP, 0);
+}
+
+/* L1's exception bitmap decides what becomes of L2's. */
+static void test_faults_of_l2(void **state)
+{
+	(void)state;
+	l2.in_l2 = true;
+	event_inject_exception_error(VECTOR_GP, 5);
+	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 5);
+	assert_int_equal(l2.kept, 1);
+	setup(NULL);
+	l2.in_l2 = l2.intercepts = true;
+	event_inject_exception_error(VECTOR_GP, 6);
+	assert_injected(0, 0);
+	assert_int_equal(l2.taken, EXCEPTION | ERROR_CODE | VECTOR_GP);
+	assert_int_equal(l2.taken_error, 6);
+	assert_int_equal(get(VMCS_GUEST_RFLAGS), 2 | RF);
+}
+
+/* SDM table "Conditions for Generating a Double Fault". */
+static void test_combinations(void **state)
+{
+	enum { SERIALLY, DOUBLE };
+	static const struct {
+		u32 first, second;
+		bool error;
+		int becomes;
+	} rows[] = {
+		{VECTOR_UD, VECTOR_GP, true, SERIALLY},  {VECTOR_DB, VECTOR_PF, true, SERIALLY},
+		{VECTOR_DE, VECTOR_GP, true, DOUBLE},    {VECTOR_TS, VECTOR_NP, true, DOUBLE},
+		{VECTOR_NP, VECTOR_DE, false, DOUBLE},   {VECTOR_GP, VECTOR_PF, true, SERIALLY},
+		{VECTOR_GP, VECTOR_CP, true, DOUBLE},    {VECTOR_CP, VECTOR_SS, true, DOUBLE},
+		{VECTOR_PF, VECTOR_GP, true, DOUBLE},    {VECTOR_PF, VECTOR_PF, true, DOUBLE},
+		{VECTOR_VE, VECTOR_PF, true, DOUBLE},    {VECTOR_PF, VECTOR_VE, false, DOUBLE},
+		{VECTOR_PF, VECTOR_UD, false, SERIALLY}, {VECTOR_GP, VECTOR_UD, false, SERIALLY},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(NULL);
+		machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | rows[i].first);
+		event_inject_combined((enum vector)rows[i].second, rows[i].error, 0x20);
+		if (rows[i].becomes == DOUBLE)
+			assert_injected(EXCEPTION | ERROR_CODE | VECTOR_DF, 0);
+		else
+			assert_injected(EXCEPTION | rows[i].second |
+						(rows[i].error ? ERROR_CODE : 0),
+					0x20);
+	}
+	/* Interrupts and NMIs are benign, and so are software events. */
+	for (u32 type = 0; type < 8; type++) {
+		if (type == 3)
+			continue;
+		setup(NULL);
+		machine_set_field(VMCS_IDT_VECTORING_INFO, 0x80000000 | type << 8 | VECTOR_GP);
+		event_inject_combined(VECTOR_GP, true, 0);
+		assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 0);
+	}
+}
+
+static void test_after_double_fault(void **state)
+{
+	(void)state;
+	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_DF);
+	if (!setjmp(reset)) {
+		event_inject_combined(VECTOR_GP, true, 0);
+		fail();
+	}
+	assert_string_equal(reset_reason, "triple fault in the guest");
+	setup(NULL);
+	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_DF);
+	l2.in_l2 = true;
+	event_inject_combined(VECTOR_GP, true, 0);
+	assert_true(l2.triple_fault);
+	/* The fault that L1 intercepts is its exit before it is combined. */
+	setup(NULL);
+	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_PF);
+	l2.in_l2 = l2.intercepts = true;
+	event_inject_combined(VECTOR_GP, true, 0x10);
+	assert_int_equal(l2.taken, EXCEPTION | ERROR_CODE | VECTOR_GP);
+	assert_int_equal(l2.taken_error, 0x10);
+}
+
+/* Bit 12 of the qualification: the exit undid an IRET's unblocking of NMIs. */
+static void test_nmi_unblocked(void **state)
+{
+	(void)state;
+	event_inject_gp0_combined(true);
+	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 0);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), INTERRUPTIBILITY_NMI);
+	setup(NULL);
+	event_redeliver(true);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), INTERRUPTIBILITY_NMI);
+	assert_injected(0, 0);
+	setup(NULL);
+	event_redeliver(false);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	/* It means nothing during the delivery of an event. */
+	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | VECTOR_UD);
+	event_inject_gp0_combined(true);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
+}
+
+/* SDM "VM-Entry Controls for Event Injection": what each type brings with it. */
+static void test_redelivery(void **state)
+{
+	static const u32 with_length[] = {4, 5, 6};
+
+	(void)state;
+	machine_set_field(VMCS_IDT_VECTORING_INFO, 0x80001b0d); /* #GP, bit 12 undefined */
+	machine_set_field(VMCS_IDT_VECTORING_ERROR_CODE, 0x1234);
+	event_redeliver(false);
+	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 0x1234);
+	for (size_t i = 0; i < ARRAY_SIZE(with_length); i++) {
+		setup(NULL);
+		machine_set_field(VMCS_IDT_VECTORING_INFO, 0x80000003 | with_length[i] << 8);
+		machine_set_field(VMCS_VM_EXIT_INSTRUCTION_LENGTH, 2);
+		event_redeliver(false);
+		assert_injected(0x80000003 | with_length[i] << 8, 0);
+		assert_int_equal(get(VMCS_VM_ENTRY_INSTRUCTION_LENGTH), 2);
+	}
+	/* An NMI blocks NMIs when its delivery begins; none can be injected into that. */
+	setup(NULL);
+	machine_set_field(VMCS_IDT_VECTORING_INFO, NMI);
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	event_redeliver(false);
+	assert_injected(NMI, 0);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
+}
+
+/* What delivery of a #DB does to the debug registers, which an entry does not. */
+static void test_debug_trap(void **state)
+{
+	(void)state;
+	machine_set_field(VMCS_GUEST_DR7, 0x400 | DR7_GD | 1);
+	machine_set_field(VMCS_GUEST_DEBUGCTL, 0x4003);
+	event_inject_debug_trap(1ull << 15);
+	assert_injected(EXCEPTION | VECTOR_DB, 0);
+	assert_int_equal(dr6, 0xffff8ff0);
+	assert_int_equal(get(VMCS_GUEST_DR7), 0x401);
+	assert_int_equal(get(VMCS_GUEST_DEBUGCTL), 0x4000);
+}
+
+/* SDM "Checks on Guest Non-Register State": where an NMI cannot be injected, a window is asked for.
+ */
+static void test_nmi(void **state)
+{
+	static const struct {
+		u64 field, value;
+	} obstacles[] = {
+		{VMCS_VM_ENTRY_INTR_INFO, EXCEPTION | VECTOR_GP},
+		{VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI},
+		{VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_MOV_SS},
+		{VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI},
+		{VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN},
+		{VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI},
+	};
+
+	(void)state;
+	event_nmi(cpu);
+	assert_injected(NMI, 0);
+	assert_false(cpu->nmi_latched);
+	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(obstacles); i++) {
+		setup(NULL);
+		machine_set_field(obstacles[i].field, obstacles[i].value);
+		event_nmi(cpu);
+		assert_true(cpu->nmi_latched);
+		assert_int_not_equal(get(VMCS_VM_ENTRY_INTR_INFO), NMI);
+		assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
+		/* The window opens. */
+		machine_set_field(obstacles[i].field, 0);
+		nmi_window_exit(cpu, NULL);
+		assert_injected(NMI, 0);
+		assert_false(cpu->nmi_latched);
+		assert_int_equal(get(VMCS_PRIMARY_CONTROLS), 0);
+	}
+	/* Some CPUs open it while STI still blocks. */
+	setup(NULL);
+	cpu->nmi_latched = true;
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
+	nmi_window_exit(cpu, NULL);
+	assert_injected(NMI, 0);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	/* L2's are nested/events.c's. */
+	setup(NULL);
+	l2.in_l2 = true;
+	event_nmi(cpu);
+	assert_true(l2.gave_nmi);
+	assert_injected(0, 0);
+}
+
+static void test_nmi_exit(void **state)
+{
+	(void)state;
+	machine_set_field(VMCS_VM_EXIT_INTR_INFO, NMI);
+	nmis_unblocked = 0;
+	exception_nmi_exit(cpu, NULL);
+	assert_int_equal(nmis_unblocked, 1);
+	assert_injected(NMI, 0);
+}
+
+/* An NMI or #MC that hit Umbra, after the last look and before the entry. */
+static void test_pending(void **state)
+{
+	static struct guest_regs regs;
+
+	(void)state;
+	cpu->pending_events = PENDING_NMI;
+	l2.launched = true;
+	assert_true(event_deliver_late(&regs));
+	assert_ptr_equal(cpu->regs, &regs);
+	assert_int_equal(cpu->pending_events, 0);
+	assert_injected(NMI, 0);
+	setup(NULL);
+	/* A machine check goes first, and the NMI has to wait for a window. */
+	cpu->pending_events = PENDING_NMI | PENDING_MC;
+	assert_false(event_deliver_late(&regs));
+	assert_injected(EXCEPTION | VECTOR_MC, 0);
+	assert_true(cpu->nmi_latched);
+	assert_false(cpu->mc_latched);
+	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
+	/* L2 has ended: what waited comes now, and nothing if nothing did. */
+	setup(NULL);
+	event_after_l2(cpu);
+	assert_injected(0, 0);
+	cpu->nmi_latched = true;
+	event_after_l2(cpu);
+	assert_injected(NMI, 0);
+}
+
+/* SDM "Machine-Check Exception (#MC)": shutdown while CR4.MCE is 0. */
+static void test_machine_check(void **state)
+{
+	(void)state;
+	cpu->mc_latched = true;
+	machine_set_field(VMCS_GUEST_CR4, 0);
+	if (!setjmp(reset)) {
+		event_after_l2(cpu);
+		fail();
+	}
+	assert_string_equal(reset_reason, "machine check while the guest has CR4.MCE clear");
+	/* Not into an entry that has an event, nor into wait-for-SIPI: later. */
+	setup(NULL);
+	cpu->mc_latched = true;
+	machine_set_field(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI);
+	event_after_l2(cpu);
+	assert_injected(0, 0);
+	assert_true(cpu->mc_latched);
+	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
+	/* L1 intercepts it. */
+	setup(NULL);
+	cpu->mc_latched = true;
+	l2.in_l2 = l2.takes_mc = true;
+	event_after_l2(cpu);
+	assert_false(cpu->mc_latched);
+	assert_injected(0, 0);
+	setup(NULL);
+	cpu->mc_latched = true;
+	l2.in_l2 = true;
+	event_after_l2(cpu);
+	assert_injected(EXCEPTION | VECTOR_MC, 0);
+	assert_int_equal(l2.kept, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_faults, setup),
+		cmocka_unit_test_setup(test_faults_of_l2, setup),
+		cmocka_unit_test_setup(test_combinations, setup),
+		cmocka_unit_test_setup(test_after_double_fault, setup),
+		cmocka_unit_test_setup(test_nmi_unblocked, setup),
+		cmocka_unit_test_setup(test_redelivery, setup),
+		cmocka_unit_test_setup(test_debug_trap, setup),
+		cmocka_unit_test_setup(test_nmi, setup),
+		cmocka_unit_test_setup(test_nmi_exit, setup),
+		cmocka_unit_test_setup(test_pending, setup),
+		cmocka_unit_test_setup(test_machine_check, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
