@@ -367,6 +367,109 @@ static void test_msrs(void **state)
 	}
 }
 
+enum {
+	HW_EXCEPTION = 0x80000300,
+	WITH_CODE = 0x800,
+	GP = 13,
+	PF = 14,
+	MC = 18,
+	NMI_BLOCKED = 8,
+	IRET_UNBLOCKED = 1 << 12, /* of a qualification, and of interruption information */
+};
+
+/* L2 has come to Umbra by an EPT violation that has another fault in it. */
+static void start_with_bitmap(bool shadow, u32 bitmap, u64 qualification)
+{
+	start(shadow);
+	set(VMCS_EXCEPTION_BITMAP, bitmap);
+	set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS);
+	enter();
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
+		machine_set_field(field_info[f].encoding, 0);
+	machine_set_field(VMCS_EXIT_REASON, EPT_VIOLATION);
+	machine_set_field(VMCS_EXIT_QUALIFICATION, qualification);
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, NMI_BLOCKED);
+}
+
+/* SDM "Exception Bitmap"; "Information for VM Exits Due to Vectored Events". */
+static void test_exceptions_by_umbra(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start_with_bitmap(shadow, ~(1u << GP), 0);
+		assert_false(nested_take_exception(l1_cpu, HW_EXCEPTION | WITH_CODE | GP, 0));
+		assert_false(in_l1());
+
+		start_with_bitmap(shadow, 1u << GP, 0);
+		assert_true(nested_take_exception(l1_cpu, HW_EXCEPTION | WITH_CODE | GP, 0x18));
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), HW_EXCEPTION | WITH_CODE | GP);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_ERROR_CODE), 0x18);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0);
+		assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), NMI_BLOCKED);
+
+		/* The exit undid an IRET's unblocking: the information says so, once. */
+		start_with_bitmap(shadow, 1u << GP, IRET_UNBLOCKED);
+		assert_true(nested_take_exception(l1_cpu, HW_EXCEPTION | GP, 0));
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), HW_EXCEPTION | GP | IRET_UNBLOCKED);
+		assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
+	}
+}
+
+/* "Page-Fault Error-Code Mask and Match": equal goes by the bitmap's bit 14, else by its opposite.
+ */
+static void test_page_faults_by_umbra(void **state)
+{
+	static const struct {
+		u32 bitmap, mask, match, error;
+		bool exits;
+	} rows[] = {
+		{1u << PF, 0, 0, 2, true},    {0, 0, 0, 2, false},  {1u << PF, 2, 2, 2, true},
+		{1u << PF, 2, 2, 4, false},   {0, 2, 2, 4, true},   {0, 2, 2, 6, false},
+		{1u << PF, 0, ~0u, 0, false}, {0, 0, ~0u, 0, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		start_with_bitmap(i % 2, rows[i].bitmap, 0);
+		machine_set_field(VMCS_PF_ERROR_CODE_MASK, rows[i].mask);
+		machine_set_field(VMCS_PF_ERROR_CODE_MATCH, rows[i].match);
+		assert_int_equal(
+			nested_take_exception(l1_cpu, HW_EXCEPTION | WITH_CODE | PF, rows[i].error),
+			rows[i].exits);
+		assert_int_equal(in_l1(), rows[i].exits);
+	}
+}
+
+static void test_other_events_by_umbra(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start_with_bitmap(shadow, 0, 0);
+		nested_triple_fault(l1_cpu);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_TRIPLE_FAULT);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0);
+
+		start_with_bitmap(shadow, ~(1u << MC), 0);
+		assert_false(nested_take_machine_check(l1_cpu));
+		start_with_bitmap(shadow, 1u << MC, 0);
+		assert_true(nested_take_machine_check(l1_cpu));
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), HW_EXCEPTION | MC);
+
+		/* SDM "Restrictions on VMX Operation": INIT waits for VMXOFF. */
+		start(shadow);
+		assert_true(nested_hold_init(l1_cpu));
+		assert_true(l1_cpu->nested->init_held);
+	}
+	start(true);
+	assert_int_equal(l1_execute(REASON_VMXOFF, 0), SUCCEED);
+	assert_false(nested_hold_init(l1_cpu));
+}
+
 enum { VMREAD_BITMAP12 = 0x17000, VMWRITE_BITMAP12 = 0x18000, SHADOW12 = 0x19000 };
 
 /* An L2 that is a hypervisor, whose shadow VMCS has `value` as guest RIP. */
@@ -476,6 +579,9 @@ int main(void)
 		cmocka_unit_test(test_nmi_window),
 		cmocka_unit_test(test_nmi_blocked_by_l1),
 		cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_exceptions_by_umbra),
+		cmocka_unit_test(test_page_faults_by_umbra),
+		cmocka_unit_test(test_other_events_by_umbra),
 		cmocka_unit_test(test_shadow_access_through_ept),
 		cmocka_unit_test(test_shadow_access_violates_ept),
 	};

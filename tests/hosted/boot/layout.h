@@ -7,3 +7,8 @@
 /* Anything but Umbra's own memory ends the test. */
 void *phys_to_virt(paddr_t pa);
 paddr_t virt_to_phys(const void *va);
+
+static inline size_t image_size(void)
+{
+	return 256 * KIB;
+}

@@ -26,6 +26,7 @@ void wbinvd(void);
 bool xsetbv_safe(u32 index, u64 value);
 void vmxoff(void);
 u64 rdtsc(void);
+struct cpuid cpuid(u32 leaf, u32 subleaf);
 void *gs_self(void);
 
 bool vmclear(paddr_t region);

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exits of L1: who handles each, and the short handlers: INVD, XSETBV, INIT, SIPI, VMCALL. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "boot/chainload.h"
+#include "lib/insn.h"
+#include "machine.h"
+#include "mm/guest_memory.h"
+#include "nested/nested.h"
+#include "vmx/event.h"
+#include "vmx/exit.h"
+#include "vmx/reset.h"
+#include "vmx/setup.h"
+#include "vmx/statistics.h"
+#include "vmx/vmcs.h"
+
+enum {
+	RIP = 0x1000,
+	LENGTH = 3,
+	HOOK = 0x9fc10,
+	STACK = 0x2000,
+	ENTRY = 0x3000,
+	SIGNATURE = 0x306c3,
+	RESERVED = 0x123000,
+	ENTRY_TSC = 1111,
+	LAUNCH_TSC = 2222,
+};
+static const u64 statistics_magic = 0x6172626d75;
+
+static struct cpu *cpu;
+static struct cpu *all[1];
+struct cpu **cpus = all;
+u32 cpu_count = 1;
+
+enum { NOT_SET = 99 };
+
+static struct guest_regs regs;
+static const char *handled;
+static u32 injected; /* exceptions, a bit each */
+static bool in_l2, holds_init, xsetbv_works;
+static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
+static u32 wbinvds;
+static paddr_t hook;
+static struct memmap map;
+static jmp_buf reset;
+
+#define HANDLER(name)                                  \
+	void name(struct cpu *c, struct guest_regs *r) \
+	{                                              \
+		assert_ptr_equal(c, cpu);              \
+		assert_ptr_equal(r, &regs);            \
+		handled = #name;                       \
+	}
+HANDLER(cpuid_exit)
+HANDLER(cr_access_exit)
+HANDLER(ept_violation_exit)
+HANDLER(exception_nmi_exit)
+HANDLER(nmi_window_exit)
+HANDLER(rdmsr_exit)
+HANDLER(task_switch_exit)
+HANDLER(wrmsr_exit)
+HANDLER(nested_instruction_exit)
+
+void event_inject_exception(enum vector vector)
+{
+	injected |= 1u << vector;
+}
+
+void event_inject_exception_error(enum vector vector, u32 error_code)
+{
+	assert_int_equal(error_code, 0);
+	injected |= 1u << vector;
+}
+
+bool nested_in_l2(const struct cpu *c)
+{
+	(void)c;
+	return in_l2;
+}
+
+void nested_entry_refused(struct cpu *c)
+{
+	(void)c;
+	handled = "nested_entry_refused";
+}
+
+bool nested_hold_init(struct cpu *c)
+{
+	(void)c;
+	return holds_init;
+}
+
+void vmx_guest_init_state(struct cpu *c, enum activity_state activity)
+{
+	(void)c;
+	given_activity = activity;
+}
+
+_Noreturn void reset_machine(const char *why)
+{
+	assert_string_equal(why, "triple fault in the guest");
+	longjmp(reset, 1);
+}
+
+void wbinvd(void)
+{
+	wbinvds++;
+}
+
+bool xsetbv_safe(u32 index, u64 value)
+{
+	assert_int_equal(index, 5);
+	assert_true(value == 0x1122334455667788);
+	return xsetbv_works;
+}
+
+u64 rdtsc(void)
+{
+	return LAUNCH_TSC;
+}
+
+struct cpuid cpuid(u32 leaf, u32 subleaf)
+{
+	(void)subleaf;
+	return (struct cpuid){.eax = leaf == 1 ? SIGNATURE : 0};
+}
+
+paddr_t chainload_vmcall_address(void)
+{
+	return hook;
+}
+
+const struct memmap *chainload_memmap(void)
+{
+	return &map;
+}
+
+static u64 get(u64 field)
+{
+	return vmread_unchecked(field);
+}
+
+/* A 64-bit guest at CPL 0 that has executed something of three bytes. */
+static int setup(void **state)
+{
+	static const struct vmx_capabilities vmx = {.ept_vpid = VPID_CAP_INVVPID | VPID_CAP_SINGLE};
+
+	(void)state;
+	machine_memory_init(16, 4);
+	machine_vmx_init(1, &vmx);
+	cpu = all[0] = machine_cpu(0);
+	machine_run_on(cpu);
+	regs = (struct guest_regs){0};
+	handled = NULL;
+	injected = wbinvds = 0;
+	in_l2 = holds_init = xsetbv_works = false;
+	hook = 0;
+	given_activity = NOT_SET;
+	machine_set_field(VMCS_GUEST_RIP, RIP);
+	machine_set_field(VMCS_GUEST_RFLAGS, 2);
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
+	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_LENGTH, LENGTH);
+	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc093);
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
+	machine_set_field(VMCS_VPID, 1);
+	return 0;
+}
+
+static void exits(u32 reason)
+{
+	machine_set_field(VMCS_EXIT_REASON, reason);
+	exit_handle(&regs);
+}
+
+static void test_handlers(void **state)
+{
+	static const struct {
+		u32 reason;
+		const char *handler;
+	} rows[] = {
+		{0, "exception_nmi_exit"},
+		{8, "nmi_window_exit"},
+		{9, "task_switch_exit"},
+		{10, "cpuid_exit"},
+		{19, "nested_instruction_exit"},
+		{25, "nested_instruction_exit"},
+		{28, "cr_access_exit"},
+		{31, "rdmsr_exit"},
+		{32, "wrmsr_exit"},
+		{48, "ept_violation_exit"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		/* Bit 27, "the VM exit was incident to enclave mode", changes nothing. */
+		for (u32 flags = 0; flags <= 1u << 27; flags += 1u << 27) {
+			setup(NULL);
+			exits(rows[i].reason | flags);
+			assert_string_equal(handled, rows[i].handler);
+			assert_int_equal(cpu->exit_reason, rows[i].reason);
+		}
+	}
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	assert_string_equal(exit_reason_name(10), "CPUID");
+	assert_string_equal(exit_reason_name(0x80000021), "VM-entry failure: invalid guest state");
+	assert_string_equal(exit_reason_name(35), "unknown reason");
+	assert_string_equal(exit_reason_name(0xffff), "unknown reason");
+}
+
+/* Instructions that the guest's CPU does not have; INVD without loss; XSETBV as the CPU takes it.
+ */
+static void test_short_handlers(void **state)
+{
+	static const u32 undefined[] = {REASON_GETSEC, REASON_SEAMCALL, REASON_TDCALL};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(undefined); i++) {
+		setup(NULL);
+		exits(undefined[i]);
+		assert_int_equal(injected, 1u << VECTOR_UD);
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+	}
+	setup(NULL);
+	exits(REASON_INVD);
+	assert_int_equal(wbinvds, 1);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
+	for (u32 works = 0; works < 2; works++) {
+		setup(NULL);
+		xsetbv_works = works;
+		regs.rcx = 0x9900000005;
+		regs.rdx = 0x11223344;
+		regs.rax = 0x9955667788;
+		exits(REASON_XSETBV);
+		assert_int_equal(injected, works ? 0 : 1u << VECTOR_GP);
+		assert_int_equal(get(VMCS_GUEST_RIP), works ? RIP + LENGTH : RIP);
+	}
+	/* Of user code it is #GP whatever the operand. */
+	setup(NULL);
+	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);
+	exits(REASON_XSETBV);
+	assert_int_equal(injected, 1u << VECTOR_GP);
+	setup(NULL);
+	if (!setjmp(reset)) {
+		exits(REASON_TRIPLE_FAULT);
+		fail();
+	}
+}
+
+/* The hardware's refusal of vmcs02 is L1's to know. */
+static void test_entry_refused(void **state)
+{
+	(void)state;
+	in_l2 = true;
+	exit_entry_failed(&regs);
+	assert_string_equal(handled, "nested_entry_refused");
+}
+
+/* SDM "Processor State After Reset"; "MP Initialization Protocol Algorithm for MP Systems". */
+static void test_init(void **state)
+{
+	(void)state;
+	for (u32 bsp = 0; bsp < 2; bsp++) {
+		setup(NULL);
+		cpu->is_bsp = bsp;
+		regs.rax = regs.rdx = regs.r15 = 7;
+		exits(REASON_INIT);
+		assert_int_equal(given_activity, bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
+		assert_int_equal(regs.rdx, SIGNATURE);
+		assert_int_equal(regs.rax | regs.r15, 0);
+		assert_int_equal(machine_log.invvpid_type, INVVPID_SINGLE_CONTEXT);
+		assert_int_equal(machine_log.vpid, 1);
+	}
+	/* In VMX root operation of L1's it waits. */
+	setup(NULL);
+	holds_init = true;
+	regs.rax = 7;
+	exits(REASON_INIT);
+	assert_int_equal(regs.rax, 7);
+	assert_int_equal(given_activity, NOT_SET);
+}
+
+static void test_sipi(void **state)
+{
+	(void)state;
+	machine_set_field(VMCS_EXIT_QUALIFICATION, 0x9a);
+	exits(REASON_SIPI);
+	assert_int_equal(given_activity, ACTIVITY_ACTIVE);
+	assert_int_equal(regs.rdx, SIGNATURE);
+	assert_int_equal(get(VMCS_GUEST_CS_SELECTOR), 0x9a00);
+	assert_int_equal(get(VMCS_GUEST_CS_BASE), 0x9a000);
+	assert_int_equal(get(VMCS_GUEST_RIP), 0);
+}
+
+/* INT 15h, E820h, by the hook's VMCALL: the map's entry at ES:DI, CF in the caller's flags. */
+static void test_int15(void **state)
+{
+	u64 entry[2];
+	u16 flags = 0xffff;
+
+	(void)state;
+	hook = HOOK;
+	memset(&map, 0, sizeof(map));
+	assert_true(memmap_add(&map, 0, 0x9f000, MEMMAP_USABLE));
+	machine_set_field(VMCS_GUEST_CR0, 0);
+	machine_set_field(VMCS_GUEST_CS_BASE, HOOK - RIP);
+	machine_set_field(VMCS_GUEST_SS_BASE, STACK);
+	machine_set_field(VMCS_GUEST_RSP, 0x10000); /* 16 bits of it */
+	machine_set_field(VMCS_GUEST_ES_BASE, ENTRY);
+	guest_memory_write(STACK + 4, &flags, sizeof(flags));
+	regs.rax = 0xaaaaaaaa0000e820;
+	regs.rbx = 0;
+	regs.rcx = 20;
+	regs.rdx = 0x534d4150;
+	regs.rdi = 0x770010;
+	exits(REASON_VMCALL);
+	assert_true(regs.rax == 0xaaaaaaaa534d4150);
+	guest_memory_read(ENTRY + 0x10, entry, sizeof(entry));
+	assert_int_equal(entry[0], 0);
+	assert_int_equal(entry[1], 0x9f000);
+	guest_memory_read(STACK + 4, &flags, sizeof(flags));
+	assert_int_equal(flags, 0xffff & ~RFLAGS_CF);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
+	/* Another signature is an error: CF. */
+	machine_set_field(VMCS_GUEST_RIP, RIP);
+	regs.rax = 0xe820;
+	regs.rdx = 1;
+	exits(REASON_VMCALL);
+	guest_memory_read(STACK + 4, &flags, sizeof(flags));
+	assert_int_equal(flags & RFLAGS_CF, RFLAGS_CF);
+	/* Elsewhere, or in protected mode, a VMCALL is not the hook's. */
+	machine_set_field(VMCS_GUEST_RIP, RIP + 1);
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "nested_instruction_exit");
+	handled = NULL;
+	machine_set_field(VMCS_GUEST_RIP, RIP);
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "nested_instruction_exit");
+}
+
+static u64 ask(u64 function, u64 cpu_number, u64 index)
+{
+	handled = NULL;
+	machine_set_field(VMCS_GUEST_RIP, RIP);
+	regs = (struct guest_regs){
+		.rax = statistics_magic, .rcx = function, .rdx = cpu_number, .rbx = index};
+	exits(REASON_VMCALL);
+	assert_null(handled);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
+	return regs.rax;
+}
+
+/* The interface is in vmx/statistics.h. */
+static void test_statistics(void **state)
+{
+	(void)state;
+	/* Off: there is none. */
+	statistics_init(false, RESERVED, ENTRY_TSC);
+	regs.rax = statistics_magic;
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "nested_instruction_exit");
+	statistics_init(true, RESERVED, ENTRY_TSC);
+	cpu->exits[10] = 33;
+	cpu->l2_exits[12] = 44;
+	cpu->hidden_reads = 55;
+	cpu->hidden_writes = 66;
+	assert_int_equal(ask(0, 0, 0), 1);
+	assert_int_equal(regs.rbx, RESERVED);
+	assert_int_equal(ask(1, 0, 10), 33);
+	assert_int_equal(ask(2, 0, 0), 55);
+	assert_int_equal(regs.rbx, 66);
+	assert_int_equal(ask(3, 0, 0), ENTRY_TSC);
+	assert_int_equal(regs.rbx, LAUNCH_TSC);
+	assert_int_equal(ask(5, 0, 12), 44);
+	/* No such CPU, exit reason or function. */
+	assert_true(ask(1, 1, 10) == ~0ull);
+	assert_true(ask(1, 0, REASON_COUNT) == ~0ull);
+	assert_true(ask(2, 1, 0) == ~0ull);
+	assert_true(ask(5, 0, ~0ull) == ~0ull);
+	assert_true(ask(99, 0, 0) == ~0ull);
+	/* Another magic number is none. */
+	regs.rax = statistics_magic + 1;
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "nested_instruction_exit");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_handlers, setup),
+		cmocka_unit_test_setup(test_names, setup),
+		cmocka_unit_test_setup(test_short_handlers, setup),
+		cmocka_unit_test_setup(test_entry_refused, setup),
+		cmocka_unit_test_setup(test_init, setup),
+		cmocka_unit_test_setup(test_sipi, setup),
+		cmocka_unit_test_setup(test_int15, setup),
+		cmocka_unit_test_setup(test_statistics, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
