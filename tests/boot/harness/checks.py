@@ -46,7 +46,7 @@ def check_static_analysis():
             host.run([TIDY, "--quiet", "--warnings-as-errors=*", "-p", variant.directory, *share])
         except host.Failure as failure:
             return [line for line in str(failure).splitlines()
-                    if "warnings generated" not in line and "Suppressed" not in line]
+                    if not re.search(r"warnings generated|Suppressed|Processing file", line)]
         return []
 
     with concurrent.futures.ThreadPoolExecutor(len(shares)) as pool:

@@ -72,7 +72,7 @@ static u64 in_region(const struct shadow *s, u64 field)
 }
 
 /* Runs one access of L2's with all status flags set; the result is those it left. */
-static u64 access(struct shadow *s, const u8 *code, u64 field, u64 rax, u64 rbx)
+static u64 l2_access(struct shadow *s, const u8 *code, u64 field, u64 rax, u64 rbx)
 {
 	l2_goto(s->l2, code);
 	s->l2->regs.rcx = field;
@@ -139,7 +139,7 @@ PROBE_CASE(shadow_error, "vmx.shadow.error_number", CASE_EACH_CPU | CASE_EXPLICI
 
 	if (!begin(t, &s))
 		return;
-	CHECK_EQ(t, access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_ZF);
+	CHECK_EQ(t, l2_access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_ZF);
 	CHECK_EQ(t, in_region(&s, VMCS_VM_INSTRUCTION_ERROR), VMERR_UNSUPPORTED_FIELD);
 }
 
@@ -161,33 +161,33 @@ PROBE_CASE(shadow_access, "vmx.shadow.access", CASE_EACH_CPU)
 		open_region(&s);
 		vmwrite(fields[i], 0x1122334455667788 + i);
 		close_region(&s);
-		CHECK_EQ(t, access(&s, sh_read, fields[i], 0, 0), 0);
+		CHECK_EQ(t, l2_access(&s, sh_read, fields[i], 0, 0), 0);
 		CHECK_EQ(t, s.l2->regs.rax, (0x1122334455667788 + i) & mask);
 		/* What L2 writes; the upper bits of a narrow field are ignored. */
-		CHECK_EQ(t, access(&s, sh_write, fields[i], 0xfedcba9876543210 + i, 0), 0);
-		CHECK_EQ(t, access(&s, sh_read, fields[i], 0, 0), 0);
+		CHECK_EQ(t, l2_access(&s, sh_write, fields[i], 0xfedcba9876543210 + i, 0), 0);
+		CHECK_EQ(t, l2_access(&s, sh_read, fields[i], 0, 0), 0);
 		CHECK_EQ(t, s.l2->regs.rax, (0xfedcba9876543210 + i) & mask);
 		CHECK_EQ(t, in_region(&s, fields[i]), (0xfedcba9876543210 + i) & mask);
 		/* In memory, 64 bits of it. */
 		memory[0] = memory[1] = memory[2] = ~0ull;
-		CHECK_EQ(t, access(&s, sh_read_memory, fields[i], 0, (u64)memory), 0);
+		CHECK_EQ(t, l2_access(&s, sh_read_memory, fields[i], 0, (u64)memory), 0);
 		CHECK_EQ(t, memory[1], (0xfedcba9876543210 + i) & mask);
 		CHECK_EQ(t, memory[0] & memory[2], ~0ull);
 		memory[1] = 0x0102030405060708 * (i + 1);
-		CHECK_EQ(t, access(&s, sh_write_memory, fields[i], 0, (u64)memory), 0);
+		CHECK_EQ(t, l2_access(&s, sh_write_memory, fields[i], 0, (u64)memory), 0);
 		CHECK_EQ(t, in_region(&s, fields[i]), (0x0102030405060708 * (i + 1)) & mask);
 	}
 	/* L1's own VMCS is another. */
 	CHECK_EQ(t, vmread(VMCS_TSC_OFFSET), 0);
 	/* "The high 32 bits of a 64-bit field". */
-	CHECK_EQ(t, access(&s, sh_write, VMCS_TSC_OFFSET, 0x1111111122222222, 0), 0);
-	CHECK_EQ(t, access(&s, sh_write, VMCS_TSC_OFFSET + 1, 0xaaaaaaaa33333333, 0), 0);
-	CHECK_EQ(t, access(&s, sh_read, VMCS_TSC_OFFSET + 1, 0, 0), 0);
+	CHECK_EQ(t, l2_access(&s, sh_write, VMCS_TSC_OFFSET, 0x1111111122222222, 0), 0);
+	CHECK_EQ(t, l2_access(&s, sh_write, VMCS_TSC_OFFSET + 1, 0xaaaaaaaa33333333, 0), 0);
+	CHECK_EQ(t, l2_access(&s, sh_read, VMCS_TSC_OFFSET + 1, 0, 0), 0);
 	CHECK_EQ(t, s.l2->regs.rax, 0x33333333);
 	CHECK_EQ(t, in_region(&s, VMCS_TSC_OFFSET), 0x3333333322222222);
 	/* "VMWRITE to any supported field": the exit information too, if the MSR says so. */
 	if (rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_RO) {
-		CHECK_EQ(t, access(&s, sh_write, VMCS_EXIT_REASON, 12, 0), 0);
+		CHECK_EQ(t, l2_access(&s, sh_write, VMCS_EXIT_REASON, 12, 0), 0);
 		CHECK_EQ(t, in_region(&s, VMCS_EXIT_REASON), 12);
 	}
 }
@@ -207,10 +207,10 @@ PROBE_CASE(shadow_ept, "vmx.shadow.memory_operand_with_ept", CASE_EACH_CPU)
 	open_region(&s);
 	vmwrite(VMCS_GUEST_CR3, 0xabcd000);
 	close_region(&s);
-	CHECK_EQ(t, access(&s, sh_read_memory, VMCS_GUEST_CR3, 0, gpa), 0);
+	CHECK_EQ(t, l2_access(&s, sh_read_memory, VMCS_GUEST_CR3, 0, gpa), 0);
 	CHECK_EQ(t, page[1], 0xabcd000);
 	page[1] = 0x4321000;
-	CHECK_EQ(t, access(&s, sh_write_memory, VMCS_GUEST_CR3, 0, gpa), 0);
+	CHECK_EQ(t, l2_access(&s, sh_write_memory, VMCS_GUEST_CR3, 0, gpa), 0);
 	CHECK_EQ(t, in_region(&s, VMCS_GUEST_CR3), 0x4321000);
 	/* A violation on the way is L1's, and L2 goes on once it is mapped. */
 	ept_map_page(s.l2->ept, gpa, (u64)page, EPT_READ);
@@ -255,12 +255,12 @@ PROBE_CASE(shadow_exits, "vmx.shadow.bitmaps", CASE_EACH_CPU)
 		s.reads[fields[i] / 8] = (u8)(1u << fields[i] % 8);
 		EXITS(sh_read, fields[i], REASON_VMREAD);
 		s.reads[fields[i] / 8] = (u8) ~(1u << fields[i] % 8);
-		access(&s, sh_read, fields[i], 0, 0);
+		l2_access(&s, sh_read, fields[i], 0, 0);
 		s.reads[fields[i] / 8] = 0;
 		s.writes[fields[i] / 8] = (u8)(1u << fields[i] % 8);
 		EXITS(sh_write, fields[i], REASON_VMWRITE);
 		/* The bitmaps are two. */
-		access(&s, sh_read, fields[i], 0, 0);
+		l2_access(&s, sh_read, fields[i], 0, 0);
 		s.writes[fields[i] / 8] = 0;
 	}
 	for (unsigned bit = 15; bit < 64; bit++) {
@@ -295,9 +295,9 @@ PROBE_CASE(shadow_failures, "vmx.shadow.failures", CASE_EACH_CPU)
 	if (!begin(t, &s))
 		return;
 	/* 7fffH: no such field. The destination stays. */
-	CHECK_EQ(t, access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_ZF);
+	CHECK_EQ(t, l2_access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_ZF);
 	CHECK_EQ(t, s.l2->regs.rax, 99);
-	CHECK_EQ(t, access(&s, sh_write, 0x7fff, 99, 0), RFLAGS_ZF);
+	CHECK_EQ(t, l2_access(&s, sh_write, 0x7fff, 99, 0), RFLAGS_ZF);
 	/* Memory operands fault as ever. */
 	l2_goto(s.l2, sh_read_memory);
 	s.l2->regs.rcx = VMCS_GUEST_RIP;
@@ -306,10 +306,10 @@ PROBE_CASE(shadow_failures, "vmx.shadow.failures", CASE_EACH_CPU)
 	CHECK_EXCEPTION(t, s.l2, VECTOR_GP, 0, INSN_OFFSET);
 	/* "VMCS link pointer is not valid". */
 	vmwrite(VMCS_VMCS_LINK_POINTER, ~0ull);
-	CHECK_EQ(t, access(&s, sh_read, VMCS_GUEST_RIP, 99, 0), RFLAGS_CF);
+	CHECK_EQ(t, l2_access(&s, sh_read, VMCS_GUEST_RIP, 99, 0), RFLAGS_CF);
 	CHECK_EQ(t, s.l2->regs.rax, 99);
-	CHECK_EQ(t, access(&s, sh_write, VMCS_GUEST_RIP, 99, 0), RFLAGS_CF);
-	CHECK_EQ(t, access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_CF);
+	CHECK_EQ(t, l2_access(&s, sh_write, VMCS_GUEST_RIP, 99, 0), RFLAGS_CF);
+	CHECK_EQ(t, l2_access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_CF);
 }
 
 /* "Checks on Guest Non-Register State": bit 31 of the region is the control. */
@@ -321,7 +321,7 @@ PROBE_CASE(shadow_link, "vmx.shadow.link_pointer", CASE_EACH_CPU)
 
 	if (!begin(t, &s))
 		return;
-	CHECK_EQ(t, access(&s, sh_write, VMCS_GUEST_RIP, 5, 0), 0);
+	CHECK_EQ(t, l2_access(&s, sh_write, VMCS_GUEST_RIP, 5, 0), 0);
 	other = vmx_pages(1);
 	vmx_prepare_region(other);
 	CHECK_VM(t, try_vmclear((u64)other), VM_OK);
@@ -339,9 +339,9 @@ PROBE_CASE(shadow_link, "vmx.shadow.link_pointer", CASE_EACH_CPU)
 	/* Another shadow VMCS from one entry to the next. */
 	*other |= SHADOW_INDICATOR;
 	vmwrite(VMCS_VMCS_LINK_POINTER, (u64)other);
-	CHECK_EQ(t, access(&s, sh_write, VMCS_GUEST_RIP, 6, 0), 0);
+	CHECK_EQ(t, l2_access(&s, sh_write, VMCS_GUEST_RIP, 6, 0), 0);
 	vmwrite(VMCS_VMCS_LINK_POINTER, s.region);
-	CHECK_EQ(t, access(&s, sh_read, VMCS_GUEST_RIP, 0, 0), 0);
+	CHECK_EQ(t, l2_access(&s, sh_read, VMCS_GUEST_RIP, 0, 0), 0);
 	CHECK_EQ(t, s.l2->regs.rax, 5);
 	s.region = (u64)other;
 	CHECK_EQ(t, in_region(&s, VMCS_GUEST_RIP), 6);
