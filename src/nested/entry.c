@@ -43,7 +43,8 @@ static void prepare_constant(struct cpu *cpu, struct nested_vmcs *vmcs)
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
 	if (vmx_can_set(cpu->vmx.secondary, CPU2_VM_FUNCTIONS))
 		vmwrite64(VMCS_VM_FUNCTION_CONTROLS, 0);
-	vmcs->efer02 = ~0ull;
+	vmwrite64(VMCS_GUEST_EFER, 0);
+	vmcs->efer02 = 0;
 	vmcs->eptp02 = 0;
 	vmcs->vpid02 = 0;
 	vmcs->vmcs02_prepared = true;

@@ -276,11 +276,16 @@ void mutate_tame(void)
 {
 	const u64 entry = vmread(VMCS_ENTRY_CONTROLS);
 	const u64 cr0 = vmread(VMCS_GUEST_CR0);
+	const u64 event = vmread(VMCS_VM_ENTRY_INTR_INFO);
 
 	if ((entry & ENTRY_IA32E_GUEST) && !(cr0 & CR0_PG))
 		change(VMCS_GUEST_CR0, cr0 | CR0_PG);
 	if (!(entry & ENTRY_LOAD_DEBUG_CONTROLS) && vmread(VMCS_GUEST_DEBUGCTL))
 		change(VMCS_GUEST_DEBUGCTL, 0);
+	if ((rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_ANY_ERROR_CODE) && (event & INTR_INFO_VALID) &&
+	    (event & INTR_INFO_ERROR_CODE) &&
+	    ((event & INTR_INFO_TYPE) != INTR_TYPE_HW_EXCEPTION || !(cr0 & CR0_PE)))
+		change(VMCS_VM_ENTRY_INTR_INFO, event & ~(u64)INTR_INFO_ERROR_CODE);
 }
 
 static void write_list(u64 *list, u64 count, bool only_good)

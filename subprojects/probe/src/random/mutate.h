@@ -27,6 +27,8 @@ void mutate_msr_lists(struct world *w);
  * Before each entry: round what Bochs 2.7 does not do. It enters IA-32e mode without paging, and
  * panics there; SDM "Checks on Guest Control Registers, Debug Registers, and MSRs": such an entry
  * fails. And no exit saves IA32_DEBUGCTL, which shows where the entry has not loaded it; SDM
- * "Saving Control Registers, Debug Registers, and MSRs".
+ * "Saving Control Registers, Debug Registers, and MSRs". And where IA32_VMX_BASIC bit 56 says that
+ * any exception may have an error code, it lets any event have one; SDM "VM-Entry Control Fields":
+ * hardware exceptions alone may, and in protected mode.
  */
 void mutate_tame(void);

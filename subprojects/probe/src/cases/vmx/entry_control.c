@@ -271,9 +271,6 @@ PROBE_CASE(entry_msr_areas, "vmx.entry.msr_area_addresses", CASE_EACH_CPU)
 
 #define EVENT(type, vector, flags) ((u32)INTR_INFO_VALID | (type) | (vector) | (u32)(flags))
 
-/* "Software can use VM entry to deliver a hardware exception with or without an error code". */
-#define BASIC_ANY_ERROR_CODE BIT(56)
-
 static const u32 others[] = {
 	EVENT(INTR_TYPE_EXTERNAL, 0x80, 0),
 	EVENT(INTR_TYPE_NMI, VECTOR_NMI, 0),
@@ -288,7 +285,7 @@ PROBE_CASE(entry_event, "vmx.entry.event_to_inject", CASE_EACH_CPU)
 
 	if (!l2)
 		return;
-	any_code = rdmsr(MSR_IA32_VMX_BASIC) & BASIC_ANY_ERROR_CODE;
+	any_code = rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_ANY_ERROR_CODE;
 	l2_inject(0, 0, 1);
 	/* Not valid: nothing else in it matters. */
 	ENTRY(VMCS_VM_ENTRY_INTR_INFO, 0x7fffffff, ENTERED);

@@ -109,6 +109,24 @@ PROBE_CASE(paging_protected, "vmx.paging.no_paging", CASE_EACH_CPU)
 	CHECK_EXIT(t, l2, REASON_ENTRY_FAIL_GUEST | (u32)EXIT_REASON_ENTRY_FAIL);
 }
 
+/* The very first entry with a VMCS: nothing that an earlier one left in it can help. */
+PROBE_CASE(paging_first_efer, "vmx.paging.first_efer", CASE_EACH_CPU)
+{
+	struct l2 *l2 = l2_begin(t);
+
+	if (!l2)
+		return;
+	SKIP_UNLESS(t, l2_unrestricted(l2), "no unrestricted guest");
+	L2_NEED(t, CTL_ENTRY, ENTRY_LOAD_EFER);
+	l2_goto_protected(l2, prot_code);
+	vmwrite(VMCS_GUEST_EFER, ~0ull);
+	l2_run(l2);
+	CHECK_EXIT(t, l2, REASON_ENTRY_FAIL_GUEST | (u32)EXIT_REASON_ENTRY_FAIL);
+	vmwrite(VMCS_GUEST_EFER, 0);
+	l2_run(l2);
+	CHECK_EXIT(t, l2, REASON_CPUID);
+}
+
 /* "VM-exit instruction information" and qualification of a 32-bit guest. */
 PROBE_CASE(paging_vmread32, "vmx.paging.vmread_32bit", CASE_EACH_CPU)
 {
