@@ -6,7 +6,7 @@ import re
 from harness import cases, host
 from harness.cases import BootTest
 from harness.engines import Hardware
-from harness.media import native_multiboot2, under_umbra
+from harness.media import native_multiboot2, under_umbra, under_umbra_chainload
 
 RESERVED = re.compile(r"umbra: .*, (\d+) KiB reserved at 0x([0-9a-f]+)")
 
@@ -65,6 +65,8 @@ TESTS = [
     probe("umbra-2cpu", guest(), cpus=2),
     probe("umbra-4cpu", guest(), cpus=4),
     probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
+    # The same image from a disk, by the GRUB there.
+    probe("chainload", lambda context: under_umbra_chainload(context.image), disk=bare(), cpus=2),
     equal("equal", ALIKE),
     equal("equal-noshadow", ALIKE, "nested.shadow=off", slow=True),
     equal("random", RANDOM, slow=True),
