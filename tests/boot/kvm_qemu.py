@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Debian's QEMU inside the guest boots Debian's kernel with KVM: Linux in Linux on Umbra."""
 
-from harness import guest
+from harness import guest, tools
 from harness.cases import FORBID_ERRORS, BootTest
 from harness.engines import Hardware
 from harness.media import native_linux, under_umbra
@@ -19,12 +19,19 @@ MICROVM, PC = ROMS
 COMMON = "nokaslr quiet"
 
 USERSPACE = r"L2: UMBRA-GUEST: userspace nproc=2 workload=ok"
+CLIENT_END = r"L2: KVM-CLIENT: end [1-9]\d* ok 0 failed"
 END = (r"KVM-QEMU: status 0", r"UMBRA-GUEST: test kvm-qemu=ok")
 
 
 def plain(context):
     """The inner initramfs, which is of the same making as the outer one."""
     return guest.initramfs(context.path("inner.img"))
+
+
+def with_client(context):
+    """The same with KVM and its client: L2 has virtual machines of its own."""
+    return guest.initramfs(context.path("inner.img"), modules=("kvm-intel",),
+                           files={"/tests/kvm": tools.kvm_client(context.path("kvm_client"))})
 
 
 def initrd(context, machine, inner):
@@ -55,10 +62,18 @@ def native(machine, inner=plain, more=""):
                                         initrd(context, machine, inner))
 
 
-def test(name, cd, expect=(USERSPACE, *END), timeout=1200, **options):
-    return BootTest(f"kvm.{name}", cd=cd, hardware=Hardware(cpus=2, memory=1024), timeout=timeout,
-                    forbid=FORBID_ERRORS + (r"UMBRA-GUEST: test [-\w]+=failed",), expect=expect,
+def test(name, cd, expect=(USERSPACE, *END), timeout=1200, cpus=2, **options):
+    return BootTest(f"kvm.{name}", cd=cd, hardware=Hardware(cpus=cpus, memory=1024), expect=expect,
+                    forbid=FORBID_ERRORS + (r"UMBRA-GUEST: test [-\w]+=failed",), timeout=timeout,
                     **options)
+
+
+def three_levels(name, make, **options):
+    """KVM in L2, with machines of its own: L3. One CPU at each level, for exits of L3 are long."""
+    more = "umbra.workload=off umbra.smp=1 umbra.l2=umbra.workload=off umbra.l2=umbra.test=kvm"
+    return test(name, make(MICROVM, with_client, more), timeout=3600, slow=True, cpus=1,
+                expect=(r"L2: UMBRA-GUEST: userspace nproc=1 workload=off", CLIENT_END, *END),
+                **options)
 
 
 TESTS = [
@@ -68,4 +83,8 @@ TESTS = [
     test("qemu-pc", umbra(PC), slow=True),
     test("qemu-pc-noshadow", umbra(PC, umbra_args="nested.shadow=off"), slow=True),
     test("qemu-pc-native", native(PC), slow=True, variant=None),
+    three_levels("three-levels", umbra),
+    three_levels("three-levels-noshadow",
+                 lambda *how: umbra(*how, umbra_args="nested.shadow=off")),
+    three_levels("three-levels-native", native, variant=None),
 ]

@@ -198,31 +198,47 @@ static void ignore_signal(int number)
 	(void)number;
 }
 
-/* The guest never leaves its loop by itself; a timer's signal must end KVM_RUN. */
-/* A guest that counts for ever is stopped by signals, that is by the machine's interrupts. */
+static void start_timer(timer_t timer, long nanoseconds)
+{
+	const struct itimerspec period = {.it_value.tv_nsec = nanoseconds,
+					  .it_interval.tv_nsec = nanoseconds};
+
+	if (timer_settime(timer, 0, &period, NULL))
+		fail("timer_settime: %s", strerror(errno));
+}
+
+/*
+ * A guest that counts for ever is stopped by signals, that is by the machine's interrupts. A signal
+ * may come before the guest does, always so if the way there is long, as in a virtual machine.
+ */
 static void kick(struct vm vm)
 {
-	enum { KICKS = 20, NANOSECONDS = 5000000 };
+	enum { KICKS = 20, SHORTEST = 5000000, LONGEST = 640000000 /* nanoseconds */ };
 	struct vcpu vcpu = vcpu_create(&vm, 0, (struct kvm_regs){0});
 	struct sigaction action = {.sa_handler = ignore_signal};
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
-	struct itimerspec period = {.it_value.tv_nsec = NANOSECONDS,
-				    .it_interval.tv_nsec = NANOSECONDS};
+	unsigned int kicks = 0;
+	long period = SHORTEST;
 	uint64_t last = 0;
 	timer_t timer;
 
-	if (sigaction(SIGUSR1, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &timer) ||
-	    timer_settime(timer, 0, &period, NULL))
+	if (sigaction(SIGUSR1, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &timer))
 		fail("no timer: %s", strerror(errno));
-	for (unsigned int i = 0; i < KICKS; i++) {
+	start_timer(timer, period);
+	while (kicks < KICKS) {
 		uint64_t count;
 
 		if (!ioctl(vcpu.fd, KVM_RUN, 0) || errno != EINTR)
 			fail("KVM_RUN ended by exit %u", vcpu.run->exit_reason);
 		count = vm_quad(&vm, GUEST_DATA);
-		/* The first signals may come before the guest does. */
-		if (i > 2 && count <= last)
+		if (count > last) {
+			kicks++;
+		} else if (period < LONGEST) {
+			period *= 2;
+			start_timer(timer, period);
+		} else {
 			fail("the guest stands still at %lu", count);
+		}
 		last = count;
 	}
 }
