@@ -20,6 +20,9 @@
  *  - An exit by an EPT violation saves a pending single-step trap of the instruction that has not
  *    run. SDM "Saving Non-Register State": without blocking by MOV SS, pending debug exceptions of
  *    such an exit are saved as clear.
+ *  - An exit during delivery of an exception in real-address mode says that there is an error code,
+ *    which must not be injected there. SDM "Information for VM Exits That Occur During Event
+ *    Delivery": bit 11 is always 0 then.
  *
  * Bochs 3 has those of INIT and SIPI mended. The sites are found by the instructions there, inside
  * exported functions; where they are not found Bochs is left as it is.
@@ -45,12 +48,17 @@ enum {
 	GUEST_INTERRUPTIBILITY = 0x4824,
 	BLOCKING_BY_MOV_SS = 2,
 	BLOCKING_BY_NMI = 8,
+	GUEST_CR0 = 0x6800,
 	GUEST_PENDING_DEBUG = 0x6822,
+	CR0_PE = 1,
+	VECTORING_INFO = 0x4408,
+	VECTORING_ERROR_CODE = 0x800,
 	REASON_EPT_VIOLATION = 48,
 };
 
 /* Of class BX_CPU_C: functions, and where members are. */
 static uint32_t (*vmread32)(void *cpu, unsigned int field);
+static void (*vmwrite32)(void *cpu, unsigned int field, uint32_t value);
 static void (*vmwrite64)(void *cpu, unsigned int field, uint64_t value);
 static void (*interrupt_mask_changed)(void *cpu);
 static int32_t event_mask_at, in_vmx_guest_at;
@@ -88,9 +96,14 @@ static void at_entry(uint8_t *cpu)
 /* A VM exit has saved guest state and loaded host state. */
 static void at_loaded(uint8_t *cpu, uint32_t reason)
 {
+	const uint32_t entry_failed = 1u << 31;
+
 	if (reason == REASON_EPT_VIOLATION &&
 	    !(vmread32(cpu, GUEST_INTERRUPTIBILITY) & BLOCKING_BY_MOV_SS))
 		vmwrite64(cpu, GUEST_PENDING_DEBUG, 0);
+	if (!(reason & entry_failed) && !(vmread32(cpu, GUEST_CR0) & CR0_PE))
+		vmwrite32(cpu, VECTORING_INFO,
+			  vmread32(cpu, VECTORING_INFO) & ~(uint32_t)VECTORING_ERROR_CODE);
 }
 
 /* The end of a VM exit; RFLAGS.IF is 0 by now. */
@@ -237,9 +250,10 @@ __attribute__((constructor)) static void mend(void)
 	uint8_t *cave;
 
 	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
+	vmwrite32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9VMwrite32Ejj");
 	vmwrite64 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9VMwrite64Ejm");
 	interrupt_mask_changed = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
-	if (!vmread32 || !vmwrite64 || !interrupt_mask_changed)
+	if (!vmread32 || !vmwrite32 || !vmwrite64 || !interrupt_mask_changed)
 		return;
 	for (size_t i = 0; i < SITES; i++) {
 		if (!find(&sites[i]))
