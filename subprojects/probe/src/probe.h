@@ -45,7 +45,10 @@ struct run {
 void run_fail(struct run *t, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* With the option `transcript`: one line that says what a check saw. Line 0 is for none. */
+/*
+ * What a check saw: with the option `transcript` a line, with `digest` a part of its case's. Line 0
+ * is for none.
+ */
 void transcript(struct run *t, int line, const char *what, u64 value);
 
 /* The result of the whole case. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "probe.h"
 
+#include "digest.h"
 #include "string.h"
 #include "vmx/vmx.h"
 
@@ -10,7 +11,8 @@ extern const struct probe_case __cases_start[], __cases_end[];
 
 static char selected[PATTERNS_SIZE], skipped[PATTERNS_SIZE];
 static u64 random_state;
-static bool transcribe;
+static bool transcribe, digests;
+static u64 digest; /* of what the checks of this case saw */
 
 u64 probe_random(void)
 {
@@ -37,6 +39,11 @@ void transcript(struct run *t, int line, const char *what, u64 value)
 {
 	if (transcribe)
 		print("= %s:%d CPU %u %s %lx\n", t->c->name, line, this_cpu()->index, what, value);
+	if (!digests)
+		return;
+	digest = digest_add(digest_add(digest, (u64)line), value);
+	for (; *what; what++)
+		digest = digest_add(digest, (u8)*what);
 }
 
 void run_skip(struct run *t, const char *reason)
@@ -88,6 +95,7 @@ static void run_case(struct run *t)
 {
 	bool each = t->c->flags & CASE_EACH_CPU;
 
+	digest = DIGEST_EMPTY;
 	for (unsigned i = 0; i < (each ? smp_count() : 1); i++) {
 		struct cpu *cpu = smp_cpu(i);
 
@@ -99,6 +107,8 @@ static void run_case(struct run *t)
 	for (unsigned i = 0; i < smp_count(); i++)
 		if (!smp_run_on(smp_cpu(i), reset_cpu, NULL))
 			t->failures++;
+	if (digests)
+		print("= %s digest %lx\n", t->c->name, digest);
 }
 
 static bool is_selected(const struct probe_case *c)
@@ -116,6 +126,7 @@ unsigned probe_run(void)
 		memcpy(selected, "*", 2);
 	cmdline_value("skip", skipped, sizeof(skipped));
 	transcribe = cmdline_flag("transcript");
+	digests = cmdline_flag("digest");
 	random_state = cmdline_number("seed", 1) | BIT(63);
 
 	for (const struct probe_case *c = __cases_start; c < __cases_end; c++) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "random/record.h"
 
-/* FNV-1a, by words. */
-static const u64 offset_basis = 0xcbf29ce484222325, prime = 0x100000001b3;
+#include "digest.h"
 
 static u64 digest;
 static bool print_detail;
@@ -10,7 +9,7 @@ static unsigned changes;
 
 void record_begin(void)
 {
-	digest = offset_basis;
+	digest = DIGEST_EMPTY;
 }
 
 void record_detail(bool detail)
@@ -22,7 +21,7 @@ u64 record_digest(void)
 {
 	u64 finished = digest;
 
-	digest = offset_basis;
+	digest = DIGEST_EMPTY;
 	return finished;
 }
 
@@ -60,8 +59,7 @@ void record_see(const char *what, u64 value)
 {
 	if (print_detail)
 		print("=   %s %lx\n", what, value);
-	digest = (digest ^ value) * prime;
-	digest ^= digest >> 29;
+	digest = digest_add(digest, value);
 }
 
 /* SDM "Information for VM Exits Due to Instruction Execution": the others leave it undefined. */
@@ -213,12 +211,12 @@ static void see_guest_state(void)
 static void see_registers(const struct world *w)
 {
 	const u64 *value = &w->l2->regs.rax;
-	u64 sum = offset_basis;
+	u64 sum = DIGEST_EMPTY;
 
 	for (unsigned i = 0; i < 16; i++)
 		record_see("register", value[i]);
 	for (unsigned i = 0; i < WORLD_SIZE / 8; i++)
-		sum = (sum ^ ((const u64 *)w->memory)[i]) * prime;
+		sum = digest_add(sum, ((const u64 *)w->memory)[i]);
 	record_see("memory", sum);
 	record_see("CR2", read_cr2());
 }

@@ -17,6 +17,8 @@ PROBE_CASE(entry_reserved, "vmx.entry.control_bits", CASE_EACH_CPU)
 
 	if (!l2)
 		return;
+	/* How many there are is the CPU's business, or what a hypervisor does not offer. */
+	l2->quiet = true;
 	for (enum vmx_ctl ctl = 0; ctl < CTL_COUNT; ctl++) {
 		u32 must = vmx_ctl_must(ctl), may = vmx_ctl_may(ctl);
 
@@ -26,6 +28,7 @@ PROBE_CASE(entry_reserved, "vmx.entry.control_bits", CASE_EACH_CPU)
 			if ((must & BIT(bit)) || !(may & BIT(bit)))
 				ENTRY_FLIP(vmx_ctl_field(ctl), BIT(bit), BAD);
 	}
+	l2->quiet = false;
 	ENTRY_STILL_GOOD();
 }
 

@@ -15,7 +15,8 @@ L2_CODE(ev_gp, "mov %cr0, %rax\nmovl $0x1234, %ecx\nmov %ecx, %ds");
 L2_CODE(ev_read, "mov (%rbx), %rax");
 L2_CODE(ev_write, "mov %rax, (%rbx)");
 L2_CODE(ev_sti_nop, "sti\nnop\nnop\nnop");
-L2_CODE(ev_spin, "1: pause\njmp 1b");
+/* One instruction, so that an exit is the same whenever it comes. */
+L2_CODE(ev_spin, "1: jmp 1b");
 L2_CODE(ev_nop, "nop\nnop\nnop");
 
 static void run_at(struct l2 *l2, const u8 *code, u64 rbx)

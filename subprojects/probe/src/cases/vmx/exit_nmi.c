@@ -5,8 +5,12 @@
 #include "layout.h"
 #include "timer.h"
 
-/* L2 sends itself an NMI: RDI is the ICR, its high half is set. */
-L2_CODE(nmi_send, "movl $0x4400, (%rdi)\n1: pause\njmp 1b");
+/*
+ * L2 sends itself an NMI: RDI is the ICR, its high half is set. A loop of one instruction makes the
+ * same exit whenever it comes.
+ */
+L2_CODE(nmi_send, "movl $0x4400, (%rdi)\n1: jmp 1b");
+L2_CODE(nmi_wait, "1: jmp 1b");
 L2_CODE(nmi_nop, "nop");
 
 enum {
@@ -242,9 +246,7 @@ static void receive(void *unused)
 	(void)unused;
 	if (!l2)
 		return;
-	l2_goto(l2, nmi_send);
-	/* Not to the ICR: it only has to spin. */
-	l2->regs.rdi = (u64)vmx_pages(1);
+	l2_goto(l2, nmi_wait);
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, receiver.activity);
 	__atomic_store_n(&receiver.ready, true, __ATOMIC_RELEASE);
 	l2_run(l2);
