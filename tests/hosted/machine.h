@@ -61,6 +61,10 @@ struct machine_memory {
 };
 extern struct machine_memory machine_memory;
 
+/* For code that may look at guest memory in place, like Umbra's map of all memory; else an error.
+ */
+extern bool machine_maps_guest;
+
 /* Zeroed guest memory and `own_pages` for the page allocator, instead of what there was. */
 void machine_memory_init(u64 guest_pages, u64 own_pages);
 

@@ -120,8 +120,12 @@ u64 pages_left(void)
 	return left;
 }
 
+bool machine_maps_guest;
+
 void *phys_to_virt(paddr_t pa)
 {
+	if (machine_maps_guest && pa < machine_memory.guest_size)
+		return machine_memory.guest + pa;
 	if (pa - MACHINE_OWN >= machine_memory.own_size)
 		MACHINE_FAIL("%#llx is not Umbra's memory", (unsigned long long)pa);
 	return machine_memory.own + (pa - MACHINE_OWN);

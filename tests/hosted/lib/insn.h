@@ -18,6 +18,10 @@ u64 read_cr0(void);
 u64 read_cr2(void);
 
 /* By the tests that need them. */
+void write_cr2(u64 value);
+u64 read_cr4(void);
+void write_cr4(u64 value);
+u32 rdpkru(void);
 u64 read_dr6(void);
 void write_dr6(u64 value);
 void outb(u16 port, u8 value);
