@@ -568,6 +568,43 @@ static void test_shadow_access_violates_ept(void **state)
 	}
 }
 
+/* SDM "VMX Aborts": the indicator in the VMCS region, and the processor is shut down. */
+static void expect_abort(u32 indicator)
+{
+	u32 found;
+
+	l2_exits(REASON_VMCALL, 0, 0);
+	assert_true(in_l1());
+	assert_int_equal(vmread_unchecked(VMCS_GUEST_ACTIVITY_STATE), ACTIVITY_SHUTDOWN);
+	guest_memory_read(REGION + 4, &found, sizeof(found));
+	assert_int_equal(found, indicator);
+}
+
+/* SDM "Loading MSRs", "Saving MSRs": FS.base is not loaded by a list; bits 63:32 are reserved. */
+static void test_vmx_aborts(void **state)
+{
+	enum { LIST = 0x17000 };
+	static const u64 no_load[] = {MSR_IA32_FS_BASE, 0};
+	static const u64 no_store[] = {MSR_IA32_SYSENTER_CS | 1ull << 32, 0};
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		set(VMCS_VM_EXIT_MSR_LOAD_ADDR, LIST);
+		set(VMCS_VM_EXIT_MSR_LOAD_COUNT, 1);
+		guest_memory_write(LIST, no_load, sizeof(no_load));
+		enter();
+		expect_abort(4);
+
+		start(shadow);
+		set(VMCS_VM_EXIT_MSR_STORE_ADDR, LIST);
+		set(VMCS_VM_EXIT_MSR_STORE_COUNT, 1);
+		guest_memory_write(LIST, no_store, sizeof(no_store));
+		enter();
+		expect_abort(1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -584,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_other_events_by_umbra),
 		cmocka_unit_test(test_shadow_access_through_ept),
 		cmocka_unit_test(test_shadow_access_violates_ept),
+		cmocka_unit_test(test_vmx_aborts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
