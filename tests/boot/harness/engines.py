@@ -25,6 +25,7 @@ class Hardware:
     cpus: int = 1
     memory: int = 512                # MiB
     cpu_model: str = None
+    tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
     hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
     extra: tuple = ()                # QEMU: more arguments
@@ -140,7 +141,7 @@ class Bochs(Machine):
             "config_interface: textconfig",
             f"megs: {hardware.memory}",
             f"cpu: model={hardware.cpu_model or 'corei7_haswell_4770'}, count={hardware.cpus}, "
-            f"ips={TSC_KHZ * 1000}, reset_on_triple_fault=0, "
+            f"ips={hardware.tsc_khz * 1000}, reset_on_triple_fault=0, "
             f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}",
             f"romimage: file={bios}",
             "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
