@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/chainload.h"
 
-#include "boot/layout.h"
-#include "lib/panic.h"
 #include "lib/string.h"
+#include "mm/layout.h"
+#include "smp/panic.h"
 
 enum {
 	SECTOR_SIZE = 512,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/home.h"
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "smp/cpu.h"
+#include "smp/panic.h"
 
 /* entry.S */
 void boot_switch_home(void *home, const void *image, size_t size, u64 cr3);

@@ -2,29 +2,31 @@
 /* From the boot loader's hands to the guest's first instruction, top down. */
 #include "config.h"
 
-#include "boot/acpi.h"
 #include "boot/cmdline.h"
 #include "boot/guest.h"
 #include "boot/home.h"
-#include "boot/layout.h"
 #include "boot/multiboot2.h"
-#include "lib/console.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "lib/string.h"
-#include "lib/trap.h"
 #include "mm/ept01.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/nested.h"
+#include "platform/acpi.h"
+#include "platform/console.h"
+#include "platform/delay.h"
+#include "platform/lapic.h"
 #include "smp/ap_start.h"
 #include "smp/cpu.h"
-#include "smp/delay.h"
-#include "smp/lapic.h"
+#include "smp/panic.h"
+#include "smp/trap.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/statistics.h"
+#include "vmx/switch.h"
+#include "vmx/vmcs_dump.h"
 
 enum {
 	/* A server's EFI memory map alone has many hundred entries of 48 bytes. */
@@ -142,14 +144,28 @@ static void create_cpus(void)
 	}
 }
 
+static void prepare_ap(struct cpu *cpu)
+{
+	vmx_setup_cpu(cpu);
+	vmx_guest_wait_for_sipi(cpu);
+}
+
+_Noreturn static void enter_guest_on_ap(void)
+{
+	static const struct guest_regs no_registers;
+
+	switch_launch(&no_registers);
+}
+
 static void start_other_cpus(void)
 {
+	static const struct ap_work ap_work = {prepare_ap, enter_guest_on_ap};
 	struct range avoid[MB2_MAX_MODULES];
 
 	for (u32 i = 0; i < boot.mb2.module_count; i++)
 		avoid[i] = (struct range){boot.mb2.module[i].start,
 					  boot.mb2.module[i].end - boot.mb2.module[i].start};
-	ap_start_all(&boot.mb2.memmap, avoid, boot.mb2.module_count);
+	ap_start_all(&ap_work, &boot.mb2.memmap, avoid, boot.mb2.module_count);
 }
 
 _Noreturn void boot_main(u64 information, u64 load_base)
@@ -163,6 +179,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	trap_load();
 	console_init_serial(DEFAULT_SERIAL_PORT, DEFAULT_BAUD);
 	console_init_screen(NULL);
+	log_set_console(console_write);
 	read_boot_information(information);
 	read_options();
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
@@ -177,7 +194,9 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
 		 image_size() / 1024);
 
-	ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size);
+	if (!ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size))
+		fail("out of memory for the guest's page tables");
+	panic_set_guest_view(vmcs_dump_exit);
 	vmx_setup_shared(boot.options.nested, boot.options.nested_shadow);
 	vmx_setup_cpu(cpus[0]);
 	start_other_cpus();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The VMCS12 cache. Only its own CPU uses it, so an entry is never contended. */
-#include "boot/layout.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 

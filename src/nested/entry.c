@@ -4,20 +4,21 @@
 #include <x86/ept.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/setup.h"
+#include "vmx/switch.h"
 #include "vmx/vmcs.h"
 
 /* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */

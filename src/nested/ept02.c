@@ -4,16 +4,16 @@
 #include <x86/ept.h>
 #include <x86/memtype.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/ept12.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 
 static unsigned int index_at(paddr_t gpa, unsigned int level)
 {

@@ -5,12 +5,12 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"

@@ -4,13 +4,13 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/operand.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/guest_linear.h"

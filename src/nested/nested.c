@@ -4,10 +4,10 @@
 #include <x86/cr.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
-#include "lib/panic.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 
 struct nested_caps nested_caps;
 

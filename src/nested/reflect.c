@@ -5,10 +5,10 @@
 
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"

@@ -2,12 +2,12 @@
 /* VMCS shadowing with vmcs02 as the shadow VMCS. SDM "VMCS Shadowing", "VMCS Types". */
 #include <x86/vmx.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "lib/string.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/vmcs.h"
 
 bool shadow_on;

@@ -3,11 +3,11 @@
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
+#include "smp/panic.h"
 
 /* Pages of a CPU's memory, in address order; each guard page stops the stack above it. */
 enum {

@@ -18,6 +18,7 @@
 #define CPU_STACK_TOP_OFFSET      16
 
 #ifndef __ASSEMBLER__
+#include <x86/gpr.h>
 #include <x86/types.h>
 #include <x86/vmx.h>
 
@@ -26,7 +27,6 @@
 #include "vmx/capabilities.h"
 #include "vmx/cpuid_filter.h"
 #include "vmx/guest_linear.h"
-#include "vmx/switch.h"
 
 /* SDM "Task Management in 64-bit Mode", figure "64-Bit TSS Format". */
 struct __attribute__((packed)) tss {

@@ -2,8 +2,8 @@
 #include <x86/ept.h>
 
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/vmcs.h"

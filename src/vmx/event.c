@@ -4,8 +4,8 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
 #include "vmx/exit.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"

@@ -4,9 +4,9 @@
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/nested.h"
 #include "smp/cpu.h"
 #include "vmx/event.h"

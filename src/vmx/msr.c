@@ -3,12 +3,12 @@
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"

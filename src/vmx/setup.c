@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/setup.h"
+#include "vmx/switch.h"
 
 #include <x86/cr.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
-#include "lib/trap.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
+#include "smp/trap.h"
 #include "vmx/control_regs.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/statistics.h"
 
-#include "boot/layout.h"
 #include "config.h"
 #include "lib/insn.h"
+#include "mm/layout.h"
 
 static const u64 magic = 0x6172626d75;
 

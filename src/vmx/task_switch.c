@@ -12,7 +12,7 @@
 #include <x86/vmx.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"

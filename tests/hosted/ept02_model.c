@@ -13,9 +13,9 @@
 
 #include <x86/ept.h>
 
-#include "boot/layout.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/state.h"
 

@@ -2,8 +2,8 @@
 /* SDM "Virtual Machine Control Structures" and "VMX Instruction Reference", for Umbra's own use. */
 #include <string.h>
 
-#include "boot/layout.h"
 #include "machine.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 
 enum {

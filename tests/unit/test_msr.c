@@ -13,9 +13,9 @@
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "machine.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 #include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"

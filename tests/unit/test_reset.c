@@ -7,14 +7,14 @@
 #include <string.h>
 
 /* Before cmocka, which has a macro of a name in it. */
-#include "lib/panic.h"
+#include "smp/panic.h"
 
 #include <cmocka.h>
 
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "machine.h"
-#include "smp/delay.h"
+#include "platform/delay.h"
 #include "vmx/reset.h"
 
 enum { EVENTS = 16, VMXOFF = 0x10000, DELAY = 0x20000 };
