@@ -26,6 +26,7 @@
 #include "vmx/setup.h"
 #include "vmx/statistics.h"
 #include "vmx/switch.h"
+#include "vmx/vcpu.h"
 #include "vmx/vmcs_dump.h"
 
 enum {
@@ -119,12 +120,12 @@ static struct range move_home(paddr_t load_base)
 		avoid[n++] = (struct range){boot.mb2.module[i].start,
 					    boot.mb2.module[i].end - boot.mb2.module[i].start};
 	const u32 cpus_expected = boot.acpi.cpu_count + 1;
-	u64 nested = 0;
+	u64 wanted = cpus_expected * vcpu_memory_size();
 
 	if (UMBRA_NESTED && boot.options.nested)
-		nested = cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
-			 ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
-	return home_move_in(&boot.mb2.memmap, cpus_expected, nested, avoid, n);
+		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
+			  ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
+	return home_move_in(&boot.mb2.memmap, wanted, avoid, n);
 }
 
 /* This CPU first, then the others in the firmware's order. */
@@ -135,19 +136,21 @@ static void create_cpus(void)
 	cpus = pages_alloc(1);
 	if (!cpus)
 		fail("out of memory for the list of CPUs");
-	cpus[cpu_count++] = cpu_create(0, own_id);
+	cpus[cpu_count++] = &vcpu_create(0, own_id)->cpu;
 	for (u32 i = 0; i < boot.acpi.cpu_count; i++) {
 		if (boot.acpi.apic_id[i] == own_id)
 			continue;
-		cpus[cpu_count] = cpu_create((u16)cpu_count, boot.acpi.apic_id[i]);
+		cpus[cpu_count] = &vcpu_create((u16)cpu_count, boot.acpi.apic_id[i])->cpu;
 		cpu_count++;
 	}
 }
 
 static void prepare_ap(struct cpu *cpu)
 {
-	vmx_setup_cpu(cpu);
-	vmx_guest_wait_for_sipi(cpu);
+	struct vcpu *vcpu = (struct vcpu *)cpu;
+
+	vmx_setup_cpu(vcpu);
+	vmx_guest_wait_for_sipi(vcpu);
 }
 
 _Noreturn static void enter_guest_on_ap(void)
@@ -198,11 +201,11 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 		fail("out of memory for the guest's page tables");
 	panic_set_guest_view(vmcs_dump_exit);
 	vmx_setup_shared(boot.options.nested, boot.options.nested_shadow);
-	vmx_setup_cpu(cpus[0]);
+	vmx_setup_cpu(this_vcpu());
 	start_other_cpus();
 
 	guest_load(&boot.mb2, &boot.options, home, &start);
-	vmx_guest_start_state(cpus[0], &start);
+	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
 	log_guest_owns_console(boot.options.verbose);

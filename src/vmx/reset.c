@@ -5,8 +5,8 @@
 #include "lib/log.h"
 #include "mm/layout.h"
 #include "platform/delay.h"
-#include "smp/cpu.h"
 #include "smp/panic.h"
+#include "vmx/vcpu.h"
 
 enum {
 	RESET_CONTROL_PORT = 0xcf9,

@@ -2,9 +2,9 @@
 #include "vmx/vmcs_dump.h"
 
 #include "lib/log.h"
-#include "smp/cpu.h"
 #include "smp/panic.h"
 #include "vmx/exit.h"
+#include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
 
 struct dump_field {
@@ -74,13 +74,14 @@ static void dump_vmcs(void)
 
 void vmcs_dump_exit(void)
 {
-	const struct cpu *cpu = this_cpu();
+	const struct vcpu *vcpu = this_vcpu();
 
-	if (!cpu->vmx_on || !cpu->regs)
+	if (!vcpu->cpu.vmx_on || !vcpu->regs)
 		return;
-	log_error("the exit being handled on CPU %u: %u (%s)", cpu->index,
-		  (u32)(cpu->exit_reason & EXIT_REASON_BASIC), exit_reason_name(cpu->exit_reason));
-	panic_show_registers(cpu->regs);
+	log_error("the exit being handled on CPU %u: %u (%s)", vcpu->cpu.index,
+		  (u32)(vcpu->exit_reason & EXIT_REASON_BASIC),
+		  exit_reason_name(vcpu->exit_reason));
+	panic_show_registers(vcpu->regs);
 	dump_vmcs();
 }
 

@@ -81,7 +81,7 @@ static void reset_and_compare(const struct acpi_info *acpi, const struct event *
 	machine_memory_init(4, 4);
 	machine_vmx_init(1, &none);
 	machine_run_on(machine_cpu(0));
-	machine_cpu(0)->vmx_on = true;
+	machine_cpu(0)->cpu.vmx_on = true;
 	count = 0;
 	reset_init(acpi);
 	if (!setjmp(halted))
