@@ -110,6 +110,12 @@ static void read_acpi(void)
 	reset_init(&boot.acpi);
 }
 
+/* A build without nested VMX has none of its functions. */
+static bool nested_is_on(void)
+{
+	return UMBRA_NESTED && boot.options.nested;
+}
+
 static struct range move_home(paddr_t load_base)
 {
 	struct range avoid[MB2_MAX_MODULES + 1];
@@ -122,7 +128,7 @@ static struct range move_home(paddr_t load_base)
 	const u32 cpus_expected = boot.acpi.cpu_count + 1;
 	u64 wanted = cpus_expected * vcpu_memory_size();
 
-	if (UMBRA_NESTED && boot.options.nested)
+	if (nested_is_on())
 		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
 			  ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
 	return home_move_in(&boot.mb2.memmap, wanted, avoid, n);
@@ -145,11 +151,18 @@ static void create_cpus(void)
 	}
 }
 
+static void prepare_cpu(struct vcpu *vcpu)
+{
+	vmx_setup_cpu(vcpu);
+	if (nested_is_on())
+		nested_init_cpu(vcpu);
+}
+
 static void prepare_ap(struct cpu *cpu)
 {
 	struct vcpu *vcpu = (struct vcpu *)cpu;
 
-	vmx_setup_cpu(vcpu);
+	prepare_cpu(vcpu);
 	vmx_guest_wait_for_sipi(vcpu);
 }
 
@@ -200,8 +213,11 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	if (!ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
 	panic_set_guest_view(vmcs_dump_exit);
-	vmx_setup_shared(boot.options.nested, boot.options.nested_shadow);
-	vmx_setup_cpu(this_vcpu());
+	vmx_read_boot_cpu();
+	if (nested_is_on())
+		nested_init_shared(boot.options.nested_shadow);
+	vmx_setup_shared();
+	prepare_cpu(this_vcpu());
 	start_other_cpus();
 
 	guest_load(&boot.mb2, &boot.options, home, &start);

@@ -10,7 +10,6 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "nested/checks.h"
-#include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/control_regs.h"
@@ -228,7 +227,7 @@ static void refuse_entry(struct vcpu *vcpu, enum vm_instruction_error error)
 {
 	vcpu->nested->current->checked = false;
 	nested_close_nmi_window(vcpu);
-	vcpu->nested->in_l2 = false;
+	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vcpu->nested->current);
 	perf_global_ctrl_undo(vcpu->nested->current);
 	/* RIP still is on the instruction, whose length vmcs01 remembers. */
@@ -322,7 +321,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if (vmcs->plan.rare_entry)
 		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
-	vcpu->nested->in_l2 = true;
+	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
 					 &qualification);
 	if (!failed_check) {
@@ -354,7 +353,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if (vcpu->nmi_latched)
 		nested_nmi(vcpu);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
-	if (vcpu->nested->in_l2 && !vmcs->vmcs02_launched)
+	if (vcpu->level && !vmcs->vmcs02_launched)
 		switch_launch(regs);
 }
 
