@@ -55,6 +55,7 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_RDMSR] = rdmsr_exit,
 	[REASON_WRMSR] = wrmsr_exit,
 	[REASON_EPT_VIOLATION] = ept_violation_exit,
+	[REASON_PREEMPTION_TIMER] = preemption_timer_exit,
 	[REASON_XSETBV] = xsetbv_exit,
 	[REASON_SEAMCALL] = tdx_instruction_exit,
 	[REASON_TDCALL] = tdx_instruction_exit,
@@ -77,8 +78,11 @@ static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reaso
 {
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
-	if (reason & EXIT_REASON_ENTRY_FAIL)
+	if (reason & EXIT_REASON_ENTRY_FAIL) {
+		if (offered_vmx.entry_failed)
+			offered_vmx.entry_failed(vcpu);
 		panic("VM entry failed: %s", exit_reason_name(reason));
+	}
 	if (basic >= REASON_COUNT || !handlers[basic])
 		panic("VM exit that cannot happen: %u (%s)", reason, exit_reason_name(reason));
 	vcpu->exit_reason = basic;
