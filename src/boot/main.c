@@ -85,13 +85,12 @@ static const void *map_firmware_table(void *ctx, paddr_t pa, size_t size)
 
 static void read_acpi(void)
 {
-	enum acpi_status status;
-
 	if (boot.mb2.rsdp_len) {
-		status = acpi_parse(boot.mb2.rsdp, boot.mb2.rsdp_len, map_firmware_table, NULL,
-				    &boot.acpi);
-		if (status != ACPI_OK)
-			log_warn("ACPI: %s", acpi_status_text(status));
+		const char *error = acpi_parse(boot.mb2.rsdp, boot.mb2.rsdp_len, map_firmware_table,
+					       NULL, &boot.acpi);
+
+		if (error)
+			log_warn("ACPI: %s", error);
 	}
 	if (!boot.acpi.has_madt || boot.acpi.cpu_count == 0) {
 		log_warn("no ACPI MADT lists the CPUs: going on with one CPU");
