@@ -81,6 +81,7 @@ class Result:
     problem: str = None              # None: passed
     detail: str = ""
     note: str = ""
+    skipped: str = ""                # why it was not run
 
 
 def find(directory=TABLES):
@@ -125,7 +126,8 @@ def boot(test):
     """One boot, judged; returns as execute()."""
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         context = Context(test.variant, pathlib.Path(work))
-        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"))
+        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"),
+                                           test.hardware.firmware)
         disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
         judge = judge_of(test)
         engine = engines.choose(test.engine)
