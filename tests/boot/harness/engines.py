@@ -51,6 +51,14 @@ def choose(name):
     return {"bochs": Bochs, "kvm": Kvm, "tcg": Tcg}[name]
 
 
+def probe_options(engine, hardware):
+    """The probe's options that leave out what the engine does not survive."""
+    if choose(engine) is not Bochs:
+        return ""
+    left_out = bochs.VERSIONS[Bochs.version(hardware)].left_out
+    return f" skip={','.join(left_out)}" if left_out else ""
+
+
 @functools.lru_cache
 def network_namespace():
     """Command prefix that gives a run its own network namespace, or nothing where not allowed.
@@ -119,8 +127,12 @@ class Bochs(Machine):
 
     def __init__(self, hardware, *arguments, **options):
         self.model = hardware.cpu_model or self.default_cpu
-        self.bochs = bochs.get(bochs.version_for(self.model, hardware.firmware, hardware.bochs))
+        self.bochs = bochs.get(self.version(hardware))
         super().__init__(hardware, *arguments, **options)
+
+    @staticmethod
+    def version(hardware):
+        return bochs.version_for(hardware.cpu_model, hardware.firmware, hardware.bochs)
 
     def firmware(self):
         """Lines of the configuration."""
