@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/chainload.h"
 
-#include "boot/layout.h"
-#include "lib/panic.h"
 #include "lib/string.h"
+#include "mm/layout.h"
+#include "smp/panic.h"
+#include "vmx/exit.h"
 
 enum {
 	SECTOR_SIZE = 512,
@@ -64,6 +65,7 @@ static void hook_int15(struct memmap *map, size_t sector_size)
 	memcpy(stub + (int15_stub_old_vector - int15_stub_start), vector, sizeof(*vector));
 	*memory_kib = (u16)(address / KIB);
 	*vector = (u32)(address >> 4) << 16;
+	vmcall_set_claim(int15_hook_vmcall);
 	hook.map = map;
 	hook.vmcall = address + (u64)(int15_stub_vmcall - int15_stub_start);
 }

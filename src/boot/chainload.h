@@ -16,6 +16,9 @@ bool chainload_is_boot_sector(const void *image, size_t size);
 void chainload(const void *image, size_t size, struct memmap *map, u8 drive,
 	       struct guest_start *start);
 
+/* Answers the hook's VMCALL. False: this VMCALL is none of it, and nothing was done. */
+bool int15_hook_vmcall(struct guest_regs *regs);
+
 /* The map that the hook serves, and the physical address of its VMCALL; 0 without a hook. */
 const struct memmap *chainload_memmap(void);
 paddr_t chainload_vmcall_address(void);

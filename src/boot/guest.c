@@ -3,13 +3,13 @@
 
 #include "boot/chainload.h"
 #include "boot/efi_map.h"
-#include "boot/layout.h"
 #include "boot/linux.h"
 #include "boot/mb2_kernel.h"
 #include "boot/placement.h"
 #include "boot/pvh.h"
-#include "lib/panic.h"
 #include "lib/string.h"
+#include "mm/layout.h"
+#include "smp/panic.h"
 
 /* What the first module turned out to be. */
 enum guest_kind {
@@ -170,9 +170,9 @@ static void set_gdt(struct boot_data *data)
 
 static struct linux_screen screen_of(const struct mb2_info *info)
 {
-	const struct mb2_framebuffer *fb = &info->fb;
+	const struct framebuffer *fb = &info->fb;
 
-	if (!info->has_fb || fb->type != MB2_FB_RGB)
+	if (!info->has_fb || fb->type != FRAMEBUFFER_RGB)
 		return (struct linux_screen){.text_row = 24};
 	return (struct linux_screen){
 		.base = fb->addr,

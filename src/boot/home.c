@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/home.h"
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
-#include "smp/cpu.h"
+#include "smp/panic.h"
 
 /* entry.S */
 void boot_switch_home(void *home, const void *image, size_t size, u64 cr3);
@@ -30,11 +29,9 @@ static u64 table_pages(const struct memmap *map)
 	return 160 + map->count + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
 }
 
-struct range home_move_in(struct memmap *map, u32 cpus_expected, u64 nested,
-			  const struct range *avoid, size_t n_avoid)
+struct range home_move_in(struct memmap *map, u64 wanted, const struct range *avoid, size_t n_avoid)
 {
-	struct range home = {.size = image_size() + cpus_expected * cpu_memory_size() + nested +
-				     table_pages(map) * PAGE_SIZE};
+	struct range home = {.size = image_size() + wanted + table_pages(map) * PAGE_SIZE};
 	paddr_t cr3;
 
 	if (!memmap_find_top(map, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start))

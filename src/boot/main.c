@@ -2,29 +2,32 @@
 /* From the boot loader's hands to the guest's first instruction, top down. */
 #include "config.h"
 
-#include "boot/acpi.h"
 #include "boot/cmdline.h"
 #include "boot/guest.h"
 #include "boot/home.h"
-#include "boot/layout.h"
 #include "boot/multiboot2.h"
-#include "lib/console.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "lib/string.h"
-#include "lib/trap.h"
 #include "mm/ept01.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/nested.h"
+#include "platform/acpi.h"
+#include "platform/console.h"
+#include "platform/delay.h"
+#include "platform/lapic.h"
 #include "smp/ap_start.h"
 #include "smp/cpu.h"
-#include "smp/delay.h"
-#include "smp/lapic.h"
+#include "smp/panic.h"
+#include "smp/trap.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/statistics.h"
+#include "vmx/switch.h"
+#include "vmx/vcpu.h"
+#include "vmx/vmcs_dump.h"
 
 enum {
 	/* A server's EFI memory map alone has many hundred entries of 48 bytes. */
@@ -117,12 +120,12 @@ static struct range move_home(paddr_t load_base)
 		avoid[n++] = (struct range){boot.mb2.module[i].start,
 					    boot.mb2.module[i].end - boot.mb2.module[i].start};
 	const u32 cpus_expected = boot.acpi.cpu_count + 1;
-	u64 nested = 0;
+	u64 wanted = cpus_expected * vcpu_memory_size();
 
 	if (UMBRA_NESTED && boot.options.nested)
-		nested = cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
-			 ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
-	return home_move_in(&boot.mb2.memmap, cpus_expected, nested, avoid, n);
+		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
+			  ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
+	return home_move_in(&boot.mb2.memmap, wanted, avoid, n);
 }
 
 /* This CPU first, then the others in the firmware's order. */
@@ -133,23 +136,39 @@ static void create_cpus(void)
 	cpus = pages_alloc(1);
 	if (!cpus)
 		fail("out of memory for the list of CPUs");
-	cpus[cpu_count++] = cpu_create(0, own_id);
+	cpus[cpu_count++] = &vcpu_create(0, own_id)->cpu;
 	for (u32 i = 0; i < boot.acpi.cpu_count; i++) {
 		if (boot.acpi.apic_id[i] == own_id)
 			continue;
-		cpus[cpu_count] = cpu_create((u16)cpu_count, boot.acpi.apic_id[i]);
+		cpus[cpu_count] = &vcpu_create((u16)cpu_count, boot.acpi.apic_id[i])->cpu;
 		cpu_count++;
 	}
 }
 
+static void prepare_ap(struct cpu *cpu)
+{
+	struct vcpu *vcpu = (struct vcpu *)cpu;
+
+	vmx_setup_cpu(vcpu);
+	vmx_guest_wait_for_sipi(vcpu);
+}
+
+_Noreturn static void enter_guest_on_ap(void)
+{
+	static const struct guest_regs no_registers;
+
+	switch_launch(&no_registers);
+}
+
 static void start_other_cpus(void)
 {
+	static const struct ap_work ap_work = {prepare_ap, enter_guest_on_ap};
 	struct range avoid[MB2_MAX_MODULES];
 
 	for (u32 i = 0; i < boot.mb2.module_count; i++)
 		avoid[i] = (struct range){boot.mb2.module[i].start,
 					  boot.mb2.module[i].end - boot.mb2.module[i].start};
-	ap_start_all(&boot.mb2.memmap, avoid, boot.mb2.module_count);
+	ap_start_all(&ap_work, &boot.mb2.memmap, avoid, boot.mb2.module_count);
 }
 
 _Noreturn void boot_main(u64 information, u64 load_base)
@@ -163,6 +182,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	trap_load();
 	console_init_serial(DEFAULT_SERIAL_PORT, DEFAULT_BAUD);
 	console_init_screen(NULL);
+	log_set_console(console_write);
 	read_boot_information(information);
 	read_options();
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
@@ -177,13 +197,15 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
 		 image_size() / 1024);
 
-	ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size);
+	if (!ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size))
+		fail("out of memory for the guest's page tables");
+	panic_set_guest_view(vmcs_dump_exit);
 	vmx_setup_shared(boot.options.nested, boot.options.nested_shadow);
-	vmx_setup_cpu(cpus[0]);
+	vmx_setup_cpu(this_vcpu());
 	start_other_cpus();
 
 	guest_load(&boot.mb2, &boot.options, home, &start);
-	vmx_guest_start_state(cpus[0], &start);
+	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
 	log_guest_owns_console(boot.options.verbose);

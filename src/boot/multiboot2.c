@@ -173,7 +173,7 @@ static bool color_fits(u8 pos, u8 size, u8 bpp)
 static enum mb2_status parse_framebuffer(const struct tag *tag, struct mb2_info *out)
 {
 	const struct tag_framebuffer *f = (const void *)tag;
-	struct mb2_framebuffer fb = {
+	struct framebuffer fb = {
 		.addr = f->addr,
 		.pitch = f->pitch,
 		.width = f->width,
@@ -190,7 +190,7 @@ static enum mb2_status parse_framebuffer(const struct tag *tag, struct mb2_info 
 		return MB2_FB_PITCH;
 	if ((u64)fb.pitch * fb.height > UINT64_MAX - fb.addr)
 		return MB2_FB_RANGE;
-	if (fb.type == MB2_FB_RGB) {
+	if (fb.type == FRAMEBUFFER_RGB) {
 		const struct fb_rgb *rgb = (const void *)(f + 1);
 
 		if (tag->size < sizeof(*f) + sizeof(*rgb))

@@ -8,6 +8,7 @@
 #include <x86/types.h>
 
 #include "mm/memmap.h"
+#include "platform/console.h"
 
 enum mb2_status {
 	MB2_OK,
@@ -48,26 +49,6 @@ struct mb2_module {
 	u32 length;         /* strlen(string) */
 };
 
-enum mb2_framebuffer_type {
-	MB2_FB_INDEXED = 0,
-	MB2_FB_RGB = 1,
-	MB2_FB_TEXT = 2,
-};
-
-/* pitch * height bytes from addr do not wrap and hold width pixels a line. */
-struct mb2_framebuffer {
-	paddr_t addr;
-	u32 pitch; /* bytes from one line to the next */
-	u32 width; /* pixels; characters for MB2_FB_TEXT */
-	u32 height;
-	u8 bpp;
-	u8 type; /* enum mb2_framebuffer_type, or one that the specification does not name */
-	/* MB2_FB_RGB only: bit position and width of each colour, inside bpp. */
-	u8 red_pos, red_size;
-	u8 green_pos, green_size;
-	u8 blue_pos, blue_size;
-};
-
 struct mb2_info {
 	char cmdline[2048];
 	bool cmdline_truncated;
@@ -82,7 +63,7 @@ struct mb2_info {
 	size_t rsdp_len; /* 36 for ACPI 2.0 and later, 20 for ACPI 1.0, 0 when there is none */
 
 	bool has_fb;
-	struct mb2_framebuffer fb;
+	struct framebuffer fb;
 
 	bool has_load_base;
 	u32 load_base; /* where a relocatable image was put */

@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 
-#include "lib/console.h"
 #include "lib/format.h"
 #include "lib/ringlog.h"
 #include "lib/spinlock.h"
@@ -16,14 +15,20 @@ static char ring_buffer[32 * 1024];
 static struct {
 	struct spinlock lock;
 	enum log_level level;
-	bool silent; /* the guest owns the console */
-	bool seized; /* by a panic: no lock is waited for any more */
-	u64 shown;   /* position in the ring up to which the console has seen it */
+	bool silent;                               /* the guest owns the console */
+	void (*write)(const char *text, size_t n); /* NULL: to the ring alone */
+	bool seized;                               /* by a panic: no lock is waited for any more */
+	u64 shown; /* position in the ring up to which the console has seen it */
 	struct ringlog ring;
 } log_state = {
 	.level = LOG_LEVEL_INFO,
 	.ring = {.buf = ring_buffer, .size = sizeof(ring_buffer)},
 };
+
+void log_set_console(void (*write)(const char *text, size_t n))
+{
+	log_state.write = write;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -52,8 +57,9 @@ void log_line(enum log_level level, const char *format, ...)
 	if (!log_state.seized)
 		spin_lock(&log_state.lock);
 	ringlog_write(&log_state.ring, line, length);
-	if (log_state.seized || (!log_state.silent && level <= log_state.level)) {
-		console_write(line, length);
+	if (log_state.write &&
+	    (log_state.seized || (!log_state.silent && level <= log_state.level))) {
+		log_state.write(line, length);
 		log_state.shown = log_state.ring.head;
 	}
 	if (!log_state.seized)
@@ -71,7 +77,9 @@ void log_show_hidden(void)
 	u64 at = log_state.shown;
 	size_t n;
 
+	if (!log_state.write)
+		return;
 	while ((n = ringlog_read(&log_state.ring, &at, part, sizeof(part))) > 0)
-		console_write(part, n);
+		log_state.write(part, n);
 	log_state.shown = at;
 }

@@ -6,9 +6,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "config.h"
 #include "lib/log_level.h"
+
+/* Where lines are shown, `n` characters at a time; until then they wait in the ring log. */
+void log_set_console(void (*write)(const char *text, size_t n));
 
 /* The most verbose level shown on the console; the ring log takes all that is compiled in. */
 void log_set_level(enum log_level level);

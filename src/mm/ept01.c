@@ -4,12 +4,11 @@
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
 #include "mm/ept.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 
 static void *alloc_table(void *ctx)
@@ -71,7 +70,7 @@ void ept01_read_mtrrs(struct mtrr_state *out)
 	}
 }
 
-void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
+bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 {
 	ept01_read_mtrrs(&ept01.mtrrs);
 	ept01.ept = (struct ept){
@@ -85,8 +84,9 @@ void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 	ept01.ones = pages_alloc(1);
 	if (!ept01.ones || !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
 	    !ept_hide(&ept01.ept, home, size))
-		fail("out of memory for the guest's page tables");
+		return false;
 	memset(ept01.ones, 0xff, PAGE_SIZE);
+	return true;
 }
 
 u64 ept01_eptp(void)

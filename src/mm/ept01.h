@@ -14,10 +14,10 @@
 void ept01_read_mtrrs(struct mtrr_state *out);
 
 /*
- * Builds the map and hides [home, home + size). `ept_cap` is IA32_VMX_EPT_VPID_CAP. Stops with a
- * message when memory is short.
+ * Builds the map and hides [home, home + size). `ept_cap` is IA32_VMX_EPT_VPID_CAP. False: memory
+ * is short.
  */
-void ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
+bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
 
 u64 ept01_eptp(void);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mm/guest_memory.h"
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 
 /* The direct map spans this much; higher addresses would wrap into other parts of it. */
 static const paddr_t direct_map_end = 1ull << 46;

@@ -3,8 +3,8 @@
 
 #include <x86/cpuid.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 
 /* SDM "4-Level Paging". */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Umbra's own page tables, shared by all CPUs: the image with each segment's rights, and the direct
- * map. Nothing is both writable and executable. See boot/layout.h.
+ * map. Nothing is both writable and executable. See mm/layout.h.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mm/pages.h"
 
-#include "boot/layout.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
+#include "mm/layout.h"
 
 /* Runs are only ever taken at boot, so a cursor and a list of single pages are enough. */
 static struct {

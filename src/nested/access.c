@@ -28,30 +28,30 @@ static void write_register(struct guest_regs *regs, const struct operand *operan
 }
 
 /* The field a VMREAD or VMWRITE means; false: it failed and that is done. */
-static bool access_field(struct cpu *cpu, u64 encoding, int *field)
+static bool access_field(struct vcpu *vcpu, u64 encoding, int *field)
 {
-	if (!cpu->nested->current) {
+	if (!vcpu->nested->current) {
 		nested_fail_invalid();
 		return false;
 	}
 	*field = encoding >> 32 ? -1 : field_index((u32)encoding);
 	if (*field < 0 || !nested_caps.has_field[*field]) {
-		nested_vmfail(cpu, VMERR_UNSUPPORTED_FIELD);
+		nested_vmfail(vcpu, VMERR_UNSUPPORTED_FIELD);
 		return false;
 	}
 	return true;
 }
 
-void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs)
+void vmread_of_l1(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	int field;
 	u64 value;
 
-	if (!access_field(cpu, encoding, &field))
+	if (!access_field(vcpu, encoding, &field))
 		return;
-	value = vmcs12_read(cpu, cpu->nested->current, (enum vmcs12_field)field);
+	value = vmcs12_read(vcpu, vcpu->nested->current, (enum vmcs12_field)field);
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value >>= 32;
 	if (operand.is_register)
@@ -61,19 +61,19 @@ void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs)
 	nested_succeed();
 }
 
-void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs)
+void vmwrite_of_l1(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	u64 value = 0;
 	int field;
 
-	if (!access_field(cpu, encoding, &field))
+	if (!access_field(vcpu, encoding, &field))
 		return;
 	if (field_info[field].type == VMCS_TYPE_READ_ONLY &&
 	    !(nested_caps.misc & VMX_MISC_VMWRITE_RO)) {
-		nested_vmfail(cpu, VMERR_VMWRITE_READ_ONLY);
+		nested_vmfail(vcpu, VMERR_VMWRITE_READ_ONLY);
 		return;
 	}
 	if (operand.is_register)
@@ -81,7 +81,7 @@ void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs)
 	else if (!operand_read(&operand, &value, operand.in_64bit_mode ? 8 : 4))
 		return;
 	if (VMCS_FIELD_HIGH((u32)encoding))
-		value = (vmcs12_read(cpu, vmcs, (enum vmcs12_field)field) & BITS(31, 0)) |
+		value = (vmcs12_read(vcpu, vmcs, (enum vmcs12_field)field) & BITS(31, 0)) |
 			value << 32;
 	vmcs12_write(vmcs, (enum vmcs12_field)field, value);
 	nested_succeed();
@@ -140,9 +140,9 @@ static enum l2_access shadow_field(paddr_t region, u64 encoding, int *field)
 	return L2_ACCESS_DONE;
 }
 
-enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs)
+enum l2_access vmread_of_l2(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const struct vmcs12 *v = cpu->nested->current->vmcs12;
+	const struct vmcs12 *v = vcpu->nested->current->vmcs12;
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	enum l2_access access;
@@ -165,9 +165,9 @@ enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs)
 	return L2_ACCESS_DONE;
 }
 
-enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs)
+enum l2_access vmwrite_of_l2(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const struct vmcs12 *v = cpu->nested->current->vmcs12;
+	const struct vmcs12 *v = vcpu->nested->current->vmcs12;
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	const paddr_t region = v->f[F_VMCS_LINK_POINTER];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The VMCS12 cache. Only its own CPU uses it, so an entry is never contended. */
-#include "boot/layout.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 
@@ -15,7 +15,7 @@ struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
 	return NULL;
 }
 
-void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
+void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	bool switched = false;
 
@@ -35,29 +35,29 @@ void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs)
 	/* L1 may change these again without a word. */
 	vmcs->stale = shadow_fields;
 	if (switched)
-		vmcs_load(cpu->vmcs01);
+		vmcs_load(vcpu->vmcs01);
 }
 
-static void write_back(struct cpu *cpu, struct nested_vmcs *vmcs)
+static void write_back(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	vmcs12_sync(cpu, vmcs);
+	vmcs12_sync(vcpu, vmcs);
 	guest_memory_write(vmcs->gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
 }
 
-void vmcs12_evict(struct cpu *cpu, struct nested_vmcs *vmcs)
+void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	write_back(cpu, vmcs);
+	write_back(vcpu, vmcs);
 	vmcs_clear(vmcs->vmcs02);
 	vmcs->gpa = NO_VMCS;
-	if (cpu->nested->current == vmcs) {
-		cpu->nested->current = NULL;
+	if (vcpu->nested->current == vmcs) {
+		vcpu->nested->current = NULL;
 		shadow_link(NULL);
 	}
 }
 
-static struct nested_vmcs *choose_victim(struct cpu *cpu)
+static struct nested_vmcs *choose_victim(struct vcpu *vcpu)
 {
-	struct nested *nested = cpu->nested;
+	struct nested *nested = vcpu->nested;
 	struct nested_vmcs *victim = NULL;
 
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
@@ -68,14 +68,14 @@ static struct nested_vmcs *choose_victim(struct cpu *cpu)
 		if (!victim || candidate->last_use < victim->last_use)
 			victim = candidate;
 	}
-	vmcs12_evict(cpu, victim);
+	vmcs12_evict(vcpu, victim);
 	return victim;
 }
 
-struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
+struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa)
 {
-	struct nested_vmcs *vmcs = choose_victim(cpu);
-	const u32 revision = (u32)(cpu->vmx.basic & VMX_BASIC_REVISION);
+	struct nested_vmcs *vmcs = choose_victim(vcpu);
+	const u32 revision = (u32)(vcpu->vmx.basic & VMX_BASIC_REVISION);
 
 	guest_memory_read(gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
 	/* The region's data is private, so whatever L1 put there is only ever an odd vmcs12. */
@@ -92,11 +92,11 @@ struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa)
 	memset(phys_to_virt(vmcs->vmcs02), 0, PAGE_SIZE);
 	*(u32 *)phys_to_virt(vmcs->vmcs02) = revision;
 	vmcs_clear(vmcs->vmcs02);
-	shadow_fill(cpu, vmcs);
+	shadow_fill(vcpu, vmcs);
 	return vmcs;
 }
 
-u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field field)
+u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field field)
 {
 	/* Next to shadowed fields only few are ever stale, and those are asked for one by one. */
 	if (field_set_has(&vmcs->stale, field) && shadow_on) {
@@ -104,9 +104,9 @@ u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field fie
 		vmcs->vmcs12->f[field] = vmcs_read(field_info[field].encoding);
 		if (!field_set_has(&shadow_fields, field))
 			field_set_remove(&vmcs->stale, field);
-		vmcs_load(cpu->vmcs01);
+		vmcs_load(vcpu->vmcs01);
 	} else if (field_set_has(&vmcs->stale, field)) {
-		vmcs12_sync(cpu, vmcs);
+		vmcs12_sync(vcpu, vmcs);
 	}
 	return vmcs->vmcs12->f[field];
 }

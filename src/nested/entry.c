@@ -4,20 +4,21 @@
 #include <x86/ept.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/setup.h"
+#include "vmx/switch.h"
 #include "vmx/vmcs.h"
 
 /* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */
@@ -29,19 +30,19 @@ static u64 secondary_of(const struct vmcs12 *v)
 }
 
 /* What never changes in a vmcs02, once after it was made. */
-static void prepare_constant(struct cpu *cpu, struct nested_vmcs *vmcs)
+static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	vmx_set_host_state(cpu, (u64)switch_vm_exit_l2);
+	vmx_set_host_state(vcpu, (u64)switch_vm_exit_l2);
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
 	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
-	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(cpu->nested->entry_msrs));
+	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(vcpu->nested->entry_msrs));
 	vmcs->entry_msrs = 0;
 	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap.page));
-	if (vmx_can_set(cpu->vmx.secondary, CPU2_PCONFIG))
+	if (vmx_can_set(vcpu->vmx.secondary, CPU2_PCONFIG))
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
-	if (vmx_can_set(cpu->vmx.secondary, CPU2_VM_FUNCTIONS))
+	if (vmx_can_set(vcpu->vmx.secondary, CPU2_VM_FUNCTIONS))
 		vmwrite64(VMCS_VM_FUNCTION_CONTROLS, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
 	vmcs->efer02 = 0;
@@ -78,10 +79,10 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 }
 
 /* L1's controls and what Umbra needs beside them; nothing of L1's is taken away. */
-static void merge_controls(struct cpu *cpu, struct nested_vmcs *vmcs)
+static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
-	const struct vmx_capabilities *vmx = &cpu->vmx;
+	const struct vmx_capabilities *vmx = &vcpu->vmx;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 	/* What hangs on ept12, and on VMCSs that only Umbra can read. */
@@ -132,23 +133,23 @@ static void load_efer(struct nested_vmcs *vmcs, u64 l1_efer)
  * SDM "Loading Page-Directory-Pointer-Table Entries": without EPT of L1's they come from memory,
  * but vmcs02, which always has EPT, would take its fields.
  */
-static bool load_pdptes(const struct cpu *cpu, const struct vmcs12 *v)
+static bool load_pdptes(const struct vcpu *vcpu, const struct vmcs12 *v)
 {
 	if ((secondary_of(v) & CPU2_EPT) || (v->f[F_ENTRY_CONTROLS] & ENTRY_IA32E_GUEST) ||
 	    !(vmreadn(VMCS_GUEST_CR0) & CR0_PG) || !(vmreadn(VMCS_GUEST_CR4) & CR4_PAE))
 		return true;
-	return guest_load_pdptes(cpu, vmreadn(VMCS_GUEST_CR3));
+	return guest_load_pdptes(vcpu, vmreadn(VMCS_GUEST_CR3));
 }
 
-static void set_translation(struct cpu *cpu, struct nested_vmcs *vmcs)
+static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 	const u64 secondary = secondary_of(v);
-	const u16 vpid = vpid02_get(cpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
+	const u16 vpid = vpid02_get(vcpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
 	u64 eptp = ept01_eptp();
 
 	if (secondary & CPU2_EPT)
-		eptp = ept02_eptp(cpu, v->f[F_EPT_POINTER]);
+		eptp = ept02_eptp(vcpu, v->f[F_EPT_POINTER]);
 	if (eptp != vmcs->eptp02) {
 		vmwrite64(VMCS_EPT_POINTER, eptp);
 		vmcs->eptp02 = eptp;
@@ -193,7 +194,7 @@ static bool physical_addresses_allowed(const struct vmcs12 *v)
 }
 
 /* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
-static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
+static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
 {
 	const struct check_context context = {
 		.caps = &nested_caps,
@@ -203,18 +204,18 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia
 	const char *failed = check_controls(vmcs->vmcs12, &context);
 
 	if (failed) {
-		log_debug("CPU %u: VM entry fails: control check %s", cpu->index, failed);
-		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		log_debug("CPU %u: VM entry fails: control check %s", vcpu->cpu.index, failed);
+		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_CONTROL);
 		return false;
 	}
 	failed = check_host_state(vmcs->vmcs12, &context);
 	if (failed) {
-		log_debug("CPU %u: VM entry fails: host-state check %s", cpu->index, failed);
-		nested_vmfail(cpu, VMERR_ENTRY_INVALID_HOST_STATE);
+		log_debug("CPU %u: VM entry fails: host-state check %s", vcpu->cpu.index, failed);
+		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_HOST_STATE);
 		return false;
 	}
 	if (!physical_addresses_allowed(vmcs->vmcs12)) {
-		nested_vmfail(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_CONTROL);
 		return false;
 	}
 	vmcs->checked = true;
@@ -223,16 +224,16 @@ static bool check_entry(struct cpu *cpu, struct nested_vmcs *vmcs, bool l1_in_ia
 }
 
 /* Back in L1, after its VMLAUNCH or VMRESUME, with this error. vmcs02 is current. */
-static void refuse_entry(struct cpu *cpu, enum vm_instruction_error error)
+static void refuse_entry(struct vcpu *vcpu, enum vm_instruction_error error)
 {
-	cpu->nested->current->checked = false;
-	nested_close_nmi_window(cpu);
-	cpu->nested->in_l2 = false;
-	shadow_to_vmcs01(cpu, cpu->nested->current);
-	perf_global_ctrl_undo(cpu->nested->current);
+	vcpu->nested->current->checked = false;
+	nested_close_nmi_window(vcpu);
+	vcpu->nested->in_l2 = false;
+	shadow_to_vmcs01(vcpu, vcpu->nested->current);
+	perf_global_ctrl_undo(vcpu->nested->current);
 	/* RIP still is on the instruction, whose length vmcs01 remembers. */
-	nested_vmfail(cpu, error);
-	event_after_l2(cpu);
+	nested_vmfail(vcpu, error);
+	event_after_l2(vcpu);
 }
 
 /* SDM "VM-Execution Control Fields": without virtual-interrupt delivery or APIC accesses. */
@@ -252,9 +253,9 @@ static bool tpr_threshold_valid(const struct vmcs12 *v)
  * A check on guest state that is Umbra's has failed. Those on controls that vmcs02 shadows are left
  * to the hardware, but they all come first.
  */
-static void fail_guest_state(struct cpu *cpu, u32 reason, u64 qualification)
+static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const struct check_context context = {
 		.caps = &nested_caps,
 		.l1_in_ia32e = vmcs->checked_ia32e,
@@ -266,18 +267,19 @@ static void fail_guest_state(struct cpu *cpu, u32 reason, u64 qualification)
 			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
 	}
 	if (check_controls(vmcs->vmcs12, &context) || !tpr_threshold_valid(vmcs->vmcs12))
-		refuse_entry(cpu, VMERR_ENTRY_INVALID_CONTROL);
+		refuse_entry(vcpu, VMERR_ENTRY_INVALID_CONTROL);
 	else
-		nested_entry_failed(cpu, reason, qualification);
+		nested_entry_failed(vcpu, reason, qualification);
 }
 
 /* L2 reads and writes the VMCS that is linked in L1's page. */
-static void write_back_linked(struct cpu *cpu, const struct nested_vmcs *vmcs)
+static void write_back_linked(struct vcpu *vcpu, const struct nested_vmcs *vmcs)
 {
-	struct nested_vmcs *linked = vmcs12_find(cpu->nested, vmcs->vmcs12->f[F_VMCS_LINK_POINTER]);
+	struct nested_vmcs *linked =
+		vmcs12_find(vcpu->nested, vmcs->vmcs12->f[F_VMCS_LINK_POINTER]);
 
 	if (linked && linked != vmcs)
-		vmcs12_evict(cpu, linked);
+		vmcs12_evict(vcpu, linked);
 }
 
 static const char *check_link(const struct nested_vmcs *vmcs)
@@ -291,36 +293,36 @@ static const char *check_link(const struct nested_vmcs *vmcs)
 	return check_link_pointer(vmcs->vmcs12, &nested_caps, vmcs->gpa, header);
 }
 
-void nested_enter(struct cpu *cpu, struct guest_regs *regs)
+void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
 	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
-	const u64 hidden_cr4 = cpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
+	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
 	struct switched l1;
 	const char *failed_check;
 	u64 qualification;
 
 	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA)) &&
-	    !check_entry(cpu, vmcs, l1_efer & EFER_LMA))
+	    !check_entry(vcpu, vmcs, l1_efer & EFER_LMA))
 		return;
 	if (!vmcs->controls_merged)
 		switched_plan(v, &vmcs->plan);
 	switched_read_l1(&vmcs->plan, &l1);
 	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
-		write_back_linked(cpu, vmcs);
-	shadow_to_vmcs02(cpu, vmcs);
+		write_back_linked(vcpu, vmcs);
+	shadow_to_vmcs02(vcpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
-		prepare_constant(cpu, vmcs);
+		prepare_constant(vcpu, vmcs);
 	if (!vmcs->controls_merged)
-		merge_controls(cpu, vmcs);
+		merge_controls(vcpu, vmcs);
 	copy_dirty(vmcs);
 	load_efer(vmcs, l1_efer);
 	switched_enter(vmcs, &l1);
 	if (vmcs->plan.rare_entry)
 		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
-	cpu->nested->in_l2 = true;
+	vcpu->nested->in_l2 = true;
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
 					 &qualification);
 	if (!failed_check) {
@@ -328,37 +330,38 @@ void nested_enter(struct cpu *cpu, struct guest_regs *regs)
 		qualification = QUALIFICATION_LINK_POINTER;
 	}
 	if (failed_check) {
-		log_debug("CPU %u: VM entry fails: guest-state check %s", cpu->index, failed_check);
-		fail_guest_state(cpu, REASON_ENTRY_FAIL_GUEST, qualification);
+		log_debug("CPU %u: VM entry fails: guest-state check %s", vcpu->cpu.index,
+			  failed_check);
+		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
 		return;
 	}
 	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
-	set_translation(cpu, vmcs);
-	if (cpu->nested->violation.pending) {
-		cpu->nested->violation.pending = false;
-		ept02_prefault(cpu, cpu->nested->violation.eptp12, cpu->nested->violation.gpa);
+	set_translation(vcpu, vmcs);
+	if (vcpu->nested->violation.pending) {
+		vcpu->nested->violation.pending = false;
+		ept02_prefault(vcpu, vcpu->nested->violation.eptp12, vcpu->nested->violation.gpa);
 	}
-	if (!load_pdptes(cpu, v)) {
-		fail_guest_state(cpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
+	if (!load_pdptes(vcpu, v)) {
+		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
 		return;
 	}
-	if ((vmcs->plan.rare_entry || vmcs->entry_msrs) && !msr_list_prepare_entry(cpu, vmcs)) {
-		fail_guest_state(cpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
+	if ((vmcs->plan.rare_entry || vmcs->entry_msrs) && !msr_list_prepare_entry(vcpu, vmcs)) {
+		fail_guest_state(vcpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
 	/* One that L1 had blocked may be due in L2, and end it before it begins. */
-	if (cpu->nmi_latched)
-		nested_nmi(cpu);
+	if (vcpu->nmi_latched)
+		nested_nmi(vcpu);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
-	if (cpu->nested->in_l2 && !vmcs->vmcs02_launched)
+	if (vcpu->nested->in_l2 && !vmcs->vmcs02_launched)
 		switch_launch(regs);
 }
 
-void nested_entry_refused(struct cpu *cpu)
+void nested_entry_refused(struct vcpu *vcpu)
 {
 	const u32 error = vmread32(VMCS_VM_INSTRUCTION_ERROR);
 
-	log_debug("CPU %u: the hardware refuses vmcs02 with error %u", cpu->index, error);
-	refuse_entry(cpu, (enum vm_instruction_error)error);
+	log_debug("CPU %u: the hardware refuses vmcs02 with error %u", vcpu->cpu.index, error);
+	refuse_entry(vcpu, (enum vm_instruction_error)error);
 }

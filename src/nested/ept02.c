@@ -4,16 +4,16 @@
 #include <x86/ept.h>
 #include <x86/memtype.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/ept12.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 
 static unsigned int index_at(paddr_t gpa, unsigned int level)
 {
@@ -56,9 +56,9 @@ static void free_page(struct ept02 *ept02, void *table)
 		pages_free(table);
 }
 
-bool ept02_init(struct cpu *cpu)
+bool ept02_init(struct vcpu *vcpu)
 {
-	struct ept02 *ept02 = &cpu->nested->ept02;
+	struct ept02 *ept02 = &vcpu->nested->ept02;
 
 	while (ept02->reserved < EPT02_RESERVE) {
 		ept02->reserve[ept02->reserved] = pages_alloc(1);
@@ -117,9 +117,9 @@ static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
 	return NULL;
 }
 
-static void give_back(struct cpu *cpu, u64 wanted)
+static void give_back(struct vcpu *vcpu, u64 wanted)
 {
-	struct ept02 *ept02 = &cpu->nested->ept02;
+	struct ept02 *ept02 = &vcpu->nested->ept02;
 	const u32 now = __atomic_load_n(&shortages, __ATOMIC_RELAXED);
 
 	if (__builtin_expect(now == ept02->shortages_seen, 1))
@@ -131,12 +131,12 @@ static void give_back(struct cpu *cpu, u64 wanted)
 	}
 }
 
-u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
+u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
 {
-	struct ept02 *ept02 = &cpu->nested->ept02;
+	struct ept02 *ept02 = &vcpu->nested->ept02;
 	struct ept02_root *root = find_root(ept02, eptp12);
 
-	give_back(cpu, eptp12);
+	give_back(vcpu, eptp12);
 	if (!root) {
 		root = &ept02->root[0];
 		for (u32 i = 1; i < EPT02_ROOTS; i++) {
@@ -144,15 +144,15 @@ u64 ept02_eptp(struct cpu *cpu, u64 eptp12)
 				root = &ept02->root[i];
 		}
 		if (root->eptp12)
-			ept02_drop(cpu, root->eptp12);
+			ept02_drop(vcpu, root->eptp12);
 		root->table = alloc_table(ept02);
 		if (!root->table) {
 			/* Other roots hold all of the reserve. */
-			ept02_drop_all(cpu);
+			ept02_drop_all(vcpu);
 			root->table = alloc_table(ept02);
 		}
 		if (!root->table)
-			panic("CPU %u has lost its reserve of ept02 tables", cpu->index);
+			panic("CPU %u has lost its reserve of ept02 tables", vcpu->cpu.index);
 		root->eptp12 = eptp12;
 		/* The page may have been a root before: nothing of that one may survive. */
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
@@ -233,15 +233,15 @@ static void fault_around(u64 *entry02, paddr_t gpa, const struct ept12_walk *wal
 }
 
 /* Umbra's memory reads as ones, as ept01 has it. */
-static enum ept02_result map_ones(struct cpu *cpu, struct ept02_root *root, paddr_t gpa,
+static enum ept02_result map_ones(struct vcpu *vcpu, struct ept02_root *root, paddr_t gpa,
 				  const struct ept12_walk *walk)
 {
-	u64 *entry = entry_at(&cpu->nested->ept02, root, gpa, 1);
+	u64 *entry = entry_at(&vcpu->nested->ept02, root, gpa, 1);
 
 	if (!entry)
 		return EPT02_NO_MEMORY;
-	if (cpu->hidden_reads++ == 0)
-		log_warn("CPU %u: the guest read Umbra's memory at %#llx", cpu->index,
+	if (vcpu->hidden_reads++ == 0)
+		log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
 			 (unsigned long long)walk->gpa1);
 	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
 		 (walk->rights & (EPT_READ | EPT_EXEC));
@@ -249,7 +249,7 @@ static enum ept02_result map_ones(struct cpu *cpu, struct ept02_root *root, padd
 }
 
 /* The largest page both maps have: ept01 is uniform where it uses a large one. */
-static enum ept02_result map(struct cpu *cpu, struct ept02_root *root, paddr_t gpa,
+static enum ept02_result map(struct vcpu *vcpu, struct ept02_root *root, paddr_t gpa,
 			     const struct ept12_walk *walk)
 {
 	const u64 entry12 = walk->entry[walk->level];
@@ -259,10 +259,10 @@ static enum ept02_result map(struct cpu *cpu, struct ept02_root *root, paddr_t g
 	while (level < 3 && ept_level_size(level + 1) <= walk->size &&
 	       ept_level_size(level + 1) <= ept01_page_size(walk->gpa1))
 		level++;
-	entry = entry_at(&cpu->nested->ept02, root, gpa, level);
+	entry = entry_at(&vcpu->nested->ept02, root, gpa, level);
 	if (!entry)
 		return EPT02_NO_MEMORY;
-	set_leaf(&cpu->nested->ept02, root, entry,
+	set_leaf(&vcpu->nested->ept02, root, entry,
 		 (walk->gpa1 & ~(ept_level_size(level) - 1)) |
 			 (entry12 & (EPT_MEMTYPE | EPT_IGNORE_PAT)) |
 			 rights_by_flags(root->eptp12, entry12, walk->rights) |
@@ -289,9 +289,9 @@ static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk 
 	return EPT02_MAPPED;
 }
 
-enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault)
+enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
-	struct ept02_root *root = find_root(&cpu->nested->ept02, fault->eptp12);
+	struct ept02_root *root = find_root(&vcpu->nested->ept02, fault->eptp12);
 	struct ept12_walk walk;
 	enum ept02_result result;
 
@@ -313,17 +313,17 @@ enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault)
 	result = set_flags(fault, &walk);
 	if (result != EPT02_MAPPED)
 		return result;
-	cpu->nested->ept02.faults++;
+	vcpu->nested->ept02.faults++;
 	if (!ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
-		return map(cpu, root, fault->gpa, &walk);
+		return map(vcpu, root, fault->gpa, &walk);
 	if (fault->access & EPT_WRITE)
 		return EPT02_HIDDEN_WRITE;
-	return map_ones(cpu, root, fault->gpa, &walk);
+	return map_ones(vcpu, root, fault->gpa, &walk);
 }
 
-void ept02_prefault(struct cpu *cpu, u64 eptp12, paddr_t gpa)
+void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa)
 {
-	struct ept02_root *root = find_root(&cpu->nested->ept02, eptp12);
+	struct ept02_root *root = find_root(&vcpu->nested->ept02, eptp12);
 	struct ept12_walk walk;
 
 	if (!root || ept12_walk(eptp12, gpa, &walk) != EPT12_PRESENT || !walk.rights ||
@@ -331,25 +331,25 @@ void ept02_prefault(struct cpu *cpu, u64 eptp12, paddr_t gpa)
 	    ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return;
 	/* Without memory for a table the violation that follows makes room. */
-	(void)map(cpu, root, gpa, &walk);
+	(void)map(vcpu, root, gpa, &walk);
 }
 
-void ept02_drop(struct cpu *cpu, u64 eptp12)
+void ept02_drop(struct vcpu *vcpu, u64 eptp12)
 {
 	for (u32 i = 0; i < EPT02_ROOTS; i++) {
-		struct ept02_root *root = &cpu->nested->ept02.root[i];
+		struct ept02_root *root = &vcpu->nested->ept02.root[i];
 
 		/* SDM "INVEPT": the address alone names the context. */
 		if (!root->eptp12 || ((root->eptp12 ^ eptp12) & EPTP_ADDR))
 			continue;
-		release_root(&cpu->nested->ept02, root);
+		release_root(&vcpu->nested->ept02, root);
 	}
 }
 
-void ept02_drop_all(struct cpu *cpu)
+void ept02_drop_all(struct vcpu *vcpu)
 {
 	for (u32 i = 0; i < EPT02_ROOTS; i++) {
-		if (cpu->nested->ept02.root[i].eptp12)
-			ept02_drop(cpu, cpu->nested->ept02.root[i].eptp12);
+		if (vcpu->nested->ept02.root[i].eptp12)
+			ept02_drop(vcpu, vcpu->nested->ept02.root[i].eptp12);
 	}
 }

@@ -13,7 +13,7 @@ enum {
 	EPT02_RESERVE = 32,      /* tables each CPU is sure of: enough for any one instruction */
 };
 
-struct cpu;
+struct vcpu;
 
 struct ept02_root {
 	u64 eptp12; /* 0: unused */
@@ -58,23 +58,23 @@ struct ept02_fault {
 };
 
 /* Takes the CPU's reserve. False: out of memory. */
-bool ept02_init(struct cpu *cpu);
+bool ept02_init(struct vcpu *vcpu);
 
 /* The EPTP for L2 under this EPTP of L1's. */
-u64 ept02_eptp(struct cpu *cpu, u64 eptp12);
+u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12);
 
 /*
  * Maps the page for the access, if ept12 allows it; with EPTP12's accessed and dirty flags enabled
  * those that it sets in ept12 are set.
  */
-enum ept02_result ept02_fault(struct cpu *cpu, struct ept02_fault *fault);
+enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault);
 
 /*
  * Maps the page at gpa as ept12 has it now, if it does and no flag of ept12 would have to be set:
  * L1 has just handled a violation there, and L2 would fault again for Umbra alone.
  */
-void ept02_prefault(struct cpu *cpu, u64 eptp12, paddr_t gpa);
+void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa);
 
 /* INVEPT: what was cached of one ept12, or of all. Nothing needs to be invalidated beside. */
-void ept02_drop(struct cpu *cpu, u64 eptp12);
-void ept02_drop_all(struct cpu *cpu);
+void ept02_drop(struct vcpu *vcpu, u64 eptp12);
+void ept02_drop_all(struct vcpu *vcpu);

@@ -5,64 +5,66 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
 /* Does what Umbra has to do about an exit; false: it is L1's. */
-typedef bool l2_exit_handler(struct cpu *cpu, struct guest_regs *regs);
+typedef bool l2_exit_handler(struct vcpu *vcpu, struct guest_regs *regs);
 
-static const struct vmcs12 *current12(const struct cpu *cpu)
+static const struct vmcs12 *current12(const struct vcpu *vcpu)
 {
-	return cpu->nested->current->vmcs12;
+	return vcpu->nested->current->vmcs12;
 }
 
 /* L1 sees no exit that its bitmap did not ask for. */
-static enum msr_exit_owner msr_exit_owner(struct cpu *cpu, u32 msr, bool write)
+static enum msr_exit_owner msr_exit_owner(struct vcpu *vcpu, u32 msr, bool write)
 {
-	const struct vmcs12 *v = current12(cpu);
+	const struct vmcs12 *v = current12(vcpu);
 
 	if (!(v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS))
 		return MSR_EXIT_L1;
-	return msr_bitmap02_exit(&cpu->nested->current->msr_bitmap, v->f[F_MSR_BITMAP], msr, write);
+	return msr_bitmap02_exit(&vcpu->nested->current->msr_bitmap, v->f[F_MSR_BITMAP], msr,
+				 write);
 }
 
 /*
  * SDM "Monitor Trap Flag": the exit is due on the boundary after the instruction, which the next
  * entry is past already. An injected fault has its boundary by the entry.
  */
-static void after_instruction(struct cpu *cpu)
+static void after_instruction(struct vcpu *vcpu)
 {
-	if (cpu->nested->in_l2 && (current12(cpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
+	if (vcpu->nested->in_l2 &&
+	    (current12(vcpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
 	    !(vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID))
-		nested_reflect_event(cpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
+		nested_reflect_event(vcpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
 }
 
-static bool l2_rdmsr(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_rdmsr(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const enum msr_exit_owner owner = msr_exit_owner(cpu, (u32)regs->rcx, false);
+	const enum msr_exit_owner owner = msr_exit_owner(vcpu, (u32)regs->rcx, false);
 
 	if (owner == MSR_EXIT_UMBRA) {
-		rdmsr_exit(cpu, regs);
-		after_instruction(cpu);
+		rdmsr_exit(vcpu, regs);
+		after_instruction(vcpu);
 	}
 	return owner != MSR_EXIT_L1;
 }
 
-static bool l2_wrmsr(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_wrmsr(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const enum msr_exit_owner owner = msr_exit_owner(cpu, (u32)regs->rcx, true);
+	const enum msr_exit_owner owner = msr_exit_owner(vcpu, (u32)regs->rcx, true);
 
 	if (owner == MSR_EXIT_UMBRA) {
-		wrmsr_exit(cpu, regs);
-		after_instruction(cpu);
+		wrmsr_exit(vcpu, regs);
+		after_instruction(vcpu);
 	}
 	return owner != MSR_EXIT_L1;
 }
@@ -73,19 +75,19 @@ bool nested_l2_uses_ept(const struct vmcs12 *v)
 	       (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT);
 }
 
-static void reflect_ept_exit(struct cpu *cpu, u32 reason, u64 qualification,
+static void reflect_ept_exit(struct vcpu *vcpu, u32 reason, u64 qualification,
 			     const struct ept02_fault *fault)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 
-	nested_record_exit(cpu);
+	nested_record_exit(vcpu);
 	nested_set_exit_field(vmcs, F_EXIT_REASON, reason);
 	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	if (fault->by_umbra) {
 		nested_set_exit_field(vmcs, F_GUEST_PHYSICAL_ADDRESS, fault->gpa);
 		nested_set_exit_field(vmcs, F_GUEST_LINEAR_ADDRESS, fault->linear);
 	}
-	nested_leave(cpu);
+	nested_leave(vcpu);
 }
 
 /* SDM "Page-Modification Logging". The index is in vmcs02, a guest-state field. */
@@ -108,14 +110,14 @@ static void log_modification(const struct vmcs12 *v, paddr_t gpa)
 	vmwrite16(VMCS_PML_INDEX, (u16)(index - 1));
 }
 
-enum ept02_result nested_ept_fault(struct cpu *cpu, struct ept02_fault *fault)
+enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
-	const struct vmcs12 *v = current12(cpu);
+	const struct vmcs12 *v = current12(vcpu);
 	enum ept02_result result;
 
 	fault->eptp12 = v->f[F_EPT_POINTER];
 	fault->log_full = logs_modifications(v) && log_is_full();
-	result = ept02_fault(cpu, fault);
+	result = ept02_fault(vcpu, fault);
 	if (fault->dirtied && logs_modifications(v))
 		log_modification(v, fault->gpa);
 	return result;
@@ -153,45 +155,45 @@ static bool take_virtualization_exception(const struct vmcs12 *v, const struct e
 }
 
 /* L1's view of a violation: what L2 wanted is the hardware's word, what was allowed is ept12's. */
-static void violation_for_l1(struct cpu *cpu, const struct ept02_fault *fault, u64 qualification)
+static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault, u64 qualification)
 {
 	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
 			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
 
 	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3;
-	if (take_virtualization_exception(current12(cpu), fault, qualification))
+	if (take_virtualization_exception(current12(vcpu), fault, qualification))
 		return;
-	cpu->nested->violation.pending = true;
-	cpu->nested->violation.gpa = fault->gpa;
-	cpu->nested->violation.eptp12 = fault->eptp12;
-	reflect_ept_exit(cpu, REASON_EPT_VIOLATION, qualification, fault);
+	vcpu->nested->violation.pending = true;
+	vcpu->nested->violation.gpa = fault->gpa;
+	vcpu->nested->violation.eptp12 = fault->eptp12;
+	reflect_ept_exit(vcpu, REASON_EPT_VIOLATION, qualification, fault);
 }
 
-void nested_ept_fault_done(struct cpu *cpu, const struct ept02_fault *fault,
+void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification)
 {
 	switch (result) {
 	case EPT02_NO_MEMORY:
 		/* Start over with one empty root: that much there always is. */
-		ept02_drop_all(cpu);
-		cpu->nested->current->eptp02 = ept02_eptp(cpu, fault->eptp12);
-		vmwrite64(VMCS_EPT_POINTER, cpu->nested->current->eptp02);
+		ept02_drop_all(vcpu);
+		vcpu->nested->current->eptp02 = ept02_eptp(vcpu, fault->eptp12);
+		vmwrite64(VMCS_EPT_POINTER, vcpu->nested->current->eptp02);
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	case EPT02_VIOLATION:
-		violation_for_l1(cpu, fault, qualification);
+		violation_for_l1(vcpu, fault, qualification);
 		break;
 	case EPT02_MISCONFIG:
-		reflect_ept_exit(cpu, REASON_EPT_MISCONFIG, 0, fault);
+		reflect_ept_exit(vcpu, REASON_EPT_MISCONFIG, 0, fault);
 		break;
 	case EPT02_LOG_FULL:
 		/* SDM "Exit Qualification for Page-Modification Log-Full Events". */
-		reflect_ept_exit(cpu, REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCK,
+		reflect_ept_exit(vcpu, REASON_PML_FULL, qualification & EPT_VIOLATION_NMI_UNBLOCK,
 				 fault);
 		break;
 	case EPT02_HIDDEN_WRITE:
 		/* What L1 gets there. */
-		ept_refuse_hidden_write(cpu, fault->gpa, qualification);
+		ept_refuse_hidden_write(vcpu, fault->gpa, qualification);
 		break;
 	case EPT02_MAPPED:
 	case EPT02_AGAIN:
@@ -202,7 +204,7 @@ void nested_ept_fault_done(struct cpu *cpu, const struct ept02_fault *fault,
 }
 
 /* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
-static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_ept_violation(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u64 qualification = ept_qualification();
 	struct ept02_fault fault = {
@@ -211,28 +213,28 @@ static bool l2_ept_violation(struct cpu *cpu, struct guest_regs *regs)
 	};
 
 	(void)regs;
-	if (!nested_l2_uses_ept(current12(cpu))) {
-		ept_violation(cpu, qualification);
+	if (!nested_l2_uses_ept(current12(vcpu))) {
+		ept_violation(vcpu, qualification);
 		return true;
 	}
-	nested_ept_fault_done(cpu, &fault, nested_ept_fault(cpu, &fault), qualification);
+	nested_ept_fault_done(vcpu, &fault, nested_ept_fault(vcpu, &fault), qualification);
 	return true;
 }
 
 /* ept02 never holds a malformed entry; in ept01 none can be either. */
-static bool l2_ept_misconfiguration(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_ept_misconfiguration(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	panic("EPT misconfiguration at %#llx while L2 runs",
 	      (unsigned long long)vmread64(VMCS_GUEST_PHYSICAL_ADDRESS));
 }
 
 /* SDM "EPTP Switching". vmcs02 enables VM functions and none of them, so that all exit. */
-static bool l2_vmfunc(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	enum { EPTP_SWITCHING = 0, EPTP_LIST_LENGTH = 512 };
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	struct vmcs12 *v = vmcs->vmcs12;
 	const u32 index = (u32)regs->rcx;
 	u64 eptp;
@@ -246,40 +248,40 @@ static bool l2_vmfunc(struct cpu *cpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	vmcs->eptp02 = ept02_eptp(cpu, eptp);
+	vmcs->eptp02 = ept02_eptp(vcpu, eptp);
 	vmwrite64(VMCS_EPT_POINTER, vmcs->eptp02);
 	instruction_done();
-	after_instruction(cpu);
+	after_instruction(vcpu);
 	return true;
 }
 
-static bool after_access(struct cpu *cpu, enum l2_access access)
+static bool after_access(struct vcpu *vcpu, enum l2_access access)
 {
 	if (access == L2_ACCESS_DONE)
-		after_instruction(cpu);
+		after_instruction(vcpu);
 	return access != L2_ACCESS_IS_L1S;
 }
 
-static bool l2_vmread(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_vmread(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	return after_access(cpu, vmread_of_l2(cpu, regs));
+	return after_access(vcpu, vmread_of_l2(vcpu, regs));
 }
 
-static bool l2_vmwrite(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	return after_access(cpu, vmwrite_of_l2(cpu, regs));
+	return after_access(vcpu, vmwrite_of_l2(vcpu, regs));
 }
 
-static bool l2_exception_nmi(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	if ((vmread32(VMCS_VM_EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI) {
 		if (panic_in_progress())
 			cpu_halt_forever();
 		unblock_nmis();
 		/* Another one while one waits for L2: the CPU keeps no more of them either. */
-		return cpu->nested->nmi_window;
+		return vcpu->nested->nmi_window;
 	}
 	return false;
 }
@@ -288,12 +290,12 @@ static bool l2_exception_nmi(struct cpu *cpu, struct guest_regs *regs)
  * Umbra's own: L2 gets what waits for it as nested_exit_handle() ends. For an injection no STI may
  * be in the way, as on some CPUs it is after such an exit.
  */
-static bool l2_nmi_window(struct cpu *cpu, struct guest_regs *regs)
+static bool l2_nmi_window(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
-	if (!cpu->nested->nmi_window)
+	if (!vcpu->nested->nmi_window)
 		return false;
-	if (!(current12(cpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING))
+	if (!(current12(vcpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING))
 		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
 	return true;
 }
@@ -313,43 +315,43 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 
 void nested_exit_handle(struct guest_regs *regs)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 	const u32 reason = vmread32(VMCS_EXIT_REASON);
 
-	cpu->regs = regs;
-	cpu->exit_reason = reason;
+	vcpu->regs = regs;
+	vcpu->exit_reason = reason;
 	if (reason & EXIT_REASON_ENTRY_FAIL) {
-		nested_entry_failed(cpu, reason & EXIT_REASON_BASIC,
+		nested_entry_failed(vcpu, reason & EXIT_REASON_BASIC,
 				    vmreadn(VMCS_EXIT_QUALIFICATION));
 		return;
 	}
 	/* Flags beside the reason, as of an exit from an enclave, are L1's to see. */
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
-	cpu->nested->current->vmcs02_launched = true;
-	msr_list_entered(cpu->nested->current);
+	vcpu->nested->current->vmcs02_launched = true;
+	msr_list_entered(vcpu->nested->current);
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)
-			cpu->l2_exits[basic]++;
-		if (handlers[basic] && handlers[basic](cpu, regs)) {
+			vcpu->l2_exits[basic]++;
+		if (handlers[basic] && handlers[basic](vcpu, regs)) {
 			/* Still L2, perhaps: an NMI that could not be given to it before may now.
 			 */
-			if (cpu->nmi_latched && cpu->nested->in_l2)
-				nested_nmi(cpu);
+			if (vcpu->nmi_latched && vcpu->nested->in_l2)
+				nested_nmi(vcpu);
 			return;
 		}
 	}
-	nested_reflect(cpu);
+	nested_reflect(vcpu);
 }
 
-bool nested_in_l2(const struct cpu *cpu)
+bool nested_in_l2(const struct vcpu *vcpu)
 {
-	return cpu->nested && cpu->nested->in_l2;
+	return vcpu->nested && vcpu->nested->in_l2;
 }
 
-bool nested_current_is_launched(const struct cpu *cpu)
+bool nested_current_is_launched(const struct vcpu *vcpu)
 {
-	if (!cpu->nested || !cpu->nested->vmx_on)
+	if (!vcpu->nested || !vcpu->nested->vmx_on)
 		return false;
-	return !cpu->nested->in_l2 || cpu->nested->current->vmcs02_launched;
+	return !vcpu->nested->in_l2 || vcpu->nested->current->vmcs02_launched;
 }

@@ -4,13 +4,13 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/nested.h"
 #include "nested/operand.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/guest_linear.h"
@@ -37,13 +37,13 @@ void nested_fail_invalid(void)
 	nested_finish(RFLAGS_CF);
 }
 
-void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error)
+void nested_vmfail(struct vcpu *vcpu, enum vm_instruction_error error)
 {
-	if (!cpu->nested->current) {
+	if (!vcpu->nested->current) {
 		nested_fail_invalid();
 		return;
 	}
-	cpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = error;
+	vcpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = error;
 	nested_finish(RFLAGS_ZF);
 }
 
@@ -92,9 +92,9 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 /* L2's, then, and L1 has given it memory of its own. */
 static bool is_through_ept12(void)
 {
-	const struct cpu *cpu = this_cpu();
+	const struct vcpu *vcpu = this_vcpu();
 
-	return nested_in_l2(cpu) && nested_l2_uses_ept(cpu->nested->current->vmcs12);
+	return nested_in_l2(vcpu) && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
 }
 
 bool operand_read(const struct operand *operand, void *dst, u32 size)
@@ -105,7 +105,7 @@ bool operand_read(const struct operand *operand, void *dst, u32 size)
 	if (!operand_address(operand, false, size, &linear))
 		return false;
 	if (is_through_ept12())
-		return l2_operand_read(this_cpu(), linear, dst, size);
+		return l2_operand_read(this_vcpu(), linear, dst, size);
 	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
 		return true;
 	guest_fault_inject(&fault);
@@ -120,16 +120,16 @@ bool operand_write(const struct operand *operand, const void *src, u32 size)
 	if (!operand_address(operand, true, size, &linear))
 		return false;
 	if (is_through_ept12())
-		return l2_operand_write(this_cpu(), linear, src, size);
+		return l2_operand_write(this_vcpu(), linear, src, size);
 	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
 		return true;
 	guest_fault_inject(&fault);
 	return false;
 }
 
-static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	struct nested *nested = cpu->nested;
+	struct nested *nested = vcpu->nested;
 	const struct operand operand = operand_of_exit(regs);
 	u64 region;
 	u32 revision;
@@ -142,7 +142,7 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 		if (instruction_cpl() > 0)
 			event_inject_gp0();
 		else
-			nested_vmfail(cpu, VMERR_VMXON_IN_ROOT);
+			nested_vmfail(vcpu, VMERR_VMXON_IN_ROOT);
 		return;
 	}
 	const u64 cr0 = (vmreadn(VMCS_GUEST_CR0) & ~vmreadn(VMCS_CR0_GUEST_HOST_MASK)) |
@@ -169,21 +169,21 @@ static void vmxon_instruction(struct cpu *cpu, struct guest_regs *regs)
 	nested->current = NULL;
 	shadow_start();
 	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
-	guest_set_cr0_shadow(cpu, cr0);
+	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
 	nested_succeed();
 }
 
-static void vmxoff_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	struct nested *nested = cpu->nested;
+	struct nested *nested = vcpu->nested;
 
 	/* Software should have cleared every VMCS; Umbra loses none for it. */
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
 		if (nested->cache[i].gpa != NO_VMCS)
-			vmcs12_evict(cpu, &nested->cache[i]);
+			vmcs12_evict(vcpu, &nested->cache[i]);
 	}
-	ept02_drop_all(cpu);
+	ept02_drop_all(vcpu);
 	shadow_stop();
 	nested->vmx_on = false;
 	nested->current = NULL;
@@ -192,11 +192,11 @@ static void vmxoff_instruction(struct cpu *cpu, struct guest_regs *regs)
 	/* SDM "Restrictions on VMX Operation": the INIT was only blocked. */
 	if (nested->init_held) {
 		nested->init_held = false;
-		init_exit(cpu, regs);
+		init_exit(vcpu, regs);
 	}
 }
 
-static void vmclear_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	struct nested_vmcs *vmcs;
@@ -205,17 +205,17 @@ static void vmclear_instruction(struct cpu *cpu, struct guest_regs *regs)
 	if (!operand_read(&operand, &region, sizeof(region)))
 		return;
 	if (!region_valid(region)) {
-		nested_vmfail(cpu, VMERR_VMCLEAR_INVALID_ADDRESS);
+		nested_vmfail(vcpu, VMERR_VMCLEAR_INVALID_ADDRESS);
 		return;
 	}
-	if (region == cpu->nested->vmxon_region) {
-		nested_vmfail(cpu, VMERR_VMCLEAR_VMXON_POINTER);
+	if (region == vcpu->nested->vmxon_region) {
+		nested_vmfail(vcpu, VMERR_VMCLEAR_VMXON_POINTER);
 		return;
 	}
-	vmcs = vmcs12_find(cpu->nested, region);
+	vmcs = vmcs12_find(vcpu->nested, region);
 	if (vmcs) {
 		vmcs->vmcs12->launched = false;
-		vmcs12_evict(cpu, vmcs);
+		vmcs12_evict(vcpu, vmcs);
 	} else {
 		const u32 launched = false;
 
@@ -231,10 +231,10 @@ static u32 shadow_indicator(void)
 	return vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
 }
 
-static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
-	struct nested *nested = cpu->nested;
+	struct nested *nested = vcpu->nested;
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 	u32 revision;
@@ -242,21 +242,21 @@ static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
 	if (!operand_read(&operand, &region, sizeof(region)))
 		return;
 	if (!region_valid(region)) {
-		nested_vmfail(cpu, VMERR_VMPTRLD_INVALID_ADDRESS);
+		nested_vmfail(vcpu, VMERR_VMPTRLD_INVALID_ADDRESS);
 		return;
 	}
 	if (region == nested->vmxon_region) {
-		nested_vmfail(cpu, VMERR_VMPTRLD_VMXON_POINTER);
+		nested_vmfail(vcpu, VMERR_VMPTRLD_VMXON_POINTER);
 		return;
 	}
 	vmcs = vmcs12_find(nested, region);
 	if (!vmcs) {
 		guest_memory_read(region, &revision, sizeof(revision));
 		if ((revision & ~shadow_indicator()) != VMCS12_REVISION) {
-			nested_vmfail(cpu, VMERR_VMPTRLD_WRONG_REVISION);
+			nested_vmfail(vcpu, VMERR_VMPTRLD_WRONG_REVISION);
 			return;
 		}
-		vmcs = vmcs12_load(cpu, region);
+		vmcs = vmcs12_load(vcpu, region);
 	}
 	vmcs->last_use = ++nested->clock;
 	nested->current = vmcs;
@@ -264,16 +264,16 @@ static void vmptrld_instruction(struct cpu *cpu, struct guest_regs *regs)
 	nested_succeed();
 }
 
-static void vmptrst_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
-	const paddr_t region = cpu->nested->current ? cpu->nested->current->gpa : NO_VMCS;
+	const paddr_t region = vcpu->nested->current ? vcpu->nested->current->gpa : NO_VMCS;
 
 	if (operand_write(&operand, &region, sizeof(region)))
 		nested_succeed();
 }
 
-static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 type = operand_register(regs, &operand, operand.reg2);
@@ -288,19 +288,19 @@ static void invept_instruction(struct cpu *cpu, struct guest_regs *regs)
 		(type == INVEPT_ALL_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_ALL));
 
 	if (!supported) {
-		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
 	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
 		return;
 	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps)) {
-		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
 	if (type == INVEPT_SINGLE_CONTEXT)
-		ept02_drop(cpu, descriptor.eptp);
+		ept02_drop(vcpu, descriptor.eptp);
 	else
-		ept02_drop_all(cpu);
+		ept02_drop_all(vcpu);
 	nested_succeed();
 }
 
@@ -311,7 +311,7 @@ static bool is_canonical(u64 linear)
 	return (u64)((i64)(linear << unused) >> unused) == linear;
 }
 
-static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
+static void invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
 					  VPID_CAP_SINGLE_GLOBALS};
@@ -324,40 +324,40 @@ static void invvpid_instruction(struct cpu *cpu, struct guest_regs *regs)
 		return;
 	}
 	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type])) {
-		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
 	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
 		return;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
 	    (type == INVVPID_ADDRESS && !is_canonical(descriptor.address))) {
-		nested_vmfail(cpu, VMERR_INVALID_INVEPT_INVVPID);
+		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
 	if (type == INVVPID_ALL_CONTEXT)
-		vpid02_flush_all(cpu);
+		vpid02_flush_all(vcpu);
 	else
-		vpid02_flush(cpu, (u16)descriptor.vpid, (enum invvpid_type)type,
+		vpid02_flush(vcpu, (u16)descriptor.vpid, (enum invvpid_type)type,
 			     descriptor.address);
 	nested_succeed();
 }
 
-static void launch_instruction(struct cpu *cpu, struct guest_regs *regs, bool launch)
+static void launch_instruction(struct vcpu *vcpu, struct guest_regs *regs, bool launch)
 {
-	const struct nested_vmcs *vmcs = cpu->nested->current;
+	const struct nested_vmcs *vmcs = vcpu->nested->current;
 
-	cpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+	vcpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 	/* SDM "Basic VM-Entry Checks". */
 	if (!vmcs || (vmcs->vmcs12->revision & VMCS_SHADOW_INDICATOR))
 		nested_fail_invalid();
-	else if (cpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
-		nested_vmfail(cpu, VMERR_ENTRY_MOV_SS);
+	else if (vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
+		nested_vmfail(vcpu, VMERR_ENTRY_MOV_SS);
 	else if (launch && vmcs->vmcs12->launched)
-		nested_vmfail(cpu, VMERR_VMLAUNCH_NOT_CLEAR);
+		nested_vmfail(vcpu, VMERR_VMLAUNCH_NOT_CLEAR);
 	else if (!launch && !vmcs->vmcs12->launched)
-		nested_vmfail(cpu, VMERR_VMRESUME_NOT_LAUNCHED);
+		nested_vmfail(vcpu, VMERR_VMRESUME_NOT_LAUNCHED);
 	else
-		nested_enter(cpu, regs);
+		nested_enter(vcpu, regs);
 }
 
 /* SDM "VMCALL": of all these only VMCALL exits before the checks on the mode. */
@@ -368,19 +368,19 @@ static bool vmcall_is_undefined(void)
 }
 
 /* The other mode checks (#UD) came before the exit; VMXON has its own order of checks. */
-void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
+void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const u32 reason = cpu->exit_reason;
+	const u32 reason = vcpu->exit_reason;
 
-	if (!cpu->nested) {
+	if (!vcpu->nested) {
 		event_inject_ud();
 		return;
 	}
 	if (reason == REASON_VMXON) {
-		vmxon_instruction(cpu, regs);
+		vmxon_instruction(vcpu, regs);
 		return;
 	}
-	if (!cpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined())) {
+	if (!vcpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined())) {
 		event_inject_ud();
 		return;
 	}
@@ -391,35 +391,35 @@ void nested_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
 	switch (reason) {
 	case REASON_VMCALL:
 		/* No dual-monitor treatment of SMIs. */
-		nested_vmfail(cpu, VMERR_VMCALL_IN_ROOT);
+		nested_vmfail(vcpu, VMERR_VMCALL_IN_ROOT);
 		break;
 	case REASON_VMXOFF:
-		vmxoff_instruction(cpu, regs);
+		vmxoff_instruction(vcpu, regs);
 		break;
 	case REASON_VMCLEAR:
-		vmclear_instruction(cpu, regs);
+		vmclear_instruction(vcpu, regs);
 		break;
 	case REASON_VMPTRLD:
-		vmptrld_instruction(cpu, regs);
+		vmptrld_instruction(vcpu, regs);
 		break;
 	case REASON_VMPTRST:
-		vmptrst_instruction(cpu, regs);
+		vmptrst_instruction(vcpu, regs);
 		break;
 	case REASON_VMREAD:
-		vmread_of_l1(cpu, regs);
+		vmread_of_l1(vcpu, regs);
 		break;
 	case REASON_VMWRITE:
-		vmwrite_of_l1(cpu, regs);
+		vmwrite_of_l1(vcpu, regs);
 		break;
 	case REASON_INVEPT:
-		invept_instruction(cpu, regs);
+		invept_instruction(vcpu, regs);
 		break;
 	case REASON_INVVPID:
-		invvpid_instruction(cpu, regs);
+		invvpid_instruction(vcpu, regs);
 		break;
 	case REASON_VMLAUNCH:
 	case REASON_VMRESUME:
-		launch_instruction(cpu, regs, reason == REASON_VMLAUNCH);
+		launch_instruction(vcpu, regs, reason == REASON_VMLAUNCH);
 		break;
 	default:
 		event_inject_ud();

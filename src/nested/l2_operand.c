@@ -12,7 +12,7 @@
 #include "vmx/guest_linear.h"
 
 struct route {
-	struct cpu *cpu;
+	struct vcpu *vcpu;
 	struct ept02_fault fault; /* of the access that was made last */
 	enum ept02_result result;
 	u64 qualification;
@@ -26,7 +26,7 @@ static bool access(struct route *route, paddr_t gpa, u64 qualification, paddr_t 
 	route->fault.gpa = gpa;
 	route->fault.access = qualification;
 	route->qualification = qualification | EPT_VIOLATION_LINEAR_VALID;
-	route->result = nested_ept_fault(route->cpu, &route->fault);
+	route->result = nested_ept_fault(route->vcpu, &route->fault);
 	if (route->result != EPT02_MAPPED)
 		return false;
 	if (ept12_walk(route->fault.eptp12, gpa, &walk) != EPT12_PRESENT) {
@@ -41,7 +41,7 @@ static bool access(struct route *route, paddr_t gpa, u64 qualification, paddr_t 
 static bool read_entry(void *ctx, paddr_t gpa, void *dst, size_t size)
 {
 	struct route *route = ctx;
-	const u64 eptp12 = route->cpu->nested->current->vmcs12->f[F_EPT_POINTER];
+	const u64 eptp12 = route->vcpu->nested->current->vmcs12->f[F_EPT_POINTER];
 	paddr_t pa;
 
 	if (!access(route, gpa, EPT_VIOLATION_READ | (eptp12 & EPTP_AD ? EPT_VIOLATION_WRITE : 0),
@@ -76,10 +76,10 @@ static bool reach(void *ctx, const struct guest_walk *walk, enum guest_access_ty
 static const struct guest_walk_ops ops = {.read = read_entry, .exchange = exchange_entry};
 
 /* Within a page. False: L2 or L1 has the fault. */
-static bool find(struct cpu *cpu, u64 linear, enum guest_access_type type, paddr_t *pa)
+static bool find(struct vcpu *vcpu, u64 linear, enum guest_access_type type, paddr_t *pa)
 {
 	struct route route = {
-		.cpu = cpu,
+		.vcpu = vcpu,
 		.fault = {.by_umbra = true, .linear = linear},
 		.result = EPT02_MAPPED,
 	};
@@ -89,7 +89,7 @@ static bool find(struct cpu *cpu, u64 linear, enum guest_access_type type, paddr
 	if (guest_linear_translate(linear, type, &via, pa, &fault))
 		return true;
 	if (route.result != EPT02_MAPPED)
-		nested_ept_fault_done(cpu, &route.fault, route.result, route.qualification);
+		nested_ept_fault_done(vcpu, &route.fault, route.result, route.qualification);
 	else
 		guest_fault_inject(&fault);
 	return false;
@@ -101,22 +101,22 @@ struct pieces {
 	u32 size[2];
 };
 
-static bool find_pieces(struct cpu *cpu, u64 linear, u32 size, enum guest_access_type type,
+static bool find_pieces(struct vcpu *vcpu, u64 linear, u32 size, enum guest_access_type type,
 			struct pieces *out)
 {
 	const u32 in_page = (u32)(PAGE_SIZE - (linear & (PAGE_SIZE - 1)));
 
 	out->size[0] = size < in_page ? size : in_page;
 	out->size[1] = size - out->size[0];
-	return find(cpu, linear, type, &out->pa[0]) &&
-	       (!out->size[1] || find(cpu, linear + in_page, type, &out->pa[1]));
+	return find(vcpu, linear, type, &out->pa[0]) &&
+	       (!out->size[1] || find(vcpu, linear + in_page, type, &out->pa[1]));
 }
 
-bool l2_operand_read(struct cpu *cpu, u64 linear, void *dst, u32 size)
+bool l2_operand_read(struct vcpu *vcpu, u64 linear, void *dst, u32 size)
 {
 	struct pieces p;
 
-	if (!find_pieces(cpu, linear, size, GUEST_READ, &p))
+	if (!find_pieces(vcpu, linear, size, GUEST_READ, &p))
 		return false;
 	guest_memory_read(p.pa[0], dst, p.size[0]);
 	if (p.size[1])
@@ -124,11 +124,11 @@ bool l2_operand_read(struct cpu *cpu, u64 linear, void *dst, u32 size)
 	return true;
 }
 
-bool l2_operand_write(struct cpu *cpu, u64 linear, const void *src, u32 size)
+bool l2_operand_write(struct vcpu *vcpu, u64 linear, const void *src, u32 size)
 {
 	struct pieces p;
 
-	if (!find_pieces(cpu, linear, size, GUEST_WRITE, &p))
+	if (!find_pieces(vcpu, linear, size, GUEST_WRITE, &p))
 		return false;
 	guest_memory_write(p.pa[0], src, p.size[0]);
 	if (p.size[1])

@@ -39,7 +39,7 @@ static bool load_efer(u64 value)
 }
 
 /* The registers that the current VMCS holds are written there, all others as by WRMSR. */
-static bool load(struct cpu *cpu, const struct msr_entry *e)
+static bool load(struct vcpu *vcpu, const struct msr_entry *e)
 {
 	switch (e->index) {
 	case MSR_IA32_FS_BASE:
@@ -52,23 +52,23 @@ static bool load(struct cpu *cpu, const struct msr_entry *e)
 		return !e->reserved && load_efer(e->value);
 	default:
 		return !e->reserved && !is_x2apic(e->index) &&
-		       msr_write_guest(cpu, e->index, e->value);
+		       msr_write_guest(vcpu, e->index, e->value);
 	}
 }
 
-bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count)
+bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count)
 {
 	struct msr_entry entry;
 
 	for (u64 i = 0; i < count; i++) {
 		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
-		if (i == MSR_LIST_MAX || !load(cpu, &entry))
+		if (i == MSR_LIST_MAX || !load(vcpu, &entry))
 			return false;
 	}
 	return true;
 }
 
-bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count)
+bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count)
 {
 	struct msr_entry entry;
 
@@ -76,7 +76,7 @@ bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count)
 		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
 		if (i == MSR_LIST_MAX || entry.reserved || is_x2apic(entry.index) ||
 		    entry.index == MSR_IA32_SMBASE ||
-		    !msr_read_guest(cpu, entry.index, &entry.value))
+		    !msr_read_guest(vcpu, entry.index, &entry.value))
 			return false;
 		guest_memory_write(list + i * sizeof(entry) + offsetof(struct msr_entry, value),
 				   &entry.value, sizeof(entry.value));
@@ -96,11 +96,11 @@ static void refuse_forbidden(struct msr_entry *list, u32 count)
 	}
 }
 
-bool msr_list_prepare_entry(struct cpu *cpu, struct nested_vmcs *vmcs)
+bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 	const u64 count = v->f[F_VM_ENTRY_MSR_LOAD_COUNT];
-	struct msr_entry *list = cpu->nested->entry_msrs;
+	struct msr_entry *list = vcpu->nested->entry_msrs;
 
 	if (count > MSR_LIST_MAX)
 		return false;

@@ -5,10 +5,10 @@
 
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
@@ -58,9 +58,9 @@ static void save_guest_state(struct nested_vmcs *vmcs, u64 efer)
 }
 
 /* Shadowed exit information is where L1 reads it already. */
-void nested_record_exit(struct cpu *cpu)
+void nested_record_exit(struct vcpu *vcpu)
 {
-	struct vmcs12 *v = cpu->nested->current->vmcs12;
+	struct vmcs12 *v = vcpu->nested->current->vmcs12;
 
 	if (shadow_on)
 		return;
@@ -139,7 +139,7 @@ static void load_segments(const struct vmcs12 *v, bool host_64bit)
  * without pending debug exceptions, and in the mode that its exit controls agree with, or the entry
  * would have failed.
  */
-static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efer)
+static void load_host_state(struct vcpu *vcpu, const struct vmcs12 *v, u64 old_efer)
 {
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 	const bool host_64bit = exit & EXIT_HOST_64BIT;
@@ -155,11 +155,11 @@ static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efe
 		cr4 |= CR4_PAE;
 	else
 		cr4 &= ~CR4_PCIDE;
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	guest_set_cr0_shadow(cpu, cr0);
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
+	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_GUEST_CR3, v->f[F_HOST_CR3]);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, cr4));
-	guest_set_cr4_shadow(cpu, cr4);
+	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, cr4));
+	guest_set_cr4_shadow(vcpu, cr4);
 	vmwrite64(VMCS_GUEST_EFER, efer);
 	vmwrite32(VMCS_GUEST_SYSENTER_CS, (u32)v->f[F_HOST_SYSENTER_CS]);
 	vmwriten(VMCS_GUEST_SYSENTER_ESP, v->f[F_HOST_SYSENTER_ESP]);
@@ -168,16 +168,16 @@ static void load_host_state(struct cpu *cpu, const struct vmcs12 *v, u64 old_efe
 	vmwriten(VMCS_GUEST_RSP, v->f[F_HOST_RSP]);
 	vmwriten(VMCS_GUEST_RIP, v->f[F_HOST_RIP]);
 	vmwriten(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
-	if (!host_64bit && (cr4 & CR4_PAE) && !guest_load_pdptes(cpu, v->f[F_HOST_CR3]))
-		nested_abort(cpu, 2, "malformed PDPTEs in L1's host state");
+	if (!host_64bit && (cr4 & CR4_PAE) && !guest_load_pdptes(vcpu, v->f[F_HOST_CR3]))
+		nested_abort(vcpu, 2, "malformed PDPTEs in L1's host state");
 }
 
 /* SDM "VMX Aborts": the CPU is in shutdown; the indicator goes to L1's VMCS region. */
-void nested_abort(struct cpu *cpu, u32 indicator, const char *why)
+void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 
-	log_warn("CPU %u: VMX abort %u: %s", cpu->index, indicator, why);
+	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
 	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
 			   sizeof(indicator));
 	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
@@ -191,9 +191,9 @@ enum way_out {
 };
 
 /* From vmcs02 to L1: what every way out of L2 has in common after the saving. */
-static void leave_l2(struct cpu *cpu, enum way_out way, u64 efer)
+static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	struct switched kept;
 	u32 interruptibility;
 	bool nmis_blocked = way == WAY_NMI_EXIT ||
@@ -203,19 +203,19 @@ static void leave_l2(struct cpu *cpu, enum way_out way, u64 efer)
 	switched_read_kept(&vmcs->plan, &kept);
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
-	nested_restore_entry_event(cpu);
-	nested_close_nmi_window(cpu);
-	cpu->nested->in_l2 = false;
-	shadow_to_vmcs01(cpu, vmcs);
+	nested_restore_entry_event(vcpu);
+	nested_close_nmi_window(vcpu);
+	vcpu->nested->in_l2 = false;
+	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
 	if (way == WAY_ENTRY_FAILED || way == WAY_MSRS_FAILED)
-		nmis_blocked = cpu->nested->l1_interruptibility & INTERRUPTIBILITY_NMI;
+		nmis_blocked = vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_NMI;
 	if (way == WAY_ENTRY_FAILED) {
 		efer = vmread64(VMCS_GUEST_EFER);
 		switched_read_kept(&vmcs->plan, &kept);
 		perf_global_ctrl_undo(vmcs);
 	}
-	load_host_state(cpu, vmcs->vmcs12, efer);
+	load_host_state(vcpu, vmcs->vmcs12, efer);
 	switched_leave(vmcs, &kept);
 	if (vmcs->plan.rare_exit)
 		perf_global_ctrl_leave(vmcs->vmcs12);
@@ -230,48 +230,48 @@ static void leave_l2(struct cpu *cpu, enum way_out way, u64 efer)
 	if (way == WAY_EXIT && nmis_blocked)
 		unblock_nmis();
 	interruptibility = nmis_blocked ? (u32)INTERRUPTIBILITY_NMI : 0;
-	if (interruptibility != cpu->nested->l1_interruptibility)
+	if (interruptibility != vcpu->nested->l1_interruptibility)
 		vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, interruptibility);
-	if (vmcs->plan.rare_exit && !msr_list_load(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
+	if (vmcs->plan.rare_exit && !msr_list_load(vcpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
 						   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT]))
-		nested_abort(cpu, 4, "an MSR of the exit's load list");
-	event_after_l2(cpu);
+		nested_abort(vcpu, 4, "an MSR of the exit's load list");
+	event_after_l2(vcpu);
 }
 
-static void save_and_leave(struct cpu *cpu, enum way_out way)
+static void save_and_leave(struct vcpu *vcpu, enum way_out way)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const u64 efer = vmread64(VMCS_GUEST_EFER);
 
 	vmcs->vmcs12->launched = true;
 	vmcs->efer02 = efer;
 	save_guest_state(vmcs, efer);
-	if (vmcs->plan.rare_exit && !msr_list_store(cpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
+	if (vmcs->plan.rare_exit && !msr_list_store(vcpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
 						    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT])) {
-		leave_l2(cpu, way, efer);
-		nested_abort(cpu, 1, "an MSR of the exit's store list");
+		leave_l2(vcpu, way, efer);
+		nested_abort(vcpu, 1, "an MSR of the exit's store list");
 		return;
 	}
-	leave_l2(cpu, way, efer);
+	leave_l2(vcpu, way, efer);
 }
 
-void nested_leave(struct cpu *cpu)
+void nested_leave(struct vcpu *vcpu)
 {
-	save_and_leave(cpu, WAY_EXIT);
+	save_and_leave(vcpu, WAY_EXIT);
 }
 
-void nested_reflect(struct cpu *cpu)
+void nested_reflect(struct vcpu *vcpu)
 {
-	const bool nmi = (cpu->exit_reason & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
+	const bool nmi = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_EXCEPTION_NMI &&
 			 (vmread32(VMCS_VM_EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI;
 
-	nested_record_exit(cpu);
-	save_and_leave(cpu, nmi ? WAY_NMI_EXIT : WAY_EXIT);
+	nested_record_exit(vcpu);
+	save_and_leave(vcpu, nmi ? WAY_NMI_EXIT : WAY_EXIT);
 }
 
-void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info)
+void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 intr_info)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 	/* An event that was about to be injected was being delivered, as L1 sees it. */
 	const u32 vectoring = vmread32(VMCS_VM_ENTRY_INTR_INFO);
 
@@ -291,18 +291,18 @@ void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 in
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	}
 	vmcs->vmcs12->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
-	save_and_leave(cpu,
+	save_and_leave(vcpu,
 		       (intr_info & INTR_INFO_TYPE) == INTR_TYPE_NMI ? WAY_NMI_EXIT : WAY_EXIT);
 }
 
-void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification)
+void nested_entry_failed(struct vcpu *vcpu, u32 reason, u64 qualification)
 {
-	struct nested_vmcs *vmcs = cpu->nested->current;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
 
 	nested_set_exit_field(vmcs, F_EXIT_REASON, reason | EXIT_REASON_ENTRY_FAIL);
 	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	vmcs->checked = false;
 	/* Guest state is not saved: L1 finds vmcs12 as it wrote it. */
-	leave_l2(cpu, reason == REASON_ENTRY_FAIL_MSR ? WAY_MSRS_FAILED : WAY_ENTRY_FAILED,
+	leave_l2(vcpu, reason == REASON_ENTRY_FAIL_MSR ? WAY_MSRS_FAILED : WAY_ENTRY_FAILED,
 		 vmread64(VMCS_GUEST_EFER));
 }

@@ -2,12 +2,12 @@
 /* VMCS shadowing with vmcs02 as the shadow VMCS. SDM "VMCS Shadowing", "VMCS Types". */
 #include <x86/vmx.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "lib/string.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/state.h"
+#include "smp/panic.h"
 #include "vmx/vmcs.h"
 
 bool shadow_on;
@@ -39,10 +39,10 @@ static void let_pass(u8 *bitmap, u32 encoding)
 	bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
 }
 
-void shadow_init(const struct cpu *cpu, bool wanted)
+void shadow_init(const struct vcpu *vcpu, bool wanted)
 {
-	if (!wanted || !vmx_can_set(cpu->vmx.secondary, CPU2_VMCS_SHADOWING) ||
-	    !(cpu->vmx.misc & VMX_MISC_VMWRITE_RO))
+	if (!wanted || !vmx_can_set(vcpu->vmx.secondary, CPU2_VMCS_SHADOWING) ||
+	    !(vcpu->vmx.misc & VMX_MISC_VMWRITE_RO))
 		return;
 	vmread_bitmap = pages_alloc(1);
 	vmwrite_bitmap = pages_alloc(1);
@@ -81,14 +81,14 @@ void shadow_stop(void)
 }
 
 /* SDM: the indicator may change only while the VMCS is clear. */
-static void set_indicator(const struct cpu *cpu, const struct nested_vmcs *vmcs, u32 indicator)
+static void set_indicator(const struct vcpu *vcpu, const struct nested_vmcs *vmcs, u32 indicator)
 {
 	vmcs_clear(vmcs->vmcs02);
 	*(volatile u32 *)phys_to_virt(vmcs->vmcs02) =
-		(u32)(cpu->vmx.basic & VMX_BASIC_REVISION) | indicator;
+		(u32)(vcpu->vmx.basic & VMX_BASIC_REVISION) | indicator;
 }
 
-void shadow_fill(struct cpu *cpu, struct nested_vmcs *vmcs)
+void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	if (!shadow_on)
 		return;
@@ -99,9 +99,9 @@ void shadow_fill(struct cpu *cpu, struct nested_vmcs *vmcs)
 		vmcs_write(field_info[f].encoding, vmcs->vmcs12->f[f]);
 		field_set_remove(&vmcs->dirty, (enum vmcs12_field)f);
 	}
-	vmcs_load(cpu->vmcs01);
+	vmcs_load(vcpu->vmcs01);
 	vmcs->stale = shadow_fields;
-	set_indicator(cpu, vmcs, shadow_indicator);
+	set_indicator(vcpu, vmcs, shadow_indicator);
 }
 
 /* Without a current VMCS the hardware gives VMfailInvalid by itself. */
@@ -111,18 +111,18 @@ void shadow_link(const struct nested_vmcs *vmcs)
 		vmwrite64(VMCS_VMCS_LINK_POINTER, vmcs ? vmcs->vmcs02 : ~0ull);
 }
 
-void shadow_to_vmcs02(struct cpu *cpu, struct nested_vmcs *vmcs)
+void shadow_to_vmcs02(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	if (shadow_on) {
-		set_indicator(cpu, vmcs, 0);
+		set_indicator(vcpu, vmcs, 0);
 		vmcs->vmcs02_launched = false;
 	}
 	vmcs_load(vmcs->vmcs02);
 }
 
-void shadow_to_vmcs01(struct cpu *cpu, struct nested_vmcs *vmcs)
+void shadow_to_vmcs01(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	vmcs_load(cpu->vmcs01);
+	vmcs_load(vcpu->vmcs01);
 	if (shadow_on)
-		set_indicator(cpu, vmcs, shadow_indicator);
+		set_indicator(vcpu, vmcs, shadow_indicator);
 }

@@ -6,7 +6,7 @@
 #include "nested/ept02.h"
 #include "nested/operand.h"
 #include "nested/vmcs12.h"
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 enum {
 	VMCS12_CACHE_SIZE = 8,
@@ -105,29 +105,29 @@ extern bool shadow_on;
 extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are the same thing */
 
 /* events.c: vmcs02, which is current, gets L1's controls for NMIs back. */
-void nested_close_nmi_window(struct cpu *cpu);
+void nested_close_nmi_window(struct vcpu *vcpu);
 
 /* events.c: puts back what nested_keep_entry_event() kept. vmcs02 is current. */
-void nested_restore_entry_event(struct cpu *cpu);
+void nested_restore_entry_event(struct vcpu *vcpu);
 
 /* Decides whether shadowing is used and makes the bitmaps. */
-void shadow_init(const struct cpu *cpu, bool wanted);
+void shadow_init(const struct vcpu *vcpu, bool wanted);
 
 /* For L1's VMXON and VMXOFF: vmcs01's controls. */
 void shadow_start(void);
 void shadow_stop(void);
 
 /* A new vmcs02 gets L1's values of the shadowed fields. vmcs01 is current before and after. */
-void shadow_fill(struct cpu *cpu, struct nested_vmcs *vmcs);
+void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* The VMCS that L1's VMREAD and VMWRITE mean from now on: NULL for none. vmcs01 is current. */
 void shadow_link(const struct nested_vmcs *vmcs);
 
 /* Makes vmcs02 one to enter, and current. */
-void shadow_to_vmcs02(struct cpu *cpu, struct nested_vmcs *vmcs);
+void shadow_to_vmcs02(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* And back: vmcs01 is current, vmcs02 L1's shadow. */
-void shadow_to_vmcs01(struct cpu *cpu, struct nested_vmcs *vmcs);
+void shadow_to_vmcs01(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* cache.c: */
 
@@ -136,30 +136,30 @@ struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa);
 
 /* Brings it into the cache, where the least recently used one makes room; its revision was checked.
  */
-struct nested_vmcs *vmcs12_load(struct cpu *cpu, paddr_t gpa);
+struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa);
 
 /* Writes it back to L1's page and forgets it. vmcs01 is current before and after. */
-void vmcs12_evict(struct cpu *cpu, struct nested_vmcs *vmcs);
+void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* Fetches what vmcs02 has newer. vmcs01 is current before and after. */
-void vmcs12_sync(struct cpu *cpu, struct nested_vmcs *vmcs);
+void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* VMREAD and VMWRITE as L1 sees them. */
-u64 vmcs12_read(struct cpu *cpu, struct nested_vmcs *vmcs, enum vmcs12_field field);
+u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field field);
 void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
 
 /* entry.c: VMLAUNCH and VMRESUME after the checks on the instruction itself. */
-void nested_enter(struct cpu *cpu, struct guest_regs *regs);
+void nested_enter(struct vcpu *vcpu, struct guest_regs *regs);
 
 /* reflect.c: */
 
 /* Ends L2 with what vmcs02 says about the exit; L1 goes on at its host RIP. */
-void nested_reflect(struct cpu *cpu);
+void nested_reflect(struct vcpu *vcpu);
 
 /* The same in two steps, between which exit information may be replaced. */
-void nested_record_exit(struct cpu *cpu);
+void nested_record_exit(struct vcpu *vcpu);
 void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
-void nested_leave(struct cpu *cpu);
+void nested_leave(struct vcpu *vcpu);
 
 /*
  * events.c: the qualification of L2's EPT violation, with bit 12 only where that means something:
@@ -182,8 +182,8 @@ bool operand_read(const struct operand *operand, void *dst, u32 size);
 bool operand_write(const struct operand *operand, const void *src, u32 size);
 
 /* The same for L2 with EPT of L1's, by linear address; l2_operand.c. */
-bool l2_operand_read(struct cpu *cpu, u64 linear, void *dst, u32 size);
-bool l2_operand_write(struct cpu *cpu, u64 linear, const void *src, u32 size);
+bool l2_operand_read(struct vcpu *vcpu, u64 linear, void *dst, u32 size);
+bool l2_operand_write(struct vcpu *vcpu, u64 linear, const void *src, u32 size);
 
 /* access.c */
 enum l2_access {
@@ -191,10 +191,10 @@ enum l2_access {
 	L2_ACCESS_DONE,    /* or failed, with its flags */
 	L2_ACCESS_FAULTED, /* and that is under way, to L2 or L1 */
 };
-void vmread_of_l1(struct cpu *cpu, struct guest_regs *regs);
-void vmwrite_of_l1(struct cpu *cpu, struct guest_regs *regs);
-enum l2_access vmread_of_l2(struct cpu *cpu, struct guest_regs *regs);
-enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs);
+void vmread_of_l1(struct vcpu *vcpu, struct guest_regs *regs);
+void vmwrite_of_l1(struct vcpu *vcpu, struct guest_regs *regs);
+enum l2_access vmread_of_l2(struct vcpu *vcpu, struct guest_regs *regs);
+enum l2_access vmwrite_of_l2(struct vcpu *vcpu, struct guest_regs *regs);
 
 /*
  * exit.c: an access of L2's memory. First, whether it may be made, by ept12's leave and with its
@@ -202,21 +202,21 @@ enum l2_access vmwrite_of_l2(struct cpu *cpu, struct guest_regs *regs);
  * Then what follows from that: L1's exit, a #VE, or L2 tries again.
  */
 bool nested_l2_uses_ept(const struct vmcs12 *v);
-enum ept02_result nested_ept_fault(struct cpu *cpu, struct ept02_fault *fault);
-void nested_ept_fault_done(struct cpu *cpu, const struct ept02_fault *fault,
+enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault);
+void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification);
 
 /* VMfail with this error, by the book; then on to the next instruction. */
-void nested_vmfail(struct cpu *cpu, enum vm_instruction_error error);
+void nested_vmfail(struct vcpu *vcpu, enum vm_instruction_error error);
 
 /* The same for an event that Umbra noticed itself: no exit information but these. */
-void nested_reflect_event(struct cpu *cpu, u32 reason, u64 qualification, u32 intr_info);
+void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 intr_info);
 
 /* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs02 is current. */
-void nested_entry_failed(struct cpu *cpu, u32 reason, u64 qualification);
+void nested_entry_failed(struct vcpu *vcpu, u32 reason, u64 qualification);
 
 /* A VMX abort with this indicator; vmcs01 is current. */
-void nested_abort(struct cpu *cpu, u32 indicator, const char *why);
+void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
 
 /* switched.c: registers that entries and exits load or not, by controls. */
 
@@ -274,19 +274,19 @@ _Static_assert(sizeof(struct msr_entry) == 16, "MSR list entry");
 _Static_assert(sizeof(struct msr_entry) * MSR_LIST_MAX == MSR_LIST_PAGES * PAGE_SIZE, "list");
 
 /* The entry's list, copied for the hardware to load. vmcs02 is current. False: it is too long. */
-bool msr_list_prepare_entry(struct cpu *cpu, struct nested_vmcs *vmcs);
+bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* After an exit: the next entry is Umbra's own, and loads nothing. */
 void msr_list_entered(struct nested_vmcs *vmcs);
 
 /* An exit's lists. False: some entry failed. */
-bool msr_list_load(struct cpu *cpu, paddr_t list, u64 count);
-bool msr_list_store(struct cpu *cpu, paddr_t list, u64 count);
+bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count);
+bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count);
 
 /* vpid.c: */
 enum { VPID02_NONE = 2, VPID02_FIRST = 3 };
 
 /* The VPID for L2's use of vpid12 on this CPU, 0 meaning that L1 uses none. */
-u16 vpid02_get(struct cpu *cpu, u16 vpid12);
-void vpid02_flush(struct cpu *cpu, u16 vpid12, enum invvpid_type type, u64 linear);
-void vpid02_flush_all(struct cpu *cpu);
+u16 vpid02_get(struct vcpu *vcpu, u16 vpid12);
+void vpid02_flush(struct vcpu *vcpu, u16 vpid12, enum invvpid_type type, u64 linear);
+void vpid02_flush_all(struct vcpu *vcpu);

@@ -7,39 +7,39 @@
 #include "lib/insn.h"
 #include "nested/state.h"
 
-static void flush_tag(const struct cpu *cpu, u16 vpid)
+static void flush_tag(const struct vcpu *vcpu, u16 vpid)
 {
-	invvpid(cpu->vmx.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE_CONTEXT : INVVPID_ALL_CONTEXT,
+	invvpid(vcpu->vmx.ept_vpid & VPID_CAP_SINGLE ? INVVPID_SINGLE_CONTEXT : INVVPID_ALL_CONTEXT,
 		vpid, 0);
 }
 
-u16 vpid02_get(struct cpu *cpu, u16 vpid12)
+u16 vpid02_get(struct vcpu *vcpu, u16 vpid12)
 {
-	u16 *slot = &cpu->nested->vpid12[vpid12 % VPID02_COUNT];
+	u16 *slot = &vcpu->nested->vpid12[vpid12 % VPID02_COUNT];
 	const u16 vpid02 = (u16)(VPID02_FIRST + vpid12 % VPID02_COUNT);
 
 	/* SDM "VMX Transitions and VPIDs": without VPIDs every transition flushes. */
 	if (vpid12 == 0) {
-		flush_tag(cpu, VPID02_NONE);
+		flush_tag(vcpu, VPID02_NONE);
 		return VPID02_NONE;
 	}
 	if (*slot != vpid12) {
 		*slot = vpid12;
-		flush_tag(cpu, vpid02);
+		flush_tag(vcpu, vpid02);
 	}
 	return vpid02;
 }
 
-void vpid02_flush(struct cpu *cpu, u16 vpid12, enum invvpid_type type, u64 linear)
+void vpid02_flush(struct vcpu *vcpu, u16 vpid12, enum invvpid_type type, u64 linear)
 {
-	if (cpu->nested->vpid12[vpid12 % VPID02_COUNT] == vpid12)
+	if (vcpu->nested->vpid12[vpid12 % VPID02_COUNT] == vpid12)
 		invvpid(type, (u16)(VPID02_FIRST + vpid12 % VPID02_COUNT), linear);
 }
 
-void vpid02_flush_all(struct cpu *cpu)
+void vpid02_flush_all(struct vcpu *vcpu)
 {
 	for (u32 i = 0; i < VPID02_COUNT; i++) {
-		if (cpu->nested->vpid12[i])
-			flush_tag(cpu, (u16)(VPID02_FIRST + i));
+		if (vcpu->nested->vpid12[i])
+			flush_tag(vcpu, (u16)(VPID02_FIRST + i));
 	}
 }

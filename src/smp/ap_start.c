@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "smp/ap_start.h"
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "lib/string.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
+#include "platform/delay.h"
+#include "platform/lapic.h"
 #include "smp/cpu.h"
-#include "smp/delay.h"
-#include "smp/lapic.h"
-#include "vmx/setup.h"
+#include "smp/panic.h"
 
 enum {
 	/* SDM "MP Initialization Example". */
@@ -32,21 +31,22 @@ extern const u8 trampoline_start[], trampoline_end[], trampoline_parameters[];
 /* Set when no start-up IPI of Umbra's can come any more. */
 static bool released;
 
+/* What ap_start_all() was given. */
+static struct ap_work run;
+
 /*
  * An application processor in C, on its own stack; it never returns. In the guest a late second
  * start-up IPI of Umbra's would be taken for the guest's, so it waits until all are sent.
  */
 _Noreturn static void ap_main(struct cpu *cpu)
 {
-	static const struct guest_regs no_registers;
-
 	cpu_load(cpu);
-	vmx_setup_cpu(cpu);
-	vmx_guest_wait_for_sipi(cpu);
+	run.prepare(cpu);
 	__atomic_store_n(&cpu->ready, true, __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
 		cpu_pause();
-	switch_launch(&no_registers);
+	run.go();
+	cpu_halt_forever();
 }
 
 static bool wait_until_ready(const struct cpu *cpu, u32 us)
@@ -80,7 +80,8 @@ static void start_one(struct cpu *cpu, u8 *page, paddr_t page_address)
 		     cpu->apic_id);
 }
 
-void ap_start_all(const struct memmap *map, const struct range *avoid, size_t n_avoid)
+void ap_start_all(const struct ap_work *work, const struct memmap *map, const struct range *avoid,
+		  size_t n_avoid)
 {
 	static u8 saved[PAGE_SIZE];
 	paddr_t page_address;
@@ -88,6 +89,7 @@ void ap_start_all(const struct memmap *map, const struct range *avoid, size_t n_
 
 	if (cpu_count == 1)
 		return;
+	run = *work;
 	if (!memmap_find_top(map, PAGE_SIZE, PAGE_SIZE, 640 * KIB, avoid, n_avoid, &page_address) ||
 	    page_address == 0)
 		fail("no free page below 640 KiB to start the other CPUs from");

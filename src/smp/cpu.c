@@ -3,11 +3,11 @@
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/host_paging.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
+#include "smp/trap.h"
 
 /* Pages of a CPU's memory, in address order; each guard page stops the stack above it. */
 enum {
@@ -15,13 +15,8 @@ enum {
 	STACK_PAGES = 4,
 	IST_STACK_PAGES = 1,
 	IST_STACKS = 3,
-	BLOCK_PAGES = (sizeof(struct cpu) + PAGE_SIZE - 1) / PAGE_SIZE,
-	VMX_REGION_PAGES = 2,
-	CPU_PAGES = GUARD_PAGES + STACK_PAGES + IST_STACKS * (GUARD_PAGES + IST_STACK_PAGES) +
-		    BLOCK_PAGES + VMX_REGION_PAGES,
+	ALL_STACK_PAGES = GUARD_PAGES + STACK_PAGES + IST_STACKS * (GUARD_PAGES + IST_STACK_PAGES),
 };
-/* What README promises for each CPU. */
-_Static_assert(CPU_PAGES *PAGE_SIZE <= 64 * 1024, "per-CPU memory");
 
 struct cpu **cpus;
 u32 cpu_count;
@@ -31,9 +26,9 @@ bool this_cpu_ready(void)
 	return rdmsr(MSR_IA32_GS_BASE) != 0;
 }
 
-u64 cpu_memory_size(void)
+u64 cpu_memory_size(u64 block_size)
 {
-	return CPU_PAGES * PAGE_SIZE;
+	return ALL_STACK_PAGES * PAGE_SIZE + ALIGN_UP(block_size, PAGE_SIZE);
 }
 
 static u8 *take(u8 **cursor, u64 pages)
@@ -61,25 +56,23 @@ static void set_tss_descriptor(u64 gdt[2], const struct tss *tss)
 	gdt[1] = base >> 32;
 }
 
-struct cpu *cpu_create(u16 index, u32 apic_id)
+struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size)
 {
-	u8 *cursor = pages_alloc(CPU_PAGES);
+	u8 *cursor = pages_alloc(cpu_memory_size(block_size) / PAGE_SIZE);
 	struct cpu *cpu;
 	u64 stack_top, ist[IST_STACKS];
 
 	if (!cursor)
-		fail("out of memory for CPU %u (APIC id %u)", index, apic_id);
+		return NULL;
 	stack_top = take_stack(&cursor, STACK_PAGES);
 	for (u32 i = 0; i < IST_STACKS; i++)
 		ist[i] = take_stack(&cursor, IST_STACK_PAGES);
 
-	cpu = (struct cpu *)take(&cursor, BLOCK_PAGES);
+	cpu = (struct cpu *)cursor;
 	cpu->self = cpu;
 	cpu->index = index;
 	cpu->apic_id = apic_id;
 	cpu->stack_top = stack_top;
-	cpu->vmxon_region = virt_to_phys(take(&cursor, 1));
-	cpu->vmcs01 = virt_to_phys(take(&cursor, 1));
 
 	cpu->gdt[SELECTOR_CODE / 8] = 0x00af9b000000ffff;
 	cpu->gdt[SELECTOR_DATA / 8] = 0x00cf93000000ffff;

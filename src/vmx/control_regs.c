@@ -5,9 +5,9 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
@@ -22,19 +22,19 @@ u64 cr4_supported(const struct vmx_capabilities *vmx)
 	return vmx->cr4_fixed1 & ~hidden;
 }
 
-void guest_set_cr0_shadow(struct cpu *cpu, u64 value)
+void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value)
 {
-	if (value != cpu->cr0_shadow) {
+	if (value != vcpu->cr0_shadow) {
 		vmwriten(VMCS_CR0_READ_SHADOW, value);
-		cpu->cr0_shadow = value;
+		vcpu->cr0_shadow = value;
 	}
 }
 
-void guest_set_cr4_shadow(struct cpu *cpu, u64 value)
+void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value)
 {
-	if (value != cpu->cr4_shadow) {
+	if (value != vcpu->cr4_shadow) {
 		vmwriten(VMCS_CR4_READ_SHADOW, value);
-		cpu->cr4_shadow = value;
+		vcpu->cr4_shadow = value;
 	}
 }
 
@@ -68,7 +68,7 @@ static struct cr_state read_state(void)
 }
 
 /* SDM "PDPTE Registers": all four are checked before any is used. */
-bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
+bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3)
 {
 	static const enum vmcs64 fields[4] = {VMCS_GUEST_PDPTE0, VMCS_GUEST_PDPTE1,
 					      VMCS_GUEST_PDPTE2, VMCS_GUEST_PDPTE3};
@@ -76,7 +76,7 @@ bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
 
 	guest_memory_read(cr3 & BITS(31, 5), pdpte, sizeof(pdpte));
 	for (size_t i = 0; i < ARRAY_SIZE(pdpte); i++) {
-		if (!pdpte_valid(pdpte[i], cpu->mtrr.maxphyaddr))
+		if (!pdpte_valid(pdpte[i], vcpu->mtrr.maxphyaddr))
 			return false;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(pdpte); i++)
@@ -104,14 +104,14 @@ static void switch_long_mode(bool on)
 	}
 }
 
-static void write_guest_cr0(struct cpu *cpu, u64 value)
+static void write_guest_cr0(struct vcpu *vcpu, u64 value)
 {
 	const struct cr_state state = read_state();
 	/* Undefined bits are ignored and ET reads as 1, but the upper half faults. */
 	const u64 cr0 = (value & (CR0_DEFINED | BITS(63, 32))) | CR0_ET;
 
-	if (!cr0_write_valid(&state, cr0) || (nested_cr0_fixed(cpu) & ~cr0) ||
-	    (cr0_write_loads_pdptes(&state, cr0) && !guest_load_pdptes(cpu, state.cr3))) {
+	if (!cr0_write_valid(&state, cr0) || (nested_cr0_fixed(vcpu) & ~cr0) ||
+	    (cr0_write_loads_pdptes(&state, cr0) && !guest_load_pdptes(vcpu, state.cr3))) {
 		event_inject_gp0();
 		return;
 	}
@@ -121,30 +121,30 @@ static void write_guest_cr0(struct cpu *cpu, u64 value)
 	 * Guest Control Registers, Debug Registers, and MSRs"). */
 	if ((state.cr0 ^ cr0) & (CR0_CD | CR0_NW))
 		write_cr0((read_cr0() & ~(CR0_CD | CR0_NW)) | (cr0 & (CR0_CD | CR0_NW)));
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	guest_set_cr0_shadow(cpu, cr0);
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
+	guest_set_cr0_shadow(vcpu, cr0);
 	if ((state.cr0 ^ cr0) & (CR0_PG | CR0_WP))
 		flush_translations();
 	instruction_done();
 }
 
-static void write_guest_cr4(struct cpu *cpu, u64 value)
+static void write_guest_cr4(struct vcpu *vcpu, u64 value)
 {
 	const struct cr_state state = read_state();
 
-	if (!cr4_write_valid(&state, value, cr4_supported(&cpu->vmx)) ||
-	    (nested_cr4_fixed(cpu) & ~value) ||
-	    (cr4_write_loads_pdptes(&state, value) && !guest_load_pdptes(cpu, state.cr3))) {
+	if (!cr4_write_valid(&state, value, cr4_supported(&vcpu->vmx)) ||
+	    (nested_cr4_fixed(vcpu) & ~value) ||
+	    (cr4_write_loads_pdptes(&state, value) && !guest_load_pdptes(vcpu, state.cr3))) {
 		event_inject_gp0();
 		return;
 	}
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, value));
-	guest_set_cr4_shadow(cpu, value);
+	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, value));
+	guest_set_cr4_shadow(vcpu, value);
 	flush_translations();
 	instruction_done();
 }
 
-void cr_access_exit(struct cpu *cpu, struct guest_regs *regs)
+void cr_access_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u64 qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
 	const u64 cr = qualification & CR_ACCESS_NUMBER;
@@ -160,7 +160,7 @@ void cr_access_exit(struct cpu *cpu, struct guest_regs *regs)
 	if (!instruction_in_64bit_mode())
 		value &= BITS(31, 0);
 	if (cr == 0)
-		write_guest_cr0(cpu, value);
+		write_guest_cr0(vcpu, value);
 	else
-		write_guest_cr4(cpu, value);
+		write_guest_cr4(vcpu, value);
 }

@@ -2,8 +2,8 @@
 /* Control-register accesses that exit: those that touch a bit VMX operation fixes. */
 #pragma once
 
-#include "smp/cpu.h"
 #include "vmx/cr_rules.h"
+#include "vmx/vcpu.h"
 
 /* CR4 bits a guest of this CPU can set. */
 u64 cr4_supported(const struct vmx_capabilities *vmx);
@@ -13,8 +13,8 @@ u64 guest_cr0(void);
 u64 guest_cr4(void);
 
 /* Loads the PDPTE registers for PAE paging with this CR3. False, and nothing done: #GP(0). */
-bool guest_load_pdptes(const struct cpu *cpu, u64 cr3);
+bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3);
 
 /* The CR0 and CR4 that the guest reads where it does not own them; vmcs01 is current. */
-void guest_set_cr0_shadow(struct cpu *cpu, u64 value);
-void guest_set_cr4_shadow(struct cpu *cpu, u64 value);
+void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value);
+void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value);

@@ -6,11 +6,12 @@
 #include "vmx/instruction.h"
 
 /* Out of the way of the leaves that pass unchanged, which are most. */
-__attribute__((noinline)) static struct cpuid filtered(const struct cpu *cpu, u32 leaf, u32 subleaf)
+__attribute__((noinline)) static struct cpuid filtered(const struct vcpu *vcpu, u32 leaf,
+						       u32 subleaf)
 {
 	struct cpuid answer = cpuid(leaf, subleaf);
 
-	cpuid_filter(&answer, leaf, subleaf, vmreadn(VMCS_GUEST_CR4), &cpu->cpuid_hidden);
+	cpuid_filter(&answer, leaf, subleaf, vmreadn(VMCS_GUEST_CR4), &vcpu->cpuid_hidden);
 	return answer;
 }
 
@@ -23,13 +24,13 @@ static void give(struct guest_regs *regs, struct cpuid answer)
 	regs->rdx = answer.edx;
 }
 
-void cpuid_exit(struct cpu *cpu, struct guest_regs *regs)
+void cpuid_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 leaf = (u32)regs->rax;
 	const u32 subleaf = (u32)regs->rcx;
 
 	if (cpuid_is_filtered(leaf))
-		give(regs, filtered(cpu, leaf, subleaf));
+		give(regs, filtered(vcpu, leaf, subleaf));
 	else
 		give(regs, cpuid(leaf, subleaf));
 	instruction_done();

@@ -2,8 +2,8 @@
 #include <x86/ept.h>
 
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/vmcs.h"
@@ -12,19 +12,19 @@
  * No way to map it: beyond what a 4-level EPT reaches, or no page is left for a table. Pushes onto
  * a stack there while an event is delivered come here too.
  */
-static void refuse(struct cpu *cpu, paddr_t gpa, u64 qualification)
+static void refuse(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
-	log_debug("CPU %u: no access to %#llx, qualification %#llx", cpu->index,
+	log_debug("CPU %u: no access to %#llx, qualification %#llx", vcpu->cpu.index,
 		  (unsigned long long)gpa, (unsigned long long)qualification);
 	event_inject_gp0_combined(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }
 
-void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
+void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
-	if (cpu->hidden_writes++ == 0)
-		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", cpu->index,
+	if (vcpu->hidden_writes++ == 0)
+		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", vcpu->cpu.index,
 			 (unsigned long long)gpa);
-	refuse(cpu, gpa, qualification);
+	refuse(vcpu, gpa, qualification);
 }
 
 /*
@@ -32,7 +32,7 @@ void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
  * puts ones there, so that later ones need no exit, and fetched ones are #UD. Everything else that
  * is absent was left out of ept01 until needed.
  */
-void ept_violation(struct cpu *cpu, u64 qualification)
+void ept_violation(struct vcpu *vcpu, u64 qualification)
 {
 	const paddr_t gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS);
 
@@ -40,24 +40,24 @@ void ept_violation(struct cpu *cpu, u64 qualification)
 		if (ept01_fill(gpa))
 			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		else
-			refuse(cpu, gpa, qualification);
+			refuse(vcpu, gpa, qualification);
 		return;
 	}
 	if (!(qualification & EPT_VIOLATION_WRITE)) {
-		if (cpu->hidden_reads++ == 0)
-			log_warn("CPU %u: the guest read Umbra's memory at %#llx", cpu->index,
+		if (vcpu->hidden_reads++ == 0)
+			log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
 				 (unsigned long long)gpa);
 		if (ept01_show_ones(gpa))
 			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		else
-			refuse(cpu, gpa, qualification);
+			refuse(vcpu, gpa, qualification);
 		return;
 	}
-	ept_refuse_hidden_write(cpu, gpa, qualification);
+	ept_refuse_hidden_write(vcpu, gpa, qualification);
 }
 
-void ept_violation_exit(struct cpu *cpu, struct guest_regs *regs)
+void ept_violation_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
-	ept_violation(cpu, vmreadn(VMCS_EXIT_QUALIFICATION));
+	ept_violation(vcpu, vmreadn(VMCS_EXIT_QUALIFICATION));
 }

@@ -4,8 +4,8 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
 #include "vmx/exit.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
@@ -20,12 +20,12 @@ static void set_resume_flag(void)
 /* Injection passes over the exception bitmap, which may give L2's exceptions to L1. */
 static void inject(u32 info, u32 error_code)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 
 	set_resume_flag();
-	if (nested_in_l2(cpu) && nested_take_exception(cpu, info, error_code))
+	if (nested_in_l2(vcpu) && nested_take_exception(vcpu, info, error_code))
 		return;
-	nested_keep_entry_event(cpu);
+	nested_keep_entry_event(vcpu);
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
@@ -48,11 +48,11 @@ void event_inject_exception_error(enum vector vector, u32 error_code)
 
 static void triple_fault(void)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 
-	if (!nested_in_l2(cpu))
+	if (!nested_in_l2(vcpu))
 		reset_machine("triple fault in the guest");
-	nested_triple_fault(cpu);
+	nested_triple_fault(vcpu);
 }
 
 /* SDM "Double Fault Exception", table "Interrupt and Exception Classes": the contributory ones. */
@@ -73,15 +73,15 @@ static bool is_page_fault(u32 vector)
  */
 static bool exits_itself(enum vector vector, bool has_error, u32 error_code)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
 
-	if (!nested_in_l2(cpu))
+	if (!nested_in_l2(vcpu))
 		return false;
 	if (has_error && (vmreadn(VMCS_GUEST_CR0) & CR0_PE))
 		info |= (u32)INTR_INFO_ERROR_CODE;
 	set_resume_flag();
-	return nested_take_exception(cpu, info, error_code);
+	return nested_take_exception(vcpu, info, error_code);
 }
 
 void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
@@ -120,7 +120,7 @@ void event_inject_debug_trap(u64 cause)
 	write_dr6(read_dr6() | cause);
 	vmwriten(VMCS_GUEST_DR7, vmreadn(VMCS_GUEST_DR7) & ~DR7_GD);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, vmread64(VMCS_GUEST_DEBUGCTL) & ~lbr_and_btf);
-	nested_keep_entry_event(this_cpu());
+	nested_keep_entry_event(this_vcpu());
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB));
 }
@@ -135,7 +135,7 @@ void event_redeliver(bool nmi_unblocked)
 			vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 		return;
 	}
-	nested_keep_entry_event(this_cpu());
+	nested_keep_entry_event(this_vcpu());
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
 			  vmread32(VMCS_IDT_VECTORING_ERROR_CODE));
@@ -150,13 +150,13 @@ void event_redeliver(bool nmi_unblocked)
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info & ~(u32)INTR_INFO_NMI_UNBLOCK);
 }
 
-static void set_nmi_window(struct cpu *cpu, bool on)
+static void set_nmi_window(struct vcpu *vcpu, bool on)
 {
-	const u32 controls = on ? cpu->primary_controls | (u32)CPU_NMI_WINDOW_EXITING
-				: cpu->primary_controls & ~(u32)CPU_NMI_WINDOW_EXITING;
+	const u32 controls = on ? vcpu->primary_controls | (u32)CPU_NMI_WINDOW_EXITING
+				: vcpu->primary_controls & ~(u32)CPU_NMI_WINDOW_EXITING;
 
-	if (controls != cpu->primary_controls) {
-		cpu->primary_controls = controls;
+	if (controls != vcpu->primary_controls) {
+		vcpu->primary_controls = controls;
 		vmwrite32(VMCS_PRIMARY_CONTROLS, controls);
 	}
 }
@@ -176,40 +176,40 @@ static bool nmi_possible(void)
 }
 
 /* A latched #MC uses the NMI window too, to get another look soon. */
-static void deliver_nmi(struct cpu *cpu)
+static void deliver_nmi(struct vcpu *vcpu)
 {
 	/* While L2 runs, the interruptibility in the current VMCS is not L1's. */
-	if (nested_in_l2(cpu)) {
-		if (cpu->nmi_latched)
-			nested_nmi(cpu);
+	if (nested_in_l2(vcpu)) {
+		if (vcpu->nmi_latched)
+			nested_nmi(vcpu);
 		return;
 	}
-	if (cpu->nmi_latched && nmi_possible()) {
+	if (vcpu->nmi_latched && nmi_possible()) {
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI));
-		cpu->nmi_latched = false;
+		vcpu->nmi_latched = false;
 	}
-	set_nmi_window(cpu, cpu->nmi_latched || cpu->mc_latched);
+	set_nmi_window(vcpu, vcpu->nmi_latched || vcpu->mc_latched);
 }
 
 /*
  * A machine check that hit root mode concerns the machine, so the guest gets it as a CPU would give
  * it: #MC, or shutdown while CR4.MCE is 0.
  */
-static void deliver_mc(struct cpu *cpu)
+static void deliver_mc(struct vcpu *vcpu)
 {
-	if (nested_in_l2(cpu) && nested_take_machine_check(cpu)) {
-		cpu->mc_latched = false;
+	if (nested_in_l2(vcpu) && nested_take_machine_check(vcpu)) {
+		vcpu->mc_latched = false;
 		return;
 	}
 	if (!(vmreadn(VMCS_GUEST_CR4) & CR4_MCE)) {
 		reset_machine("machine check while the guest has CR4.MCE clear");
 	} else if (!entry_has_event() &&
 		   vmread32(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_SIPI) {
-		nested_keep_entry_event(cpu);
+		nested_keep_entry_event(vcpu);
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
-		cpu->mc_latched = false;
+		vcpu->mc_latched = false;
 	}
 	/*
 	 * Else: this entry delivers another event, and the NMI window follows; or it may deliver
@@ -217,46 +217,46 @@ static void deliver_mc(struct cpu *cpu)
 	 */
 }
 
-static void deliver_latched(struct cpu *cpu)
+static void deliver_latched(struct vcpu *vcpu)
 {
-	if (cpu->mc_latched)
-		deliver_mc(cpu);
-	deliver_nmi(cpu);
+	if (vcpu->mc_latched)
+		deliver_mc(vcpu);
+	deliver_nmi(vcpu);
 }
 
-static void take_pending(struct cpu *cpu)
+static void take_pending(struct vcpu *vcpu)
 {
-	const u8 pending = __atomic_exchange_n(&cpu->pending_events, 0, __ATOMIC_RELAXED);
+	const u8 pending = __atomic_exchange_n(&vcpu->cpu.pending_events, 0, __ATOMIC_RELAXED);
 
-	cpu->nmi_latched |= (pending & PENDING_NMI) != 0;
-	cpu->mc_latched |= (pending & PENDING_MC) != 0;
-	deliver_latched(cpu);
+	vcpu->nmi_latched |= (pending & PENDING_NMI) != 0;
+	vcpu->mc_latched |= (pending & PENDING_MC) != 0;
+	deliver_latched(vcpu);
 }
 
-void event_nmi(struct cpu *cpu)
+void event_nmi(struct vcpu *vcpu)
 {
-	cpu->nmi_latched = true;
-	deliver_nmi(cpu);
+	vcpu->nmi_latched = true;
+	deliver_nmi(vcpu);
 }
 
 bool event_deliver_late(struct guest_regs *regs)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 
-	cpu->regs = regs;
+	vcpu->regs = regs;
 	if (panic_in_progress())
 		cpu_halt_forever();
-	take_pending(cpu);
-	return nested_current_is_launched(cpu);
+	take_pending(vcpu);
+	return nested_current_is_launched(vcpu);
 }
 
-void event_after_l2(struct cpu *cpu)
+void event_after_l2(struct vcpu *vcpu)
 {
-	if (cpu->nmi_latched || cpu->mc_latched)
-		deliver_latched(cpu);
+	if (vcpu->nmi_latched || vcpu->mc_latched)
+		deliver_latched(vcpu);
 }
 
-void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)
+void exception_nmi_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 info = vmread32(VMCS_VM_EXIT_INTR_INFO);
 
@@ -271,10 +271,10 @@ void exception_nmi_exit(struct cpu *cpu, struct guest_regs *regs)
 	 */
 	unblock_nmis();
 	/* An event whose delivery the NMI followed is complete: NMIs come between instructions. */
-	event_nmi(cpu);
+	event_nmi(vcpu);
 }
 
-void nmi_window_exit(struct cpu *cpu, struct guest_regs *regs)
+void nmi_window_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
 	/*
@@ -283,5 +283,5 @@ void nmi_window_exit(struct cpu *cpu, struct guest_regs *regs)
 	 * State"): the entry would exit again for ever.
 	 */
 	vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
-	deliver_latched(cpu);
+	deliver_latched(vcpu);
 }

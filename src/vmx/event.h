@@ -4,7 +4,7 @@
 
 #include <x86/cr.h>
 
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 /* A fault of the instruction that exited; RIP stays on it. */
 void event_inject_exception(enum vector vector);
@@ -46,11 +46,11 @@ void event_inject_gp0_combined(bool nmi_unblocked);
 void event_redeliver(bool nmi_unblocked);
 
 /* An NMI for the guest: injected now, or as soon as nothing blocks it. */
-void event_nmi(struct cpu *cpu);
+void event_nmi(struct vcpu *vcpu);
 
 /* From switch.S: something came between the exit handler and the entry. */
 /* Returns whether the current VMCS has been launched before. */
 bool event_deliver_late(struct guest_regs *regs);
 
 /* L2 has ended, vmcs01 is current again: what waited for L1 may come now. */
-void event_after_l2(struct cpu *cpu);
+void event_after_l2(struct vcpu *vcpu);

@@ -4,17 +4,17 @@
 #include "config.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
 
 /* They exit at any privilege level on CPUs with TDX, and are #UD where there is none. */
-static void tdx_instruction_exit(struct cpu *cpu, struct guest_regs *regs)
+static void tdx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	event_inject_ud();
 }
@@ -63,7 +63,7 @@ const char *exit_reason_name(u32 reason)
 }
 
 /* Flags beside the reason, as of an exit from an SGX enclave, change nothing for Umbra. */
-static void handle_flagged(struct cpu *cpu, struct guest_regs *regs, u32 reason)
+static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
 {
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
@@ -71,36 +71,36 @@ static void handle_flagged(struct cpu *cpu, struct guest_regs *regs, u32 reason)
 		panic("VM entry failed: %s", exit_reason_name(reason));
 	if (basic >= REASON_COUNT || !handlers[basic])
 		panic("VM exit that cannot happen: %u (%s)", reason, exit_reason_name(reason));
-	cpu->exit_reason = basic;
+	vcpu->exit_reason = basic;
 	if (UMBRA_STATISTICS)
-		cpu->exits[basic]++;
-	handlers[basic](cpu, regs);
+		vcpu->exits[basic]++;
+	handlers[basic](vcpu, regs);
 }
 
 void exit_handle(struct guest_regs *regs)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 	const u32 reason = vmread32(VMCS_EXIT_REASON);
 
-	cpu->regs = regs;
-	cpu->exit_reason = reason;
+	vcpu->regs = regs;
+	vcpu->exit_reason = reason;
 	if (__builtin_expect(reason >= REASON_COUNT || !handlers[reason], 0)) {
-		handle_flagged(cpu, regs, reason);
+		handle_flagged(vcpu, regs, reason);
 		return;
 	}
 	if (UMBRA_STATISTICS)
-		cpu->exits[reason]++;
-	handlers[reason](cpu, regs);
+		vcpu->exits[reason]++;
+	handlers[reason](vcpu, regs);
 }
 
 /* For vmcs02 the CPU's judgement on L1's controls is L1's to know; a vmcs01 is never at fault. */
 void exit_entry_failed(struct guest_regs *regs)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 
-	cpu->regs = regs;
-	if (nested_in_l2(cpu)) {
-		nested_entry_refused(cpu);
+	vcpu->regs = regs;
+	if (nested_in_l2(vcpu)) {
+		nested_entry_refused(vcpu);
 		return;
 	}
 	panic("VMLAUNCH or VMRESUME failed: VM-instruction error %u",
@@ -108,18 +108,18 @@ void exit_entry_failed(struct guest_regs *regs)
 }
 
 /* The caches are the machine's: dropping them unwritten would lose Umbra's and devices' data. */
-void invd_exit(struct cpu *cpu, struct guest_regs *regs)
+void invd_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	wbinvd();
 	instruction_done();
 }
 
 /* CPUID offers no SMX and CR4.SMXE cannot be set: SDM "GETSEC", #UD. */
-void getsec_exit(struct cpu *cpu, struct guest_regs *regs)
+void getsec_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	event_inject_ud();
 }
@@ -130,9 +130,9 @@ void getsec_exit(struct cpu *cpu, struct guest_regs *regs)
  * all. The value is checked by executing it. XCR0 stays the guest's for ever:
  * Umbra uses no extended state.
  */
-void xsetbv_exit(struct cpu *cpu, struct guest_regs *regs)
+void xsetbv_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	if (instruction_cpl() == 0 &&
 	    xsetbv_safe((u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
 		instruction_done();
@@ -141,9 +141,9 @@ void xsetbv_exit(struct cpu *cpu, struct guest_regs *regs)
 }
 
 /* SDM "Shutdown": the platform resets the machine. */
-void triple_fault_exit(struct cpu *cpu, struct guest_regs *regs)
+void triple_fault_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	reset_machine("triple fault in the guest");
 }

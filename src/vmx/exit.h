@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
-typedef void exit_handler(struct cpu *cpu, struct guest_regs *regs);
+typedef void exit_handler(struct vcpu *vcpu, struct guest_regs *regs);
 
 exit_handler cpuid_exit;         /* cpuid.c */
 exit_handler cr_access_exit;     /* control_regs.c */
@@ -25,10 +25,13 @@ exit_handler vmcall_exit;        /* vmcall.c */
 exit_handler wrmsr_exit;         /* msr.c */
 exit_handler xsetbv_exit;        /* exit.c */
 
+/* vmcall.c: who is asked first about each VMCALL of L1; true: it was meant for him and is done. */
+void vmcall_set_claim(bool (*claim)(struct guest_regs *regs));
+
 /* ept_exit.c: a violation of ept01, of L2's too when it runs on that; and the answer to a write to
  * Umbra's memory, for L2 too. */
-void ept_violation(struct cpu *cpu, u64 qualification);
-void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification);
+void ept_violation(struct vcpu *vcpu, u64 qualification);
+void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification);
 
 /* From switch.S. */
 void exit_handle(struct guest_regs *regs);

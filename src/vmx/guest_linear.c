@@ -4,12 +4,12 @@
 #include <x86/cpuid.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/nested.h"
-#include "smp/cpu.h"
 #include "vmx/event.h"
+#include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
 
 /* Boot-time constants once guest_linear_init() has run. */
@@ -47,7 +47,7 @@ static struct guest_paging current_paging(void)
 		.cr3 = vmreadn(VMCS_GUEST_CR3),
 		.cr4 = vmreadn(VMCS_GUEST_CR4),
 		.efer = vmread64(VMCS_GUEST_EFER),
-		.maxphyaddr = this_cpu()->mtrr.maxphyaddr,
+		.maxphyaddr = this_vcpu()->mtrr.maxphyaddr,
 		.has_1g_pages = has_1g_pages,
 		.has_pse36 = has_pse36,
 	};
@@ -100,13 +100,13 @@ static const struct guest_linear_via identity = {.ops = &walk_ops, .reach = reac
 /* Hypervisors keep the operands of VMX instructions on one page of their stack. */
 static inline bool recall(u64 linear, size_t size, enum guest_access_type type, paddr_t *pa)
 {
-	const struct cpu *cpu = this_cpu();
-	const struct guest_translation *last = &cpu->translation;
+	const struct vcpu *vcpu = this_vcpu();
+	const struct guest_translation *last = &vcpu->translation;
 	u64 difference;
 
 	/* With both ends on the page. */
 	if (!last->steps || last->type != type || linear - last->page > PAGE_SIZE - size ||
-	    nested_in_l2(cpu))
+	    nested_in_l2(vcpu))
 		return false;
 	difference = (last->cr3 ^ vmreadn(VMCS_GUEST_CR3)) | (last->cr0 ^ vmreadn(VMCS_GUEST_CR0)) |
 		     (last->cr4 ^ vmreadn(VMCS_GUEST_CR4)) |
@@ -122,13 +122,13 @@ static inline bool recall(u64 linear, size_t size, enum guest_access_type type, 
 static void remember(const struct guest_paging *paging, const struct guest_access *access,
 		     const struct guest_walk *walk)
 {
-	struct cpu *cpu = this_cpu();
-	struct guest_translation *last = &cpu->translation;
+	struct vcpu *vcpu = this_vcpu();
+	struct guest_translation *last = &vcpu->translation;
 	/* Those of CR4 that make more than the registers below matter. */
 	const u64 complicated = walk->user ? CR4_SMAP | CR4_PKE : CR4_PKS;
 
 	if (!(paging->efer & EFER_LMA) || (paging->cr4 & complicated) || access->user ||
-	    nested_in_l2(cpu))
+	    nested_in_l2(vcpu))
 		return;
 	*last = (struct guest_translation){
 		.page = ALIGN_DOWN(access->linear, PAGE_SIZE),
@@ -298,12 +298,12 @@ void guest_fault_inject(const struct guest_fault *fault)
 		return;
 	}
 	/* No entry loads it: the register is the guest's all the time, unless L1 gets an exit. */
-	const bool in_l2 = nested_in_l2(this_cpu());
+	const bool in_l2 = nested_in_l2(this_vcpu());
 	const u64 cr2 = read_cr2();
 
 	if (fault->vector == VECTOR_PF)
 		write_cr2(fault->cr2);
 	event_inject_combined(fault->vector, fault->has_error, fault->error_code);
-	if (in_l2 && !nested_in_l2(this_cpu()))
+	if (in_l2 && !nested_in_l2(this_vcpu()))
 		write_cr2(cr2);
 }

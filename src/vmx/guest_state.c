@@ -27,13 +27,13 @@ static void set_segment(enum segment seg, u16 selector, u64 base, u32 limit, u32
 }
 
 /* What INIT and a loader's start have in common. */
-static void set_quiet_state(struct cpu *cpu, enum activity_state activity)
+static void set_quiet_state(struct vcpu *vcpu, enum activity_state activity)
 {
 	vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	vmwriten(VMCS_GUEST_CR3, 0);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&cpu->vmx, 0));
-	guest_set_cr4_shadow(cpu, 0);
+	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, 0));
+	guest_set_cr4_shadow(vcpu, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
 	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
@@ -60,15 +60,15 @@ static void set_real_mode(u16 cs, u64 cs_base)
 }
 
 /* INIT keeps the FPU, SSE and MSR state, the TSC and CR0.CD and NW: nothing to do for those. */
-void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity)
+void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 {
 	enum { INIT_CS = 0xf000, INIT_IP = 0xfff0 };
 	u64 cr0 = CR0_ET | (read_cr0() & (CR0_CD | CR0_NW));
 
-	set_quiet_state(cpu, activity);
+	set_quiet_state(vcpu, activity);
 	set_real_mode(INIT_CS, 0xffff0000);
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	guest_set_cr0_shadow(cpu, cr0);
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
+	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, INIT_IP);
 	write_cr2(0);
 	clear_breakpoint_addresses();
@@ -76,41 +76,41 @@ void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity)
 }
 
 /* What INIT does not touch but RESET and firmware do; once per CPU, before its first entry. */
-static void set_power_on_state(struct cpu *cpu)
+static void set_power_on_state(struct vcpu *vcpu)
 {
 	vmwrite64(VMCS_GUEST_PAT, PAT_RESET);
 	vmwrite32(VMCS_GUEST_SYSENTER_CS, 0);
 	vmwriten(VMCS_GUEST_SYSENTER_ESP, 0);
 	vmwriten(VMCS_GUEST_SYSENTER_EIP, 0);
-	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_BNDCFGS))
+	if (vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_BNDCFGS))
 		vmwrite64(VMCS_GUEST_BNDCFGS, 0);
-	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_RTIT_CTL))
+	if (vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_RTIT_CTL))
 		vmwrite64(VMCS_GUEST_RTIT_CTL, 0);
-	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_LBR_CTL))
+	if (vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_LBR_CTL))
 		vmwrite64(VMCS_GUEST_LBR_CTL, 0);
-	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_PKRS))
+	if (vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_PKRS))
 		vmwrite64(VMCS_GUEST_PKRS, 0);
-	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_UINV))
+	if (vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_UINV))
 		vmwrite16(VMCS_GUEST_UINV, 0);
-	if (vmx_can_set(cpu->vmx.entry, ENTRY_LOAD_CET)) {
+	if (vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_CET)) {
 		vmwriten(VMCS_GUEST_S_CET, 0);
 		vmwriten(VMCS_GUEST_SSP, 0);
 		vmwriten(VMCS_GUEST_INTERRUPT_SSP_TABLE, 0);
 	}
 }
 
-void vmx_guest_wait_for_sipi(struct cpu *cpu)
+void vmx_guest_wait_for_sipi(struct vcpu *vcpu)
 {
-	set_power_on_state(cpu);
-	vmx_guest_init_state(cpu, ACTIVITY_WAIT_SIPI);
+	set_power_on_state(vcpu);
+	vmx_guest_init_state(vcpu, ACTIVITY_WAIT_SIPI);
 }
 
-void vmx_guest_start_state(struct cpu *cpu, const struct guest_start *start)
+void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
 {
 	u64 cr0 = CR0_ET | (start->protected_mode ? CR0_PE : 0);
 
-	set_power_on_state(cpu);
-	set_quiet_state(cpu, ACTIVITY_ACTIVE);
+	set_power_on_state(vcpu);
+	set_quiet_state(vcpu, ACTIVITY_ACTIVE);
 	if (start->protected_mode) {
 		static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
 
@@ -127,7 +127,7 @@ void vmx_guest_start_state(struct cpu *cpu, const struct guest_start *start)
 		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0x3ff);
 		vmwriten(VMCS_GUEST_RSP, start->regs.rsp_unused);
 	}
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&cpu->vmx, cr0));
-	guest_set_cr0_shadow(cpu, cr0);
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
+	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, start->eip);
 }

@@ -16,22 +16,22 @@ static void set_init_registers(struct guest_regs *regs)
  * An application processor waits for a SIPI; the boot processor goes back to the firmware (SDM
  * "MP Initialization Protocol Algorithm for MP Systems").
  */
-void init_exit(struct cpu *cpu, struct guest_regs *regs)
+void init_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (nested_hold_init(cpu))
+	if (nested_hold_init(vcpu))
 		return;
 	set_init_registers(regs);
-	vmx_guest_init_state(cpu, cpu->is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
+	vmx_guest_init_state(vcpu, vcpu->is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 }
 
 /* The CPU is in the state INIT left; the vector says where it begins, in real mode. */
-void sipi_exit(struct cpu *cpu, struct guest_regs *regs)
+void sipi_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u64 vector = vmreadn(VMCS_EXIT_QUALIFICATION) & 0xff;
 
 	set_init_registers(regs);
-	vmx_guest_init_state(cpu, ACTIVITY_ACTIVE);
+	vmx_guest_init_state(vcpu, ACTIVITY_ACTIVE);
 	vmwrite16(VMCS_GUEST_CS_SELECTOR, (u16)(vector << 8));
 	vmwriten(VMCS_GUEST_CS_BASE, vector << 12);
 	vmwriten(VMCS_GUEST_RIP, 0);

@@ -3,12 +3,12 @@
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
@@ -51,9 +51,9 @@ static void intercept_mtrrs(u8 *low_range)
 	intercept(low_range, MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE);
 }
 
-static bool pt_hidden(const struct cpu *cpu)
+static bool pt_hidden(const struct vcpu *vcpu)
 {
-	return cpu->cpuid_hidden.leaf14;
+	return vcpu->cpuid_hidden.leaf14;
 }
 
 void msr_bitmap_init(void)
@@ -76,7 +76,7 @@ void msr_bitmap_init(void)
 	intercept(bitmap->write_low, MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE);
 	intercept_mtrrs(bitmap->read_low);
 	intercept_mtrrs(bitmap->write_low);
-	if (pt_hidden(this_cpu())) {
+	if (pt_hidden(this_vcpu())) {
 		intercept(bitmap->read_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
 		intercept(bitmap->write_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
 		intercept(bitmap->read_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
@@ -89,19 +89,19 @@ paddr_t msr_bitmap_address(void)
 	return virt_to_phys(bitmap);
 }
 
-void msr_init_cpu(struct cpu *cpu)
+void msr_init_cpu(struct vcpu *vcpu)
 {
-	cpu->is_bsp = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
-	ept01_read_mtrrs(&cpu->mtrr);
+	vcpu->is_bsp = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
+	ept01_read_mtrrs(&vcpu->mtrr);
 }
 
 /* Locked by firmware, without SMX, and without VMX where the guest is not to see it. */
-static u64 feature_control(const struct cpu *cpu)
+static u64 feature_control(const struct vcpu *vcpu)
 {
 	const u64 vmx = nested_offered() ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0;
 
 	return vmx |
-	       (cpu->vmx.feature_control &
+	       (vcpu->vmx.feature_control &
 		~(FEATURE_CONTROL_VMX_INSIDE_SMX | FEATURE_CONTROL_VMX_OUTSIDE_SMX |
 		  FEATURE_CONTROL_SENTER)) |
 	       FEATURE_CONTROL_LOCK;
@@ -119,21 +119,21 @@ static bool is_pt_msr(u32 msr)
 }
 
 /* False: #GP(0). MSRs outside the bitmap's ranges come here too and mostly do not exist. */
-static bool read(struct cpu *cpu, u32 msr, u64 *value)
+static bool read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	const u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&cpu->mtrr, msr) : NULL;
+	const u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&vcpu->mtrr, msr) : NULL;
 
 	if (mtrr) {
 		*value = *mtrr;
 		return true;
 	}
 	if (msr == MSR_IA32_FEATURE_CONTROL) {
-		*value = feature_control(cpu);
+		*value = feature_control(vcpu);
 		return true;
 	}
 	if (is_vmx_msr(msr))
 		return nested_read_msr(msr, value);
-	if (is_pt_msr(msr) && pt_hidden(cpu))
+	if (is_pt_msr(msr) && pt_hidden(vcpu))
 		return false;
 	if (!rdmsr_safe(msr, value))
 		return false;
@@ -142,12 +142,12 @@ static bool read(struct cpu *cpu, u32 msr, u64 *value)
 	return true;
 }
 
-static bool mtrr_write(struct cpu *cpu, u32 msr, u64 *mtrr, u64 value)
+static bool mtrr_write(struct vcpu *vcpu, u32 msr, u64 *mtrr, u64 value)
 {
-	if (!mtrr_wrmsr_valid(&cpu->mtrr, msr, value))
+	if (!mtrr_wrmsr_valid(&vcpu->mtrr, msr, value))
 		return false;
 	*mtrr = value;
-	ept01_mtrrs_written(&cpu->mtrr);
+	ept01_mtrrs_written(&vcpu->mtrr);
 	return true;
 }
 
@@ -169,12 +169,12 @@ static bool misc_enable_write(u64 value)
 							(hardware & MISC_ENABLE_PEBS_UNAVAILABLE));
 }
 
-static bool write(struct cpu *cpu, u32 msr, u64 value)
+static bool write(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&cpu->mtrr, msr) : NULL;
+	u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&vcpu->mtrr, msr) : NULL;
 
 	if (mtrr)
-		return mtrr_write(cpu, msr, mtrr, value);
+		return mtrr_write(vcpu, msr, mtrr, value);
 	switch (msr) {
 	case MSR_IA32_FEATURE_CONTROL: /* locked */
 		return false;
@@ -184,7 +184,7 @@ static bool write(struct cpu *cpu, u32 msr, u64 value)
 		 * hypervisor may take features away from it. The CPU ignores an update it does not
 		 * like (SDM "Microcode Update Loader"), and so does this one.
 		 */
-		cpu->microcode_refused++;
+		vcpu->microcode_refused++;
 		return true;
 	case MSR_IA32_APIC_BASE:
 		return apic_base_write(value);
@@ -195,16 +195,16 @@ static bool write(struct cpu *cpu, u32 msr, u64 value)
 	default:
 		break;
 	}
-	if (is_vmx_msr(msr) || (is_pt_msr(msr) && pt_hidden(cpu)))
+	if (is_vmx_msr(msr) || (is_pt_msr(msr) && pt_hidden(vcpu)))
 		return false;
 	return wrmsr_safe(msr, value);
 }
 
-void rdmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	u64 value;
 
-	if (!read(cpu, (u32)regs->rcx, &value)) {
+	if (!read(vcpu, (u32)regs->rcx, &value)) {
 		event_inject_gp0();
 		return;
 	}
@@ -213,9 +213,9 @@ void rdmsr_exit(struct cpu *cpu, struct guest_regs *regs)
 	instruction_done();
 }
 
-void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (write(cpu, (u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+	if (write(vcpu, (u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
 		instruction_done();
 	else
 		event_inject_gp0();
@@ -244,9 +244,9 @@ bool msr_list_may_load(u32 msr, u64 value)
  * MSRs that the current VMCS holds while the guest is out, some of them where the CPU has controls
  * for it: set_controls() and merge_controls() set those.
  */
-static u32 vmcs_field_of(const struct cpu *cpu, u32 msr)
+static u32 vmcs_field_of(const struct vcpu *vcpu, u32 msr)
 {
-	const vmx_control_cap entry = cpu->vmx.entry;
+	const vmx_control_cap entry = vcpu->vmx.entry;
 
 	switch (msr) {
 	case MSR_IA32_BNDCFGS:
@@ -280,23 +280,23 @@ static u32 vmcs_field_of(const struct cpu *cpu, u32 msr)
 	}
 }
 
-bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
+bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	const u32 field = vmcs_field_of(cpu, msr);
+	const u32 field = vmcs_field_of(vcpu, msr);
 
 	if (!field)
-		return read(cpu, msr, value);
+		return read(vcpu, msr, value);
 	*value = vmcs_read(field);
 	return true;
 }
 
-bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
+bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	const u32 field = vmcs_field_of(cpu, msr);
+	const u32 field = vmcs_field_of(vcpu, msr);
 	u64 own;
 
 	if (!field)
-		return write(cpu, msr, value);
+		return write(vcpu, msr, value);
 	/* Tried out, it would have branches clear the guest's bound registers. */
 	if (msr == MSR_IA32_BNDCFGS) {
 		if ((value & BITS(11, 2)) || (u64)((i64)(value << 16) >> 16) != value)

@@ -2,7 +2,7 @@
 /* MSRs the guest does not reach directly: hidden ones, and those whose writes Umbra must see. */
 #pragma once
 
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 /* Builds the MSR bitmap that all CPUs share; stops with a message when memory is short. */
 void msr_bitmap_init(void);
@@ -18,8 +18,8 @@ u64 msr_bitmap_word(u32 index);
 bool msr_list_may_load(u32 msr, u64 value);
 
 /* RDMSR and WRMSR as the guest of the current VMCS would see them; false: #GP(0). */
-bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value);
-bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value);
+bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value);
+bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value);
 
 /* Takes over this CPU's MTRRs as the guest's first view of them. */
-void msr_init_cpu(struct cpu *cpu);
+void msr_init_cpu(struct vcpu *vcpu);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/reset.h"
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
-#include "smp/cpu.h"
-#include "smp/delay.h"
+#include "mm/layout.h"
+#include "platform/delay.h"
+#include "smp/panic.h"
+#include "vmx/vcpu.h"
 
 enum {
 	RESET_CONTROL_PORT = 0xcf9,

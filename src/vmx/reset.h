@@ -2,7 +2,7 @@
 /* Restarting the machine when the guest has brought its CPU into shutdown. */
 #pragma once
 
-#include "boot/acpi.h"
+#include "platform/acpi.h"
 
 /* Tells how this platform is reset (kept); without it only the usual ports are tried. */
 void reset_init(const struct acpi_info *info);

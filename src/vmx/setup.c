@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/setup.h"
+#include "vmx/switch.h"
 
 #include <x86/cr.h>
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "lib/panic.h"
-#include "lib/trap.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 #include "nested/nested.h"
+#include "smp/panic.h"
+#include "smp/trap.h"
 #include "vmx/control_regs.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"
@@ -81,9 +82,9 @@ void vmx_require(struct vmx_capabilities *caps, u32 apic_id)
 }
 
 /* SDM "Enabling and Entering VMX Operation". */
-static void enter_vmx_operation(struct cpu *cpu)
+static void enter_vmx_operation(struct vcpu *vcpu)
 {
-	const struct vmx_capabilities *vmx = &cpu->vmx;
+	const struct vmx_capabilities *vmx = &vcpu->vmx;
 	u64 cr4 = CR4_PAE | CR4_MCE | CR4_VMXE;
 
 	if (!(vmx->feature_control & FEATURE_CONTROL_LOCK))
@@ -97,25 +98,25 @@ static void enter_vmx_operation(struct cpu *cpu)
 	write_cr4((cr4 | vmx->cr4_fixed0) & vmx->cr4_fixed1);
 	wrmsr(MSR_IA32_PAT, PAT_RESET);
 
-	*(u32 *)phys_to_virt(cpu->vmxon_region) = (u32)(vmx->basic & VMX_BASIC_REVISION);
-	*(u32 *)phys_to_virt(cpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
+	*(u32 *)phys_to_virt(vcpu->vmxon_region) = (u32)(vmx->basic & VMX_BASIC_REVISION);
+	*(u32 *)phys_to_virt(vcpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
 	/* VM entries that load IA32_RTIT_CTL fail while a trace runs, maybe the firmware's. */
 	if (cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ebx & CPUID_7_EBX_PT))
 		wrmsr(MSR_IA32_RTIT_CTL, rdmsr(MSR_IA32_RTIT_CTL) & ~RTIT_CTL_TRACE_EN);
-	if (!vmxon(cpu->vmxon_region))
-		panic("VMXON failed on CPU %u", cpu->index);
-	cpu->vmx_on = true;
-	if (!vmclear(cpu->vmcs01) || !vmptrld(cpu->vmcs01))
-		panic("VMCLEAR or VMPTRLD of vmcs01 failed on CPU %u", cpu->index);
+	if (!vmxon(vcpu->vmxon_region))
+		panic("VMXON failed on CPU %u", vcpu->cpu.index);
+	vcpu->cpu.vmx_on = true;
+	if (!vmclear(vcpu->vmcs01) || !vmptrld(vcpu->vmcs01))
+		panic("VMCLEAR or VMPTRLD of vmcs01 failed on CPU %u", vcpu->cpu.index);
 }
 
 /*
  * Pass-through: besides what the SDM forces, the controls only hide Umbra and keep NMIs apart.
  * Enable bits of instructions are set whenever the CPU has them, or CPUID would promise what #UDs.
  */
-static void set_controls(struct cpu *cpu)
+static void set_controls(struct vcpu *vcpu)
 {
-	const struct vmx_capabilities *vmx = &cpu->vmx;
+	const struct vmx_capabilities *vmx = &vcpu->vmx;
 	const u64 enable_instructions =
 		CPU2_RDTSCP | CPU2_INVPCID | CPU2_XSAVES | CPU2_USER_WAIT_PAUSE | CPU2_PCONFIG;
 	/*
@@ -130,16 +131,16 @@ static void set_controls(struct cpu *cpu)
 			       EXIT_LOAD_PKRS;
 	u32 secondary;
 
-	cpu->pin_controls = vmx_controls(vmx->pin, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS, 0);
-	cpu->primary_controls =
+	vcpu->pin_controls = vmx_controls(vmx->pin, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS, 0);
+	vcpu->primary_controls =
 		vmx_controls(vmx->primary, CPU_USE_MSR_BITMAPS | CPU_SECONDARY_CONTROLS, 0);
 	secondary = vmx_controls(vmx->secondary, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED_GUEST,
 				 enable_instructions | CPU2_CONCEAL_PT);
 	/* The entry wants the controls that hiding PT goes by (SDM "Checks on VMX Controls"). */
-	if (!cpu->cpuid_hidden.leaf14)
+	if (!vcpu->cpuid_hidden.leaf14)
 		secondary |= (u32)CPU2_PT_GUEST_PHYSICAL;
-	vmwrite32(VMCS_PIN_CONTROLS, cpu->pin_controls);
-	vmwrite32(VMCS_PRIMARY_CONTROLS, cpu->primary_controls);
+	vmwrite32(VMCS_PIN_CONTROLS, vcpu->pin_controls);
+	vmwrite32(VMCS_PRIMARY_CONTROLS, vcpu->primary_controls);
 	vmwrite32(VMCS_SECONDARY_CONTROLS, secondary);
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
@@ -167,13 +168,13 @@ static void set_controls(struct cpu *cpu)
 	vmwrite64(VMCS_EPT_POINTER, ept01_eptp());
 	vmwrite16(VMCS_VPID, VPID_L1);
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
-	vmwriten(VMCS_CR0_READ_SHADOW, cpu->cr0_shadow);
-	vmwriten(VMCS_CR4_READ_SHADOW, cpu->cr4_shadow);
+	vmwriten(VMCS_CR0_READ_SHADOW, vcpu->cr0_shadow);
+	vmwriten(VMCS_CR4_READ_SHADOW, vcpu->cr4_shadow);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, cr0_host_owned(vmx));
 	vmwriten(VMCS_CR4_GUEST_HOST_MASK, cr4_host_owned(vmx));
 }
 
-void vmx_set_host_state(const struct cpu *cpu, u64 rip)
+void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 {
 	vmwriten(VMCS_HOST_CR0, read_cr0());
 	vmwriten(VMCS_HOST_CR3, read_cr3());
@@ -188,47 +189,47 @@ void vmx_set_host_state(const struct cpu *cpu, u64 rip)
 	vmwrite16(VMCS_HOST_GS_SELECTOR, 0);
 	vmwrite16(VMCS_HOST_TR_SELECTOR, SELECTOR_TSS);
 	vmwriten(VMCS_HOST_FS_BASE, 0);
-	vmwriten(VMCS_HOST_GS_BASE, (u64)cpu);
-	vmwriten(VMCS_HOST_TR_BASE, (u64)&cpu->tss);
-	vmwriten(VMCS_HOST_GDTR_BASE, (u64)cpu->gdt);
+	vmwriten(VMCS_HOST_GS_BASE, (u64)vcpu);
+	vmwriten(VMCS_HOST_TR_BASE, (u64)&vcpu->cpu.tss);
+	vmwriten(VMCS_HOST_GDTR_BASE, (u64)vcpu->cpu.gdt);
 	vmwriten(VMCS_HOST_IDTR_BASE, trap_idt_base());
 	vmwrite32(VMCS_HOST_SYSENTER_CS, 0);
 	vmwriten(VMCS_HOST_SYSENTER_ESP, 0);
 	vmwriten(VMCS_HOST_SYSENTER_EIP, 0);
-	vmwriten(VMCS_HOST_RSP, cpu->stack_top);
+	vmwriten(VMCS_HOST_RSP, vcpu->cpu.stack_top);
 	vmwriten(VMCS_HOST_RIP, rip);
-	if (vmx_can_set(cpu->vmx.exit, EXIT_LOAD_CET)) {
+	if (vmx_can_set(vcpu->vmx.exit, EXIT_LOAD_CET)) {
 		vmwriten(VMCS_HOST_S_CET, 0);
 		vmwriten(VMCS_HOST_SSP, 0);
 		vmwriten(VMCS_HOST_INTERRUPT_SSP_TABLE, 0);
 	}
-	if (vmx_can_set(cpu->vmx.exit, EXIT_LOAD_PKRS))
+	if (vmx_can_set(vcpu->vmx.exit, EXIT_LOAD_PKRS))
 		vmwrite64(VMCS_HOST_PKRS, 0);
 }
 
 void vmx_setup_shared(bool nested, bool shadow)
 {
-	struct cpu *cpu = this_cpu();
+	struct vcpu *vcpu = this_vcpu();
 
-	vmx_require(&cpu->vmx, cpu->apic_id);
-	ept01_read_mtrrs(&cpu->mtrr);
+	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
+	ept01_read_mtrrs(&vcpu->mtrr);
 	nested_init_shared(nested, shadow);
-	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx, nested_offered());
+	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, nested_offered());
 	msr_bitmap_init();
 	guest_linear_init();
 }
 
-void vmx_setup_cpu(struct cpu *cpu)
+void vmx_setup_cpu(struct vcpu *vcpu)
 {
-	vmx_require(&cpu->vmx, cpu->apic_id);
-	enter_vmx_operation(cpu);
-	msr_init_cpu(cpu);
-	cpu->cpuid_hidden = cpuid_hidden_features(&cpu->vmx, nested_offered());
-	set_controls(cpu);
-	vmx_set_host_state(cpu, (u64)switch_vm_exit);
-	nested_init_cpu(cpu);
+	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
+	enter_vmx_operation(vcpu);
+	msr_init_cpu(vcpu);
+	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, nested_offered());
+	set_controls(vcpu);
+	vmx_set_host_state(vcpu, (u64)switch_vm_exit);
+	nested_init_cpu(vcpu);
 	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */
 	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
 	invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);
-	cpu->in_guest_loop = true;
+	vcpu->cpu.in_guest_loop = true;
 }

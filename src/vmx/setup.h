@@ -4,7 +4,7 @@
 
 #include <x86/vmcs.h>
 
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 /* What all CPUs share, `nested`: the guest is to see VMX, `shadow`: with VMCS shadowing; called
  * once, on the boot processor, after ept01_init(). */
@@ -14,13 +14,13 @@ void vmx_setup_shared(bool nested, bool shadow);
  * Enters VMX operation on this CPU and makes its vmcs01 current and complete but for the guest's
  * register state. Stops with a message if the CPU lacks something.
  */
-void vmx_setup_cpu(struct cpu *cpu);
+void vmx_setup_cpu(struct vcpu *vcpu);
 
 /*
  * The host-state area of the current VMCS, for exits that arrive at `rip`: all of it that does not
  * follow from the exit controls.
  */
-void vmx_set_host_state(const struct cpu *cpu, u64 rip);
+void vmx_set_host_state(const struct vcpu *vcpu, u64 rip);
 
 /* Reads the capabilities and stops with one line per missing thing. Before anything is touched. */
 void vmx_require(struct vmx_capabilities *caps, u32 apic_id);
@@ -29,10 +29,10 @@ void vmx_require(struct vmx_capabilities *caps, u32 apic_id);
  * Guest state after INIT (SDM "Processor State After Reset", the INIT column), in the given
  * activity state.
  */
-void vmx_guest_init_state(struct cpu *cpu, enum activity_state activity);
+void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity);
 
 /* An application processor's first state: after RESET, waiting for the guest's SIPI. */
-void vmx_guest_wait_for_sipi(struct cpu *cpu);
+void vmx_guest_wait_for_sipi(struct vcpu *vcpu);
 
 enum {
 	GUEST_SELECTOR_CODE = 0x10,
@@ -48,4 +48,4 @@ struct guest_start {
 	struct guest_regs regs; /* rsp_unused holds SP in real mode */
 };
 
-void vmx_guest_start_state(struct cpu *cpu, const struct guest_start *start);
+void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/statistics.h"
 
-#include "boot/layout.h"
 #include "config.h"
 #include "lib/insn.h"
+#include "mm/layout.h"
 
 static const u64 magic = 0x6172626d75;
 
@@ -62,7 +62,7 @@ static bool answer_coverage(struct guest_regs *regs)
 /* Another CPU's counters may be one event behind; nobody waits for them. */
 static bool answer(struct guest_regs *regs)
 {
-	const struct cpu *cpu = regs->rdx < cpu_count ? cpus[regs->rdx] : NULL;
+	const struct vcpu *vcpu = regs->rdx < cpu_count ? (struct vcpu *)cpus[regs->rdx] : NULL;
 
 	switch (regs->rcx) {
 	case STATISTICS_MACHINE:
@@ -71,15 +71,15 @@ static bool answer(struct guest_regs *regs)
 		regs->rdx = image_size();
 		return true;
 	case STATISTICS_EXITS:
-		if (!cpu || regs->rbx >= REASON_COUNT)
+		if (!vcpu || regs->rbx >= REASON_COUNT)
 			return false;
-		regs->rax = cpu->exits[regs->rbx];
+		regs->rax = vcpu->exits[regs->rbx];
 		return true;
 	case STATISTICS_HIDDEN_ACCESSES:
-		if (!cpu)
+		if (!vcpu)
 			return false;
-		regs->rax = cpu->hidden_reads;
-		regs->rbx = cpu->hidden_writes;
+		regs->rax = vcpu->hidden_reads;
+		regs->rbx = vcpu->hidden_writes;
 		return true;
 	case STATISTICS_BOOT_TIME:
 		regs->rax = statistics.entry_tsc;
@@ -88,14 +88,14 @@ static bool answer(struct guest_regs *regs)
 	case STATISTICS_COVERAGE:
 		return answer_coverage(regs);
 	case STATISTICS_L2_EXITS:
-		if (!cpu || regs->rbx >= REASON_COUNT)
+		if (!vcpu || regs->rbx >= REASON_COUNT)
 			return false;
-		regs->rax = cpu->l2_exits[regs->rbx];
+		regs->rax = vcpu->l2_exits[regs->rbx];
 		return true;
 	case STATISTICS_VMCS:
-		if (!UMBRA_COUNT_VMCS || !cpu || regs->rbx >= VMCS_COUNTED)
+		if (!UMBRA_COUNT_VMCS || !vcpu || regs->rbx >= VMCS_COUNTED)
 			return false;
-		regs->rax = cpu->vmcs_count[regs->rbx];
+		regs->rax = vcpu->vmcs_count[regs->rbx];
 		return true;
 	default:
 		return false;

@@ -16,7 +16,7 @@
  */
 #pragma once
 
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 /* Called once, at the end of boot: the boot-time constants above. */
 void statistics_init(bool on, u64 reserved_bytes, u64 entry_tsc);

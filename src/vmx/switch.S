@@ -51,9 +51,19 @@
 	call	\function
 	.endm
 
+	/* trap.c sends code that an NMI or #MC interrupted from `first` to `last` back to `first`. */
+	.macro	RESTART first, last
+	.pushsection .restart, "a"
+	.quad	\first, \last
+	.popsection
+	.endm
+
+	RESTART	switch_last_look, switch_vmresume
+	RESTART	switch_launch_last_look, switch_vmlaunch
+
 	.text
 	.balign	64
-	.globl	switch_vm_exit, switch_last_look, switch_vmresume
+	.globl	switch_vm_exit
 switch_vm_exit:
 	save_guest
 	call_c	exit_handle
@@ -89,7 +99,7 @@ switch_vm_exit_l2:
 	jmp	switch_last_look
 #endif
 
-	.globl	switch_launch, switch_launch_last_look, switch_vmlaunch
+	.globl	switch_launch
 switch_launch:
 	mov	%rdi, %rsp
 	load_guest

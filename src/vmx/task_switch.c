@@ -12,7 +12,7 @@
 #include <x86/vmx.h>
 
 #include "lib/insn.h"
-#include "lib/panic.h"
+#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
@@ -33,7 +33,7 @@ enum {
 };
 
 struct task_switch {
-	struct cpu *cpu;
+	struct vcpu *vcpu;
 	struct guest_regs *regs;
 	enum task_source source;
 	u32 vectoring; /* IDT-vectoring information of the event; 0 if it is none */
@@ -212,11 +212,11 @@ static bool load_cr3(struct task_switch *ts)
 	if (!task_is_32bit(ts->new_tss.access_rights) || !(guest_cr0() & CR0_PG) ||
 	    cr3 == vmreadn(VMCS_GUEST_CR3))
 		return true;
-	if ((guest_cr4() & CR4_PAE) && !guest_load_pdptes(ts->cpu, cr3))
+	if ((guest_cr4() & CR4_PAE) && !guest_load_pdptes(ts->vcpu, cr3))
 		return raise(ts, VECTOR_GP, 0);
 	vmwriten(VMCS_GUEST_CR3, cr3);
-	invvpid(ts->cpu->vmx.ept_vpid & VPID_CAP_SINGLE_GLOBALS ? INVVPID_SINGLE_RETAIN_GLOBALS
-								: INVVPID_SINGLE_CONTEXT,
+	invvpid(ts->vcpu->vmx.ept_vpid & VPID_CAP_SINGLE_GLOBALS ? INVVPID_SINGLE_RETAIN_GLOBALS
+								 : INVVPID_SINGLE_CONTEXT,
 		vmread16(VMCS_VPID), 0);
 	return true;
 }
@@ -392,11 +392,11 @@ static void update_nmi_blocking(const struct task_switch *ts)
 		vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 }
 
-void task_switch_exit(struct cpu *cpu, struct guest_regs *regs)
+void task_switch_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u64 qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
 	struct task_switch ts = {
-		.cpu = cpu,
+		.vcpu = vcpu,
 		.regs = regs,
 		.source = (qualification & TASK_QUALIFICATION_SOURCE) >> 30,
 		.new_selector = (u16)(qualification & TASK_QUALIFICATION_SELECTOR),

@@ -1,69 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VMCALLs that are meant for Umbra: the INT 15h hook's, and the statistics' if they are on. */
-#include <x86/cr.h>
-
-#include "boot/chainload.h"
-#include "boot/int15.h"
-#include "lib/insn.h"
-#include "mm/guest_memory.h"
+/* VMCALLs: the claimed one's (the INT 15h hook's), the statistics' if they are on, else L1's. */
 #include "nested/nested.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/statistics.h"
-#include "vmx/vmcs.h"
 
-/* Only the hook itself, and only in real mode, where linear addresses are physical. */
-static bool from_int15_hook(void)
+/* Set once, at boot. */
+static bool (*claim)(struct guest_regs *regs);
+
+void vmcall_set_claim(bool (*function)(struct guest_regs *regs))
 {
-	const paddr_t hook = chainload_vmcall_address();
-
-	return hook && !(vmreadn(VMCS_GUEST_CR0) & CR0_PE) &&
-	       vmreadn(VMCS_GUEST_CS_BASE) + vmreadn(VMCS_GUEST_RIP) == hook;
+	claim = function;
 }
 
-/* Sets CF in the flags that the hook's IRET will pop: IP, CS and FLAGS lie on the stack. */
-static void return_carry(bool carry)
+void vmcall_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const paddr_t flags = vmreadn(VMCS_GUEST_SS_BASE) + (u16)(vmreadn(VMCS_GUEST_RSP) + 4);
-	u16 image;
-
-	guest_memory_read(flags, &image, sizeof(image));
-	image = carry ? image | (u16)RFLAGS_CF : image & (u16)~RFLAGS_CF;
-	guest_memory_write(flags, &image, sizeof(image));
-}
-
-static void set_low(u64 *reg, u32 value)
-{
-	*reg = (*reg & ~0xffffffffull) | value;
-}
-
-static void int15_vmcall(struct guest_regs *regs)
-{
-	struct int15_regs call = {
-		.eax = (u32)regs->rax,
-		.ebx = (u32)regs->rbx,
-		.ecx = (u32)regs->rcx,
-		.edx = (u32)regs->rdx,
-	};
-	const struct int15_answer answer = int15_call(chainload_memmap(), &call);
-
-	if (answer.size)
-		guest_memory_write(vmreadn(VMCS_GUEST_ES_BASE) + (u16)regs->rdi, &answer.entry,
-				   answer.size);
-	set_low(&regs->rax, call.eax);
-	set_low(&regs->rbx, call.ebx);
-	set_low(&regs->rcx, call.ecx);
-	set_low(&regs->rdx, call.edx);
-	return_carry(call.carry);
-}
-
-void vmcall_exit(struct cpu *cpu, struct guest_regs *regs)
-{
-	if (from_int15_hook())
-		int15_vmcall(regs);
-	else if (!statistics_vmcall(regs)) {
-		nested_instruction_exit(cpu, regs);
-		return;
-	}
-	instruction_done();
+	if ((claim && claim(regs)) || statistics_vmcall(regs))
+		instruction_done();
+	else
+		nested_instruction_exit(vcpu, regs);
 }

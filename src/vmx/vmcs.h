@@ -12,7 +12,7 @@
 #include <x86/vmcs.h>
 
 #include "lib/insn.h"
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 /* Names the field and panics. */
 _Noreturn void vmcs_access_failed(u32 field, bool write);
@@ -23,7 +23,7 @@ _Noreturn void vmcs_switch_failed(paddr_t vmcs);
 static inline void vmcs_counted(enum vmcs_counted what)
 {
 	if (UMBRA_COUNT_VMCS)
-		this_cpu()->vmcs_count[what]++;
+		this_vcpu()->vmcs_count[what]++;
 }
 
 static inline u64 vmcs_read(u32 field)

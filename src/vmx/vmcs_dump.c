@@ -2,7 +2,9 @@
 #include "vmx/vmcs_dump.h"
 
 #include "lib/log.h"
-#include "lib/panic.h"
+#include "smp/panic.h"
+#include "vmx/exit.h"
+#include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
 
 struct dump_field {
@@ -45,7 +47,7 @@ static const struct dump_field fields[] = {
 	{VMCS_VMCS_LINK_POINTER, "link pointer"},
 };
 
-void vmcs_dump(void)
+static void dump_vmcs(void)
 {
 	static const char *const segments[SEG_COUNT] = {"es", "cs", "ss",   "ds",
 							"fs", "gs", "ldtr", "tr"};
@@ -68,6 +70,19 @@ void vmcs_dump(void)
 			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
 			(unsigned long long)vmcs_read(
 				vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)));
+}
+
+void vmcs_dump_exit(void)
+{
+	const struct vcpu *vcpu = this_vcpu();
+
+	if (!vcpu->cpu.vmx_on || !vcpu->regs)
+		return;
+	log_error("the exit being handled on CPU %u: %u (%s)", vcpu->cpu.index,
+		  (u32)(vcpu->exit_reason & EXIT_REASON_BASIC),
+		  exit_reason_name(vcpu->exit_reason));
+	panic_show_registers(vcpu->regs);
+	dump_vmcs();
 }
 
 _Noreturn void vmcs_access_failed(u32 field, bool write)

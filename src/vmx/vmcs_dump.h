@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* What a panic shows of the guest. */
 #pragma once
 
-/* Logs the current VMCS's exit information and guest state, decoded. */
-void vmcs_dump(void);
+/*
+ * Logs the exit that this CPU is handling: its reason, the guest's registers, and the current VMCS
+ * decoded. Nothing outside of an exit.
+ */
+void vmcs_dump_exit(void);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/acpi.h"
+#include "platform/acpi.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 

@@ -36,12 +36,12 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 	}
 	require(info->rsdp_len == 0 || info->rsdp_len == 20 || info->rsdp_len == 36);
 	if (info->has_fb) {
-		const struct mb2_framebuffer *fb = &info->fb;
+		const struct framebuffer *fb = &info->fb;
 
 		require(fb->width > 0 && fb->height > 0 && fb->bpp > 0);
 		require((u64)fb->width * fb->bpp <= (u64)fb->pitch * 8);
 		require(fb->addr + (u64)fb->pitch * fb->height > fb->addr);
-		if (fb->type == MB2_FB_RGB)
+		if (fb->type == FRAMEBUFFER_RGB)
 			require(fb->red_pos + fb->red_size <= 32 &&
 				fb->green_pos + fb->green_size <= 32 &&
 				fb->blue_pos + fb->blue_size <= 32);

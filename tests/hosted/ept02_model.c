@@ -13,9 +13,9 @@
 
 #include <x86/ept.h>
 
-#include "boot/layout.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/state.h"
 
@@ -60,7 +60,7 @@ struct remembered {
 #define NO_COVERAGE __attribute__((no_sanitize("coverage")))
 
 static struct rng *rng;
-static struct cpu *cpu;
+static struct vcpu *vcpu;
 static struct nested nested;
 static struct remembered cache[REMEMBERED];
 static unsigned int next_remembered;
@@ -343,8 +343,8 @@ static void prefault(unsigned int root, paddr_t gpa)
 	const struct translation before = walk12(eptp12[root], gpa);
 	struct translation after;
 
-	forget_address(ept02_eptp(cpu, eptp12[root]), gpa);
-	ept02_prefault(cpu, eptp12[root], gpa);
+	forget_address(ept02_eptp(vcpu, eptp12[root]), gpa);
+	ept02_prefault(vcpu, eptp12[root], gpa);
 	after = walk12(eptp12[root], gpa);
 	REQUIRE(after.accessed == before.accessed && after.dirty == before.dirty);
 }
@@ -355,7 +355,7 @@ static void step_access(unsigned int root, paddr_t gpa)
 	static const u64 accesses[] = {EPT_VIOLATION_READ, EPT_VIOLATION_WRITE, EPT_VIOLATION_FETCH,
 				       EPT_VIOLATION_READ | EPT_VIOLATION_WRITE};
 	const u64 access = accesses[below(ARRAY_SIZE(accesses))];
-	u64 eptp02 = ept02_eptp(cpu, eptp12[root]);
+	u64 eptp02 = ept02_eptp(vcpu, eptp12[root]);
 
 	if (below(4) == 0)
 		prefault(root, gpa);
@@ -374,13 +374,13 @@ static void step_access(unsigned int root, paddr_t gpa)
 		if (t02.kind == PRESENT && !(access & ~t02.rights))
 			return;
 		forget_address(eptp02, gpa);
-		result = ept02_fault(cpu, &fault);
+		result = ept02_fault(vcpu, &fault);
 		check_fault(&fault, result, &before);
 		if (result == EPT02_NO_MEMORY) {
 			/* Once, and never with a root that has just been made. */
 			REQUIRE(tries < 2);
-			ept02_drop_all(cpu);
-			eptp02 = ept02_eptp(cpu, eptp12[root]);
+			ept02_drop_all(vcpu);
+			eptp02 = ept02_eptp(vcpu, eptp12[root]);
 		} else if (result != EPT02_MAPPED && result != EPT02_AGAIN) {
 			return;
 		}
@@ -491,7 +491,7 @@ static void step_add(void)
 
 static void invept_l1(unsigned int root)
 {
-	ept02_drop(cpu, eptp12[root]);
+	ept02_drop(vcpu, eptp12[root]);
 	for (unsigned int i = 0; i < EPTPS; i++) {
 		if (!((eptp12[i] ^ eptp12[root]) & BITS(51, 12)))
 			past_since[i] = past_count;
@@ -500,7 +500,7 @@ static void invept_l1(unsigned int root)
 
 static void invept_all_l1(void)
 {
-	ept02_drop_all(cpu);
+	ept02_drop_all(vcpu);
 	past_count = 0;
 	memset(past_since, 0, sizeof(past_since));
 }
@@ -569,7 +569,7 @@ static void check_all(void)
 
 static void start(const struct ept02_model_options *options)
 {
-	static struct cpu the_cpu;
+	static struct vcpu the_cpu;
 	static const struct hole holes[MACHINE_HOLES] = {
 		{0},
 		{0x5000000, 3 * PAGE_SIZE},                    /* inside a 2 MiB page */
@@ -579,17 +579,17 @@ static void start(const struct ept02_model_options *options)
 
 	memcpy(machine_memory.holes + 1, holes + 1, sizeof(holes) - sizeof(holes[0]));
 	machine_memory.ept01_largest_page = options->largest_page;
-	the_cpu = (struct cpu){.nested = &nested};
+	the_cpu = (struct vcpu){.nested = &nested};
 	nested = (struct nested){0};
 	memset(cache, 0, sizeof(cache));
 	past_count = 0;
 	memset(past_since, 0, sizeof(past_since));
 	memset(recent_gpa, 0, sizeof(recent_gpa));
-	cpu = &the_cpu;
+	vcpu = &the_cpu;
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = options->ept_vpid;
 	machine_on_invept = on_invept;
-	REQUIRE(ept02_init(cpu));
+	REQUIRE(ept02_init(vcpu));
 	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
 	for (unsigned int i = 0; i < EPTPS; i++)
 		eptp12[i] = (FIRST_TABLE + i) * PAGE_SIZE | EPTP_WALK_4 | 6;

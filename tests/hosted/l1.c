@@ -55,9 +55,9 @@ void event_redeliver(bool nmi_unblocked)
 	(void)nmi_unblocked;
 }
 
-void event_after_l2(struct cpu *cpu)
+void event_after_l2(struct vcpu *vcpu)
 {
-	REQUIRE(machine_current_vmcs() == cpu->vmcs01);
+	REQUIRE(machine_current_vmcs() == vcpu->vmcs01);
 }
 
 bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
@@ -97,42 +97,42 @@ void guest_fault_inject(const struct guest_fault *fault)
 	MACHINE_FAIL("no operand faults here");
 }
 
-bool guest_load_pdptes(const struct cpu *cpu, u64 cr3)
+bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)cr3;
 	return true;
 }
 
-void guest_set_cr0_shadow(struct cpu *cpu, u64 value)
+void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value)
 {
-	(void)cpu;
+	(void)vcpu;
 	vmwrite(VMCS_CR0_READ_SHADOW, value);
 }
 
-void guest_set_cr4_shadow(struct cpu *cpu, u64 value)
+void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value)
 {
-	(void)cpu;
+	(void)vcpu;
 	vmwrite(VMCS_CR4_READ_SHADOW, value);
 }
 
-void vmx_set_host_state(const struct cpu *cpu, u64 rip)
+void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 {
-	(void)cpu;
+	(void)vcpu;
 	vmwrite(VMCS_HOST_RIP, rip);
 }
 
-bool msr_read_guest(struct cpu *cpu, u32 msr, u64 *value)
+bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)msr;
 	(void)value;
 	MACHINE_FAIL("the MSR lists are empty");
 }
 
-bool msr_write_guest(struct cpu *cpu, u32 msr, u64 value)
+bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)msr;
 	(void)value;
 	MACHINE_FAIL("the MSR lists are empty");
@@ -156,38 +156,38 @@ static void unexpected_exit(void)
 	MACHINE_FAIL("an exit for L0 that the test did not make");
 }
 
-void rdmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	unexpected_exit();
 }
 
-void wrmsr_exit(struct cpu *cpu, struct guest_regs *regs)
+void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	unexpected_exit();
 }
 
-void ept_violation(struct cpu *cpu, u64 qualification)
+void ept_violation(struct vcpu *vcpu, u64 qualification)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)qualification;
 	unexpected_exit();
 }
 
-void ept_refuse_hidden_write(struct cpu *cpu, paddr_t gpa, u64 qualification)
+void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)gpa;
 	(void)qualification;
 	unexpected_exit();
 }
 
-void init_exit(struct cpu *cpu, struct guest_regs *regs)
+void init_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)cpu;
+	(void)vcpu;
 	(void)regs;
 	unexpected_exit();
 }
@@ -221,7 +221,7 @@ u64 read_cr0(void)
 
 /* --- L1 executes an instruction -------------------------------------------------------------- */
 
-struct cpu *l1_cpu;
+struct vcpu *l1_cpu;
 struct guest_regs l1_regs;
 u32 l1_interruptibility;
 struct rng l1_rng;
@@ -323,7 +323,7 @@ enum outcome l1_vmwrite(u64 encoding, u64 value)
 
 paddr_t l1_vmxon_region(void)
 {
-	return (paddr_t)(VMXON_PAGE + l1_cpu->index) * PAGE_SIZE;
+	return (paddr_t)(VMXON_PAGE + l1_cpu->cpu.index) * PAGE_SIZE;
 }
 
 void l1_make_region(paddr_t region)

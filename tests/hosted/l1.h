@@ -13,7 +13,7 @@ enum {
 	L1_INFO_RAX_RCX = 1 << 10 | 1 << 28,                   /* value in RAX, encoding in RCX */
 };
 
-extern struct cpu *l1_cpu; /* the one that executes */
+extern struct vcpu *l1_cpu; /* the one that executes */
 extern struct guest_regs l1_regs;
 extern u32 l1_interruptibility; /* before each instruction */
 extern u32 l1_injected;         /* exceptions that the last instruction got, by vector */

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "smp/cpu.h"
+#include "vmx/vcpu.h"
 
 /* Reports and aborts: works in unit tests and fuzzers alike. */
 #define MACHINE_FAIL(...)                                       \
@@ -79,10 +79,10 @@ void machine_limit_pages(u64 count);
 /* Makes `count` processors with an active, launched, current vmcs01 each; the first one runs. */
 void machine_vmx_init(u32 count, const struct vmx_capabilities *vmx);
 
-struct cpu *machine_cpu(u32 index);
+struct vcpu *machine_cpu(u32 index);
 
 /* Which processor the instructions below and those of lib/insn.h are executed by. */
-void machine_run_on(struct cpu *cpu);
+void machine_run_on(struct vcpu *vcpu);
 
 /* The address of the current VMCS. */
 paddr_t machine_current_vmcs(void);

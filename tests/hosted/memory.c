@@ -3,10 +3,10 @@
 
 #include <sanitizer/asan_interface.h>
 
-#include "boot/layout.h"
 #include "machine.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 
 struct machine_memory machine_memory;

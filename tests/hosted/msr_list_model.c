@@ -55,11 +55,11 @@ static struct fake_msr *find(struct fake_msr *in, u32 index)
 }
 
 /* What msr.c would do. */
-bool msr_read_guest(struct cpu *cpu, u32 index, u64 *value)
+bool msr_read_guest(struct vcpu *vcpu, u32 index, u64 *value)
 {
 	const struct fake_msr *msr = find(msrs, index);
 
-	(void)cpu;
+	(void)vcpu;
 	if (index == MSR_IA32_EFER) {
 		*value = vmread_unchecked(VMCS_GUEST_EFER);
 		return true;
@@ -70,11 +70,11 @@ bool msr_read_guest(struct cpu *cpu, u32 index, u64 *value)
 	return true;
 }
 
-bool msr_write_guest(struct cpu *cpu, u32 index, u64 value)
+bool msr_write_guest(struct vcpu *vcpu, u32 index, u64 value)
 {
 	struct fake_msr *msr = find(msrs, index);
 
-	(void)cpu;
+	(void)vcpu;
 	if (!msr || (value & msr->reserved))
 		return false;
 	msr->value = value;

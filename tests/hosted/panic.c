@@ -3,8 +3,8 @@
 #include <stdarg.h>
 
 #include "lib/log.h"
-#include "lib/panic.h"
 #include "machine.h"
+#include "smp/panic.h"
 #include "vmx/vmcs.h"
 
 static _Noreturn void stop(const char *what, const char *format, va_list args)

@@ -2,8 +2,8 @@
 /* SDM "Virtual Machine Control Structures" and "VMX Instruction Reference", for Umbra's own use. */
 #include <string.h>
 
-#include "boot/layout.h"
 #include "machine.h"
+#include "mm/layout.h"
 #include "mm/pages.h"
 
 enum {
@@ -23,11 +23,11 @@ struct vmcs {
 	bool active;
 	bool launched;
 	u32 header; /* as it was when the VMCS became active */
-	const struct cpu *owner;
+	const struct vcpu *owner;
 };
 
 struct processor {
-	struct cpu *cpu;
+	struct vcpu *vcpu;
 	struct vmcs *current;
 	bool entered_by_launch;
 };
@@ -79,7 +79,7 @@ static void look_at_region(struct vmcs *vmcs)
 	if (vmcs->active) {
 		REQUIRE(*header_of(vmcs->region) == vmcs->header);
 		REQUIRE(*data_of(vmcs->region) == vmcs->data_name);
-		REQUIRE(vmcs->owner == running->cpu);
+		REQUIRE(vmcs->owner == running->vcpu);
 		return;
 	}
 	if (*data_of(vmcs->region) != vmcs->data_name || !vmcs->data_name) {
@@ -92,7 +92,7 @@ static void activate(struct vmcs *vmcs)
 {
 	look_at_region(vmcs);
 	vmcs->active = true;
-	vmcs->owner = running->cpu;
+	vmcs->owner = running->vcpu;
 	vmcs->header = *header_of(vmcs->region);
 }
 
@@ -113,8 +113,8 @@ bool vmclear(paddr_t region)
 bool vmptrld(paddr_t region)
 {
 	struct vmcs *vmcs = vmcs_at(region);
-	const u32 revision = (u32)(running->cpu->vmx.basic & VMX_BASIC_REVISION);
-	const u32 indicator = vmx_can_set(running->cpu->vmx.secondary, CPU2_VMCS_SHADOWING)
+	const u32 revision = (u32)(running->vcpu->vmx.basic & VMX_BASIC_REVISION);
+	const u32 indicator = vmx_can_set(running->vcpu->vmx.secondary, CPU2_VMCS_SHADOWING)
 				      ? shadow_indicator
 				      : 0;
 
@@ -179,7 +179,7 @@ void machine_set_field(u64 field, u64 value)
 bool vmwrite(u64 field, u64 value)
 {
 	if (VMCS_FIELD_TYPE(field) == VMCS_TYPE_READ_ONLY)
-		REQUIRE(running->cpu->vmx.misc & VMX_MISC_VMWRITE_RO);
+		REQUIRE(running->vcpu->vmx.misc & VMX_MISC_VMWRITE_RO);
 	write_to(running->current, field, value);
 	return true;
 }
@@ -245,7 +245,7 @@ static void check_link(struct vmcs *vmcs)
 		return;
 	REQUIRE(link % PAGE_SIZE == 0 && link != vmcs->region);
 	REQUIRE((*header_of(link) & ~shadow_indicator) ==
-		(running->cpu->vmx.basic & VMX_BASIC_REVISION));
+		(running->vcpu->vmx.basic & VMX_BASIC_REVISION));
 	REQUIRE(!!(*header_of(link) & shadow_indicator) == shadowing);
 	activate(vmcs_at(link));
 }
@@ -281,7 +281,7 @@ static bool control_supported(u64 cap, u64 bits)
 
 bool invept(enum invept_type type, u64 eptp)
 {
-	const u64 cap = running ? running->cpu->vmx.ept_vpid : ~0ull;
+	const u64 cap = running ? running->vcpu->vmx.ept_vpid : ~0ull;
 
 	REQUIRE(control_supported(cap, type == INVEPT_SINGLE_CONTEXT ? EPT_CAP_INVEPT_SINGLE
 								     : EPT_CAP_INVEPT_ALL));
@@ -299,7 +299,8 @@ bool invvpid(enum invvpid_type type, u16 vpid, u64 address)
 					  VPID_CAP_SINGLE_GLOBALS};
 
 	REQUIRE(type <= INVVPID_SINGLE_RETAIN_GLOBALS);
-	REQUIRE(control_supported(running ? running->cpu->vmx.ept_vpid : ~0ull, cap_of_type[type]));
+	REQUIRE(control_supported(running ? running->vcpu->vmx.ept_vpid : ~0ull,
+				  cap_of_type[type]));
 	REQUIRE(type == INVVPID_ALL_CONTEXT || vpid);
 	machine_log.invvpid_count++;
 	machine_log.invvpid_type = type;
@@ -312,22 +313,22 @@ bool invvpid(enum invvpid_type type, u16 vpid, u64 address)
 
 void *gs_self(void)
 {
-	return running->cpu;
+	return running->vcpu;
 }
 
-struct cpu *machine_cpu(u32 index)
+struct vcpu *machine_cpu(u32 index)
 {
-	return processors[index].cpu;
+	return processors[index].vcpu;
 }
 
-void machine_run_on(struct cpu *cpu)
+void machine_run_on(struct vcpu *vcpu)
 {
-	running = &processors[cpu->index];
+	running = &processors[vcpu->cpu.index];
 }
 
 void machine_vmx_init(u32 count, const struct vmx_capabilities *vmx)
 {
-	static struct cpu cpu_blocks[CPUS_MAX];
+	static struct vcpu blocks[CPUS_MAX];
 
 	REQUIRE(count <= CPUS_MAX);
 	if (!vmcs_list)
@@ -335,19 +336,19 @@ void machine_vmx_init(u32 count, const struct vmx_capabilities *vmx)
 	vmcs_count = 0;
 	machine_log = (struct machine_log){0};
 	for (u32 i = 0; i < count; i++) {
-		struct cpu *cpu = &cpu_blocks[i];
+		struct vcpu *vcpu = &blocks[i];
 
-		*cpu = (struct cpu){
-			.index = (u16)i,
+		*vcpu = (struct vcpu){
+			.cpu.index = (u16)i,
 			.vmx = *vmx,
 			.mtrr.maxphyaddr = MACHINE_MAXPHYADDR,
 		};
-		cpu->self = cpu;
-		processors[i] = (struct processor){.cpu = cpu};
+		vcpu->cpu.self = &vcpu->cpu;
+		processors[i] = (struct processor){.vcpu = vcpu};
 		running = &processors[i];
-		cpu->vmcs01 = virt_to_phys(pages_alloc(1));
-		*header_of(cpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
-		vmptrld(cpu->vmcs01);
+		vcpu->vmcs01 = virt_to_phys(pages_alloc(1));
+		*header_of(vcpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
+		vmptrld(vcpu->vmcs01);
 		running->current->launched = true;
 		/* Umbra's setup of vmcs01 is not under test: all its fields have values. */
 		memset(running->current->written, 1, sizeof(running->current->written));

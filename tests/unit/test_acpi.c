@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "boot/acpi.h"
+#include "platform/acpi.h"
 
 enum {
 	RSDT = 0x1001, /* tables need not be aligned */

@@ -28,7 +28,7 @@ enum {
 	RF = 0x10000,
 };
 
-static struct cpu *cpu;
+static struct vcpu *vcpu;
 static u64 dr6;
 
 /* L2, as far as event.c asks. */
@@ -58,13 +58,13 @@ void unblock_nmis(void)
 	nmis_unblocked++;
 }
 
-bool nested_in_l2(const struct cpu *c)
+bool nested_in_l2(const struct vcpu *c)
 {
 	(void)c;
 	return l2.in_l2;
 }
 
-bool nested_take_exception(struct cpu *c, u32 info, u32 error_code)
+bool nested_take_exception(struct vcpu *c, u32 info, u32 error_code)
 {
 	(void)c;
 	if (!l2.intercepts)
@@ -74,32 +74,32 @@ bool nested_take_exception(struct cpu *c, u32 info, u32 error_code)
 	return true;
 }
 
-void nested_keep_entry_event(struct cpu *c)
+void nested_keep_entry_event(struct vcpu *c)
 {
 	(void)c;
 	l2.kept++;
 }
 
-void nested_triple_fault(struct cpu *c)
+void nested_triple_fault(struct vcpu *c)
 {
 	(void)c;
 	l2.triple_fault = true;
 }
 
-bool nested_nmi(struct cpu *c)
+bool nested_nmi(struct vcpu *c)
 {
 	c->nmi_latched = false;
 	l2.gave_nmi = true;
 	return true;
 }
 
-bool nested_take_machine_check(struct cpu *c)
+bool nested_take_machine_check(struct vcpu *c)
 {
 	(void)c;
 	return l2.takes_mc;
 }
 
-bool nested_current_is_launched(const struct cpu *c)
+bool nested_current_is_launched(const struct vcpu *c)
 {
 	(void)c;
 	return l2.launched;
@@ -131,12 +131,12 @@ static int setup(void **state)
 	(void)state;
 	machine_memory_init(4, 4);
 	machine_vmx_init(1, &none);
-	cpu = machine_cpu(0);
-	machine_run_on(cpu);
+	vcpu = machine_cpu(0);
+	machine_run_on(vcpu);
 	memset(&l2, 0, sizeof(l2));
-	cpu->nmi_latched = cpu->mc_latched = false;
-	cpu->pending_events = 0;
-	cpu->primary_controls = 0;
+	vcpu->nmi_latched = vcpu->mc_latched = false;
+	vcpu->cpu.pending_events = 0;
+	vcpu->primary_controls = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(zero); i++)
 		machine_set_field(zero[i], 0);
 	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
@@ -326,35 +326,35 @@ static void test_nmi(void **state)
 	};
 
 	(void)state;
-	event_nmi(cpu);
+	event_nmi(vcpu);
 	assert_injected(NMI, 0);
-	assert_false(cpu->nmi_latched);
+	assert_false(vcpu->nmi_latched);
 	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(obstacles); i++) {
 		setup(NULL);
 		machine_set_field(obstacles[i].field, obstacles[i].value);
-		event_nmi(cpu);
-		assert_true(cpu->nmi_latched);
+		event_nmi(vcpu);
+		assert_true(vcpu->nmi_latched);
 		assert_int_not_equal(get(VMCS_VM_ENTRY_INTR_INFO), NMI);
 		assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
 		/* The window opens. */
 		machine_set_field(obstacles[i].field, 0);
-		nmi_window_exit(cpu, NULL);
+		nmi_window_exit(vcpu, NULL);
 		assert_injected(NMI, 0);
-		assert_false(cpu->nmi_latched);
+		assert_false(vcpu->nmi_latched);
 		assert_int_equal(get(VMCS_PRIMARY_CONTROLS), 0);
 	}
 	/* Some CPUs open it while STI still blocks. */
 	setup(NULL);
-	cpu->nmi_latched = true;
+	vcpu->nmi_latched = true;
 	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
-	nmi_window_exit(cpu, NULL);
+	nmi_window_exit(vcpu, NULL);
 	assert_injected(NMI, 0);
 	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
 	/* L2's are nested/events.c's. */
 	setup(NULL);
 	l2.in_l2 = true;
-	event_nmi(cpu);
+	event_nmi(vcpu);
 	assert_true(l2.gave_nmi);
 	assert_injected(0, 0);
 }
@@ -364,7 +364,7 @@ static void test_nmi_exit(void **state)
 	(void)state;
 	machine_set_field(VMCS_VM_EXIT_INTR_INFO, NMI);
 	nmis_unblocked = 0;
-	exception_nmi_exit(cpu, NULL);
+	exception_nmi_exit(vcpu, NULL);
 	assert_int_equal(nmis_unblocked, 1);
 	assert_injected(NMI, 0);
 }
@@ -375,26 +375,26 @@ static void test_pending(void **state)
 	static struct guest_regs regs;
 
 	(void)state;
-	cpu->pending_events = PENDING_NMI;
+	vcpu->cpu.pending_events = PENDING_NMI;
 	l2.launched = true;
 	assert_true(event_deliver_late(&regs));
-	assert_ptr_equal(cpu->regs, &regs);
-	assert_int_equal(cpu->pending_events, 0);
+	assert_ptr_equal(vcpu->regs, &regs);
+	assert_int_equal(vcpu->cpu.pending_events, 0);
 	assert_injected(NMI, 0);
 	setup(NULL);
 	/* A machine check goes first, and the NMI has to wait for a window. */
-	cpu->pending_events = PENDING_NMI | PENDING_MC;
+	vcpu->cpu.pending_events = PENDING_NMI | PENDING_MC;
 	assert_false(event_deliver_late(&regs));
 	assert_injected(EXCEPTION | VECTOR_MC, 0);
-	assert_true(cpu->nmi_latched);
-	assert_false(cpu->mc_latched);
+	assert_true(vcpu->nmi_latched);
+	assert_false(vcpu->mc_latched);
 	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
 	/* L2 has ended: what waited comes now, and nothing if nothing did. */
 	setup(NULL);
-	event_after_l2(cpu);
+	event_after_l2(vcpu);
 	assert_injected(0, 0);
-	cpu->nmi_latched = true;
-	event_after_l2(cpu);
+	vcpu->nmi_latched = true;
+	event_after_l2(vcpu);
 	assert_injected(NMI, 0);
 }
 
@@ -402,32 +402,32 @@ static void test_pending(void **state)
 static void test_machine_check(void **state)
 {
 	(void)state;
-	cpu->mc_latched = true;
+	vcpu->mc_latched = true;
 	machine_set_field(VMCS_GUEST_CR4, 0);
 	if (!setjmp(reset)) {
-		event_after_l2(cpu);
+		event_after_l2(vcpu);
 		fail();
 	}
 	assert_string_equal(reset_reason, "machine check while the guest has CR4.MCE clear");
 	/* Not into an entry that has an event, nor into wait-for-SIPI: later. */
 	setup(NULL);
-	cpu->mc_latched = true;
+	vcpu->mc_latched = true;
 	machine_set_field(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI);
-	event_after_l2(cpu);
+	event_after_l2(vcpu);
 	assert_injected(0, 0);
-	assert_true(cpu->mc_latched);
+	assert_true(vcpu->mc_latched);
 	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
 	/* L1 intercepts it. */
 	setup(NULL);
-	cpu->mc_latched = true;
+	vcpu->mc_latched = true;
 	l2.in_l2 = l2.takes_mc = true;
-	event_after_l2(cpu);
-	assert_false(cpu->mc_latched);
+	event_after_l2(vcpu);
+	assert_false(vcpu->mc_latched);
 	assert_injected(0, 0);
 	setup(NULL);
-	cpu->mc_latched = true;
+	vcpu->mc_latched = true;
 	l2.in_l2 = true;
-	event_after_l2(cpu);
+	event_after_l2(vcpu);
 	assert_injected(EXCEPTION | VECTOR_MC, 0);
 	assert_int_equal(l2.kept, 1);
 }

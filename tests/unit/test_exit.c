@@ -36,7 +36,7 @@ enum {
 };
 static const u64 statistics_magic = 0x6172626d75;
 
-static struct cpu *cpu;
+static struct vcpu *vcpu;
 static struct cpu *all[1];
 struct cpu **cpus = all;
 u32 cpu_count = 1;
@@ -53,12 +53,12 @@ static paddr_t hook;
 static struct memmap map;
 static jmp_buf reset;
 
-#define HANDLER(name)                                  \
-	void name(struct cpu *c, struct guest_regs *r) \
-	{                                              \
-		assert_ptr_equal(c, cpu);              \
-		assert_ptr_equal(r, &regs);            \
-		handled = #name;                       \
+#define HANDLER(name)                                   \
+	void name(struct vcpu *c, struct guest_regs *r) \
+	{                                               \
+		assert_ptr_equal(c, vcpu);              \
+		assert_ptr_equal(r, &regs);             \
+		handled = #name;                        \
 	}
 HANDLER(cpuid_exit)
 HANDLER(cr_access_exit)
@@ -81,25 +81,25 @@ void event_inject_exception_error(enum vector vector, u32 error_code)
 	injected |= 1u << vector;
 }
 
-bool nested_in_l2(const struct cpu *c)
+bool nested_in_l2(const struct vcpu *c)
 {
 	(void)c;
 	return in_l2;
 }
 
-void nested_entry_refused(struct cpu *c)
+void nested_entry_refused(struct vcpu *c)
 {
 	(void)c;
 	handled = "nested_entry_refused";
 }
 
-bool nested_hold_init(struct cpu *c)
+bool nested_hold_init(struct vcpu *c)
 {
 	(void)c;
 	return holds_init;
 }
 
-void vmx_guest_init_state(struct cpu *c, enum activity_state activity)
+void vmx_guest_init_state(struct vcpu *c, enum activity_state activity)
 {
 	(void)c;
 	given_activity = activity;
@@ -157,13 +157,15 @@ static int setup(void **state)
 	(void)state;
 	machine_memory_init(16, 4);
 	machine_vmx_init(1, &vmx);
-	cpu = all[0] = machine_cpu(0);
-	machine_run_on(cpu);
+	vcpu = machine_cpu(0);
+	all[0] = &vcpu->cpu;
+	machine_run_on(vcpu);
 	regs = (struct guest_regs){0};
 	handled = NULL;
 	injected = wbinvds = 0;
 	in_l2 = holds_init = xsetbv_works = false;
 	hook = 0;
+	vmcall_set_claim(int15_hook_vmcall);
 	given_activity = NOT_SET;
 	machine_set_field(VMCS_GUEST_RIP, RIP);
 	machine_set_field(VMCS_GUEST_RFLAGS, 2);
@@ -206,7 +208,7 @@ static void test_handlers(void **state)
 			setup(NULL);
 			exits(rows[i].reason | flags);
 			assert_string_equal(handled, rows[i].handler);
-			assert_int_equal(cpu->exit_reason, rows[i].reason);
+			assert_int_equal(vcpu->exit_reason, rows[i].reason);
 		}
 	}
 }
@@ -274,7 +276,7 @@ static void test_init(void **state)
 	(void)state;
 	for (u32 bsp = 0; bsp < 2; bsp++) {
 		setup(NULL);
-		cpu->is_bsp = bsp;
+		vcpu->is_bsp = bsp;
 		regs.rax = regs.rdx = regs.r15 = 7;
 		exits(REASON_INIT);
 		assert_int_equal(given_activity, bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
@@ -373,10 +375,10 @@ static void test_statistics(void **state)
 	exits(REASON_VMCALL);
 	assert_string_equal(handled, "nested_instruction_exit");
 	statistics_init(true, RESERVED, ENTRY_TSC);
-	cpu->exits[10] = 33;
-	cpu->l2_exits[12] = 44;
-	cpu->hidden_reads = 55;
-	cpu->hidden_writes = 66;
+	vcpu->exits[10] = 33;
+	vcpu->l2_exits[12] = 44;
+	vcpu->hidden_reads = 55;
+	vcpu->hidden_writes = 66;
 	assert_int_equal(ask(0, 0, 0), 1);
 	assert_int_equal(regs.rbx, RESERVED);
 	assert_int_equal(ask(1, 0, 10), 33);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "lib/font.h"
+#include "platform/font.h"
 
 static const u8 *glyph(char c)
 {

@@ -45,13 +45,13 @@ enum {
 	KEY = 3,
 };
 
-static struct cpu *cpu;
+static struct vcpu *vcpu;
 static bool in_l2, l1_takes_it;
 static u64 cr2, cr4;
 static u32 pkru, redelivered, pkru_reads;
 static struct guest_fault injected;
 
-bool nested_in_l2(const struct cpu *c)
+bool nested_in_l2(const struct vcpu *c)
 {
 	(void)c;
 	return in_l2;
@@ -142,10 +142,10 @@ static int setup(void **state)
 	machine_memory_init(16, 4);
 	machine_maps_guest = true;
 	machine_vmx_init(1, &vmx);
-	cpu = machine_cpu(0);
-	machine_run_on(cpu);
-	cpu->translation = (struct guest_translation){0};
-	cpu->mtrr.maxphyaddr = MACHINE_MAXPHYADDR;
+	vcpu = machine_cpu(0);
+	machine_run_on(vcpu);
+	vcpu->translation = (struct guest_translation){0};
+	vcpu->mtrr.maxphyaddr = MACHINE_MAXPHYADDR;
 	guest_linear_init();
 	in_l2 = l1_takes_it = false;
 	cr2 = 0x1234;
@@ -280,10 +280,10 @@ static void test_l2_is_not_remembered(void **state)
 	put_byte(FIRST_AT, 1);
 	in_l2 = true;
 	assert_int_equal(read_byte(FIRST), 1);
-	assert_int_equal(cpu->translation.steps, 0);
+	assert_int_equal(vcpu->translation.steps, 0);
 	in_l2 = false;
 	assert_int_equal(read_byte(FIRST), 1);
-	assert_int_equal(cpu->translation.steps, 4);
+	assert_int_equal(vcpu->translation.steps, 4);
 }
 
 /* SDM "Canonical Addressing", "Stack Exception (#SS)". */
@@ -350,7 +350,7 @@ static void test_32bit(void **state)
 	put_byte(FIRST_AT + 1, 7);
 	assert_int_equal(read_byte((1u << 30) + FIRST + 1), 7);
 	assert_int_equal(read_byte((1ull << 40) + (1u << 30) + FIRST + 1), 7);
-	assert_int_equal(cpu->translation.steps, 0);
+	assert_int_equal(vcpu->translation.steps, 0);
 	read_faults(FIRST, GUEST_LINEAR_DATA, VECTOR_PF, 0);
 
 	machine_set_field(VMCS_GUEST_CR4, CR4_PSE);
@@ -415,7 +415,7 @@ static void test_via(void **state)
 	reachable = true;
 	assert_true(guest_linear_translate(FIRST + 1, GUEST_READ, &via, &pa, &fault));
 	assert_int_equal(pa, FIRST_AT + 1 + 0x100000);
-	assert_int_equal(cpu->translation.steps, 0);
+	assert_int_equal(vcpu->translation.steps, 0);
 	/* Somebody else's to resolve, and then the instruction runs again. */
 	reachable = false;
 	assert_false(guest_linear_translate(FIRST, GUEST_READ, &via, &pa, &fault));

@@ -13,9 +13,9 @@
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "machine.h"
 #include "mm/ept01.h"
+#include "mm/layout.h"
 #include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
@@ -31,7 +31,7 @@ static struct {
 } msrs[MSRS];
 static size_t msr_count;
 
-static struct cpu *cpu;
+static struct vcpu *vcpu;
 static struct guest_regs regs;
 static u32 injected;
 static u32 mtrr_updates;
@@ -131,7 +131,7 @@ static int setup(void **state)
 	(void)state;
 	machine_memory_init(1, 8);
 	machine_vmx_init(1, &vmx);
-	cpu = machine_cpu(0);
+	vcpu = machine_cpu(0);
 	msr_count = 0;
 	add_msr(MSR_IA32_APIC_BASE, 0xfee00900);
 	add_msr(MSR_IA32_MISC_ENABLE, 1);
@@ -143,8 +143,8 @@ static int setup(void **state)
 	add_msr(0x10, 5);
 	for (u32 msr = 0x200; msr < 0x210; msr++)
 		add_msr(msr, 0);
-	msr_init_cpu(cpu);
-	assert_true(cpu->is_bsp);
+	msr_init_cpu(vcpu);
+	assert_true(vcpu->is_bsp);
 	return 0;
 }
 
@@ -152,7 +152,7 @@ static int setup(void **state)
 static int setup_all(void **state)
 {
 	setup(state);
-	cpu->cpuid_hidden.leaf14 = true;
+	vcpu->cpuid_hidden.leaf14 = true;
 	msr_bitmap_init();
 	memcpy(own, phys_to_virt(msr_bitmap_address()), sizeof(own));
 	return 0;
@@ -242,7 +242,7 @@ static bool guest_wrmsr(u32 msr, u64 value)
 	regs.rcx = msr;
 	regs.rax = (u32)value;
 	regs.rdx = value >> 32;
-	wrmsr_exit(cpu, &regs);
+	wrmsr_exit(vcpu, &regs);
 	assert_true(!injected || injected == 1u << VECTOR_GP);
 	return !injected;
 }
@@ -252,7 +252,7 @@ static bool guest_rdmsr(u32 msr, u64 *value)
 	injected = 0;
 	regs.rcx = msr;
 	regs.rax = regs.rdx = ~0ull;
-	rdmsr_exit(cpu, &regs);
+	rdmsr_exit(vcpu, &regs);
 	if (injected)
 		return false;
 	/* "the high-order 32 bits of each of RAX and RDX are cleared". */
@@ -300,11 +300,11 @@ static void test_hidden_registers(void **state)
 	assert_false(guest_rdmsr(0x493, &value));
 	for (u32 msr = 0x480; msr <= 0x493; msr++)
 		assert_false(guest_wrmsr(msr, 0));
-	cpu->cpuid_hidden.leaf14 = true;
+	vcpu->cpuid_hidden.leaf14 = true;
 	add_msr(0x570, 0);
 	assert_false(guest_rdmsr(0x570, &value));
 	assert_false(guest_wrmsr(0x570, 0));
-	cpu->cpuid_hidden.leaf14 = false;
+	vcpu->cpuid_hidden.leaf14 = false;
 	assert_true(guest_rdmsr(0x570, &value));
 	assert_false(guest_rdmsr(0x12345, &value));
 	assert_false(guest_wrmsr(0x12345, 0));
@@ -326,7 +326,7 @@ static void test_umbras_own(void **state)
 	assert_false(guest_wrmsr(MSR_IA32_PEBS_ENABLE, 1));
 	assert_true(guest_wrmsr(MSR_IA32_PEBS_ENABLE, 0));
 	assert_true(guest_wrmsr(MSR_IA32_BIOS_UPDT_TRIG, 0x1234));
-	assert_int_equal(cpu->microcode_refused, 1);
+	assert_int_equal(vcpu->microcode_refused, 1);
 }
 
 /* Registers that a VM exit saves: the guest's value is in the VMCS, the CPU's is Umbra's. */
@@ -347,17 +347,17 @@ static void test_in_vmcs(void **state)
 		const u64 hardware = *msr_at(held[i].msr);
 
 		machine_set_field(held[i].field, 0x1111);
-		assert_true(msr_read_guest(cpu, held[i].msr, &value) && value == 0x1111);
-		assert_true(msr_write_guest(cpu, held[i].msr, 0x22));
+		assert_true(msr_read_guest(vcpu, held[i].msr, &value) && value == 0x1111);
+		assert_true(msr_write_guest(vcpu, held[i].msr, 0x22));
 		assert_true(vmread_unchecked(held[i].field) == 0x22);
 		assert_true(*msr_at(held[i].msr) == hardware);
 		/* The CPU refuses it. */
-		assert_false(msr_write_guest(cpu, held[i].msr, BIT(63)));
+		assert_false(msr_write_guest(vcpu, held[i].msr, BIT(63)));
 		assert_true(vmread_unchecked(held[i].field) == 0x22);
 		assert_true(*msr_at(held[i].msr) == hardware);
 	}
-	assert_true(msr_write_guest(cpu, 0x10, 9) && *msr_at(0x10) == 9);
-	assert_true(msr_read_guest(cpu, 0x10, &value) && value == 9);
+	assert_true(msr_write_guest(vcpu, 0x10, 9) && *msr_at(0x10) == 9);
+	assert_true(msr_read_guest(vcpu, 0x10, &value) && value == 9);
 }
 
 int main(void)

@@ -211,7 +211,7 @@ static void test_grub_like(void **state)
 	assert_int_equal(info.fb.width, 1024);
 	assert_int_equal(info.fb.height, 768);
 	assert_int_equal(info.fb.bpp, 32);
-	assert_int_equal(info.fb.type, MB2_FB_RGB);
+	assert_int_equal(info.fb.type, FRAMEBUFFER_RGB);
 	assert_int_equal(info.fb.red_pos, 16);
 	assert_int_equal(info.fb.green_pos, 8);
 	assert_int_equal(info.fb.blue_pos, 0);
@@ -552,7 +552,7 @@ static void test_framebuffer(void **state)
 {
 	(void)state;
 	assert_int_equal(fb_status(0xb8000, 160, 80, 25, 16, 2), MB2_OK);
-	assert_int_equal(info.fb.type, MB2_FB_TEXT);
+	assert_int_equal(info.fb.type, FRAMEBUFFER_TEXT);
 	assert_int_equal(fb_status(0xa0000, 320, 320, 200, 8, 0), MB2_OK);
 	assert_int_equal(fb_status(0xe0000000, 3072, 1024, 768, 24, 1), MB2_OK);
 	assert_int_equal(fb_status(0xe0000000, 2048, 1024, 768, 15, 1), MB2_OK);

@@ -50,7 +50,7 @@ static bool misc_vmwrite_ro;
 
 static int current(void)
 {
-	return model.current[l1_cpu->index];
+	return model.current[l1_cpu->cpu.index];
 }
 
 static paddr_t region_of(int vmcs)
@@ -205,7 +205,7 @@ static int random_vmcs(void)
 	for (;;) {
 		const int v = (int)rng_below(&l1_rng, VMCSS);
 
-		if (model.vmcs[v].cpu < 0 || model.vmcs[v].cpu == l1_cpu->index)
+		if (model.vmcs[v].cpu < 0 || model.vmcs[v].cpu == l1_cpu->cpu.index)
 			return v;
 	}
 }
@@ -213,8 +213,8 @@ static int random_vmcs(void)
 static void load_vmcs(int v)
 {
 	assert_int_equal(l1_with_address(REASON_VMPTRLD, region_of(v)), SUCCEED);
-	model.current[l1_cpu->index] = v;
-	model.vmcs[v].cpu = l1_cpu->index;
+	model.current[l1_cpu->cpu.index] = v;
+	model.vmcs[v].cpu = l1_cpu->cpu.index;
 }
 
 static void step_vmptrld(void)
@@ -244,7 +244,7 @@ static void clear_vmcs(int v)
 	model.vmcs[v].cpu = -1;
 	model.vmcs[v].launched = false;
 	if (current() == v)
-		model.current[l1_cpu->index] = -1;
+		model.current[l1_cpu->cpu.index] = -1;
 }
 
 static void step_vmclear(void)
@@ -275,8 +275,8 @@ static void vmxon_here(void)
 	const u64 region = l1_vmxon_region();
 
 	assert_int_equal(l1_with_address(REASON_VMXON, region), SUCCEED);
-	model.vmx_on[l1_cpu->index] = true;
-	model.current[l1_cpu->index] = -1;
+	model.vmx_on[l1_cpu->cpu.index] = true;
+	model.current[l1_cpu->cpu.index] = -1;
 }
 
 /* Software should have cleared every VMCS first; "nothing lost" holds if it has not. */
@@ -285,14 +285,14 @@ static void step_vmxoff(void)
 	const bool cleared = rng_below(&l1_rng, 2);
 
 	for (int v = 0; v < VMCSS; v++) {
-		if (model.vmcs[v].cpu != l1_cpu->index)
+		if (model.vmcs[v].cpu != l1_cpu->cpu.index)
 			continue;
 		if (cleared)
 			clear_vmcs(v);
 		model.vmcs[v].cpu = -1;
 	}
 	assert_int_equal(l1_execute(REASON_VMXOFF, 0), SUCCEED);
-	model.vmx_on[l1_cpu->index] = false;
+	model.vmx_on[l1_cpu->cpu.index] = false;
 	assert_int_equal(l1_execute(REASON_VMREAD, L1_INFO_RAX_RCX), FAULT);
 	assert_int_equal(l1_injected, 1 << VECTOR_UD);
 	vmxon_here();
@@ -619,7 +619,7 @@ static void step_migrate(void)
 	const int v = random_vmcs();
 
 	clear_vmcs(v);
-	l1_on(!l1_cpu->index);
+	l1_on(!l1_cpu->cpu.index);
 	load_vmcs(v);
 	check_all_fields();
 }

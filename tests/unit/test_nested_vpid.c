@@ -29,7 +29,7 @@ struct tlb_entry {
 };
 
 static struct tlb_entry tlb[ENTRIES];
-static struct cpu *cpu;
+static struct vcpu *vcpu;
 static struct nested nested;
 static struct rng rng;
 
@@ -65,9 +65,9 @@ static void start(u64 ept_vpid)
 	machine_memory_init(1, 8);
 	machine_vmx_init(1, &vmx);
 	machine_on_invvpid = on_invvpid;
-	cpu = machine_cpu(0);
+	vcpu = machine_cpu(0);
 	nested = (struct nested){0};
-	cpu->nested = &nested;
+	vcpu->nested = &nested;
 	memset(tlb, 0, sizeof(tlb));
 	rng.state = 1;
 }
@@ -80,7 +80,7 @@ static u64 random_linear(void)
 /* L2 with this VPID of L1's runs: no translation of anybody else's may have its tag. */
 static u16 run_l2(u16 vpid12)
 {
-	const u16 tag = vpid02_get(cpu, vpid12);
+	const u16 tag = vpid02_get(vcpu, vpid12);
 
 	assert_int_not_equal(tag, 0);
 	assert_int_not_equal(tag, L1_VPID);
@@ -101,9 +101,9 @@ static u16 run_l2(u16 vpid12)
 static void invvpid_l1(enum invvpid_type type, u16 vpid12, u64 linear)
 {
 	if (type == INVVPID_ALL_CONTEXT)
-		vpid02_flush_all(cpu);
+		vpid02_flush_all(vcpu);
 	else
-		vpid02_flush(cpu, vpid12, type, linear);
+		vpid02_flush(vcpu, vpid12, type, linear);
 	for (size_t i = 0; i < ENTRIES; i++) {
 		const struct tlb_entry *e = &tlb[i];
 

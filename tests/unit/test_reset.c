@@ -7,14 +7,14 @@
 #include <string.h>
 
 /* Before cmocka, which has a macro of a name in it. */
-#include "lib/panic.h"
+#include "smp/panic.h"
 
 #include <cmocka.h>
 
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "machine.h"
-#include "smp/delay.h"
+#include "platform/delay.h"
 #include "vmx/reset.h"
 
 enum { EVENTS = 16, VMXOFF = 0x10000, DELAY = 0x20000 };
@@ -81,7 +81,7 @@ static void reset_and_compare(const struct acpi_info *acpi, const struct event *
 	machine_memory_init(4, 4);
 	machine_vmx_init(1, &none);
 	machine_run_on(machine_cpu(0));
-	machine_cpu(0)->vmx_on = true;
+	machine_cpu(0)->cpu.vmx_on = true;
 	count = 0;
 	reset_init(acpi);
 	if (!setjmp(halted))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stands in for src/boot/layout.h: Umbra's own memory in the simulated machine of machine.h. */
+/* Stands in for src/mm/layout.h: Umbra's own memory in the simulated machine of machine.h. */
 #pragma once
 
 #include <x86/types.h>

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "lib/trap.h"
+#include "smp/trap.h"
 
 #include <x86/cr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
-#include "lib/panic.h"
 #include "smp/cpu.h"
-#include "vmx/switch.h"
+#include "smp/panic.h"
 
 /* SDM "64-Bit Mode IDT", figure "64-Bit IDT Gate Descriptors". */
 struct idt_gate {
@@ -28,6 +26,16 @@ enum {
 
 extern const u8 trap_stubs[];
 extern const struct extable_entry extable_start[], extable_end[];
+
+/*
+ * Code that looks at pending_events and enters the guest (RESTART in vmx/switch.S): from its first
+ * instruction to the VM entry itself, both included.
+ */
+struct restart_range {
+	u64 first;
+	u64 last;
+};
+extern const struct restart_range restart_start[], restart_end[];
 
 static struct idt_gate idt[TRAP_VECTORS];
 
@@ -82,10 +90,9 @@ static bool fix_up(struct trap_frame *frame)
 static void defer_to_guest(struct trap_frame *frame, u8 event)
 {
 	this_cpu()->pending_events |= event;
-	if (frame->rip >= (u64)switch_last_look && frame->rip <= (u64)switch_vmresume)
-		frame->rip = (u64)switch_last_look;
-	else if (frame->rip >= (u64)switch_launch_last_look && frame->rip <= (u64)switch_vmlaunch)
-		frame->rip = (u64)switch_launch_last_look;
+	for (const struct restart_range *r = restart_start; r < restart_end; r++)
+		if (frame->rip >= r->first && frame->rip <= r->last)
+			frame->rip = r->first;
 }
 
 void trap_handle(struct trap_frame *frame)

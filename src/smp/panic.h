@@ -2,8 +2,10 @@
 /* The end: for bugs of Umbra's own and for machines it cannot run on. Never for guest input. */
 #pragma once
 
+#include <x86/gpr.h>
+
 #include "config.h"
-#include "lib/trap.h"
+#include "smp/trap.h"
 
 /*
  * A bug of Umbra's. Shows the message, the hidden log, the guest's state if a VM exit was being
@@ -17,8 +19,14 @@ _Noreturn void panic_trap(const struct trap_frame *frame);
 /* Whether a CPU has panicked; the others then stop at their next NMI. */
 bool panic_in_progress(void);
 
-/* The exit this CPU is handling, with the guest's registers and VMCS; nothing outside of one. */
+/* What a panic tells about the guest: `show` is called on the CPU that panics. */
+void panic_set_guest_view(void (*show)(void));
+
+/* Calls it; nothing is shown before it is set. */
 void panic_show_guest(void);
+
+/* The general registers as lines of the log. */
+void panic_show_registers(const struct guest_regs *regs);
 
 /* The machine or its configuration will not do: one line that says what to do, and a halt. */
 __attribute__((format(printf, 1, 2))) _Noreturn void fail(const char *format, ...);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "lib/console.h"
+#include "platform/console.h"
 
-#include "boot/layout.h"
-#include "lib/font.h"
 #include "lib/insn.h"
 #include "lib/string.h"
+#include "mm/layout.h"
+#include "platform/font.h"
 
 /* 16550 registers, as offsets from the port, and the bits used. */
 enum {
@@ -40,7 +40,7 @@ static struct {
 	enum { SCREEN_NONE, SCREEN_VGA, SCREEN_PIXELS } kind;
 	u32 columns, rows;
 	u32 x, y;
-	struct mb2_framebuffer fb;
+	struct framebuffer fb;
 } console;
 
 void console_init_serial(u16 port, u32 baud)
@@ -70,18 +70,18 @@ static void serial_putc(char c)
 	outb((u16)(console.port + UART_DATA), (u8)c);
 }
 
-void console_init_screen(const struct mb2_framebuffer *fb)
+void console_init_screen(const struct framebuffer *fb)
 {
 	console.x = 0;
 	console.y = 0;
 	console.kind = SCREEN_VGA;
 	console.columns = VGA_COLUMNS;
 	console.rows = VGA_ROWS;
-	if (!fb || fb->type == MB2_FB_TEXT)
+	if (!fb || fb->type == FRAMEBUFFER_TEXT)
 		return;
 	/* Above 4 GiB there may be no mapping yet, and 16-colour planes are not worth a driver. */
 	console.kind = SCREEN_NONE;
-	if (fb->type != MB2_FB_RGB || (fb->bpp != 32 && fb->bpp != 24 && fb->bpp != 16) ||
+	if (fb->type != FRAMEBUFFER_RGB || (fb->bpp != 32 && fb->bpp != 24 && fb->bpp != 16) ||
 	    fb->addr + (u64)fb->pitch * fb->height > 4 * GIB)
 		return;
 	console.fb = *fb;
@@ -93,7 +93,7 @@ void console_init_screen(const struct mb2_framebuffer *fb)
 
 static void draw_glyph(u32 column, u32 row, char c)
 {
-	const struct mb2_framebuffer *fb = &console.fb;
+	const struct framebuffer *fb = &console.fb;
 	u32 bytes = fb->bpp / 8u;
 	u32 white = (u32)((BIT(fb->red_size) - 1) << fb->red_pos |
 			  (BIT(fb->green_size) - 1) << fb->green_pos |

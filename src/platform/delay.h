@@ -2,7 +2,7 @@
 /* Short busy waits while CPUs are started, and in a reset. */
 #pragma once
 
-#include "boot/acpi.h"
+#include "platform/acpi.h"
 
 /* Prefers the ACPI PM timer to the PIT, which some platforms switch off. */
 void delay_init(const struct acpi_info *acpi);

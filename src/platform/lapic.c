@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "smp/lapic.h"
+#include "platform/lapic.h"
 
 #include <x86/msr.h>
 
-#include "boot/layout.h"
 #include "lib/insn.h"
+#include "mm/layout.h"
 
 /* SDM "Local APIC Register Address Map" and "Interrupt Command Register (ICR)". */
 enum {

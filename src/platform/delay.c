@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "smp/delay.h"
+#include "platform/delay.h"
 
 #include "lib/insn.h"
 

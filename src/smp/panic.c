@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "lib/panic.h"
+#include "smp/panic.h"
 
 #include <stdarg.h>
 
-#include "boot/layout.h"
 #include "lib/format.h"
 #include "lib/insn.h"
 #include "lib/log.h"
+#include "mm/layout.h"
+#include "platform/lapic.h"
 #include "smp/cpu.h"
-#include "smp/lapic.h"
-#include "vmx/exit.h"
-#include "vmx/vmcs_dump.h"
 
 static bool panicking;
+
+/* What vmx knows of the guest; set once, at boot. */
+static void (*show_guest)(void);
 
 bool panic_in_progress(void)
 {
@@ -52,7 +53,7 @@ static void backtrace(u64 rip, u64 rbp)
 	}
 }
 
-static void show_registers(const struct guest_regs *r)
+void panic_show_registers(const struct guest_regs *r)
 {
 	static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "---", "rbp",
 						     "rsi", "rdi", "r8 ", "r9 ", "r10", "r11",
@@ -63,16 +64,15 @@ static void show_registers(const struct guest_regs *r)
 			  names[i + 1], (unsigned long long)r->gpr[i + 1]);
 }
 
+void panic_set_guest_view(void (*show)(void))
+{
+	show_guest = show;
+}
+
 void panic_show_guest(void)
 {
-	const struct cpu *cpu = this_cpu_ready() ? this_cpu() : NULL;
-
-	if (!cpu || !cpu->vmx_on || !cpu->regs)
-		return;
-	log_error("the exit being handled on CPU %u: %u (%s)", cpu->index,
-		  (u32)(cpu->exit_reason & EXIT_REASON_BASIC), exit_reason_name(cpu->exit_reason));
-	show_registers(cpu->regs);
-	vmcs_dump();
+	if (show_guest && this_cpu_ready())
+		show_guest();
 }
 
 _Noreturn void panic(const char *format, ...)
@@ -116,7 +116,7 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 		.r14 = f->r14,
 		.r15 = f->r15,
 	};
-	show_registers(&regs);
+	panic_show_registers(&regs);
 	backtrace(f->rip, f->rbp);
 	panic_show_guest();
 	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "boot/acpi.h"
+#include "platform/acpi.h"
 
 #include "lib/string.h"
 

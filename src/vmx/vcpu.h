@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guest's CPU: the per-CPU block with all that VM exits change. Only its own CPU writes to it,
+ * so nothing here needs a lock.
+ */
+#pragma once
+
+#include <x86/gpr.h>
+#include <x86/types.h>
+#include <x86/vmx.h>
+
+#include "mm/mtrr.h"
+#include "smp/cpu.h"
+#include "vmx/capabilities.h"
+#include "vmx/cpuid_filter.h"
+#include "vmx/guest_linear.h"
+
+/* Instructions that Umbra itself executes, what nesting mostly costs. */
+enum vmcs_counted {
+	VMCS_COUNTED_READ,
+	VMCS_COUNTED_WRITE,
+	VMCS_COUNTED_LOAD,
+	VMCS_COUNTED_CLEAR,
+	VMCS_COUNTED
+};
+
+struct vcpu {
+	struct cpu cpu; /* first: GS base points here */
+
+	/* The guest's general registers while one of its VM exits is handled, else NULL. */
+	struct guest_regs *regs;
+	u32 exit_reason;  /* the exit being handled, with its flag bits */
+	bool nmi_latched; /* for the guest: waits until it can be injected */
+	bool mc_latched;
+	bool is_bsp; /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
+
+	paddr_t vmxon_region;
+	paddr_t vmcs01;
+	struct nested *nested; /* NULL while the guest sees no VMX */
+	u32 pin_controls;
+	u32 primary_controls;
+	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */
+	struct vmx_capabilities vmx;
+	struct cpuid_hidden cpuid_hidden;
+	struct mtrr_state mtrr; /* what the guest sees */
+	struct guest_translation translation;
+
+	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */
+	u64 exits[REASON_COUNT];
+	u64 l2_exits[REASON_COUNT]; /* seen by Umbra while L2 ran, L1's to handle or not */
+	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */
+	u64 hidden_writes;          /* its writes there, each answered with #GP */
+	u64 microcode_refused;
+};
+_Static_assert(offsetof(struct vcpu, cpu) == 0, "this_vcpu() is this_cpu()");
+
+static inline struct vcpu *this_vcpu(void)
+{
+	return (struct vcpu *)this_cpu();
+}
+
+/* Bytes of memory that each needs, a multiple of the page size. */
+u64 vcpu_memory_size(void);
+
+/* Makes a CPU's block, stacks and VMX regions. Stops with a message when memory is short. */
+struct vcpu *vcpu_create(u16 index, u32 apic_id);
