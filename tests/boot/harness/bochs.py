@@ -41,10 +41,10 @@ LEFT_OUT = {
 
 VERSIONS = {
     "2.7": Version(("bookworm",), "bochs_vmx_fixes.c"),
-    "3.0": Version(("trixie",), None, ("sapphire_rapids", "arrow_lake"), left_out={
+    "3.0": Version(("trixie",), "bochs3_fixes.c", ("sapphire_rapids", "arrow_lake"), left_out={
         **LEFT_OUT, "cr.cr0.wp_acts": "a write to a read-only page with CR0.WP clear is a panic"}),
     # Its device fw_cfg is what OVMF, the UEFI firmware, asks for the size of memory.
-    "3.1": Version(("forky", "sid"), "bochs_idiv_fix.c", ("wildcat_lake",),
+    "3.1": Version(("forky", "sid"), "bochs3_fixes.c", ("wildcat_lake",),
                    (*PACKAGES, "ovmf-generic"), True, LEFT_OUT),
 }
 
@@ -104,13 +104,13 @@ class Bochs:
         """What starts it, up to its own arguments."""
         fixes = fixes_library(VERSIONS[self.version].fixes)
         if not self.own:
-            return ["env", f"LD_PRELOAD={fixes or ''}", "bochs"]
+            return ["env", f"LD_PRELOAD={fixes}", "bochs"]
         libraries = self.root / LIBRARIES
         return ["env", f"BXSHARE={self.root / 'usr/share/bochs'}",
                 f"LTDL_LIBRARY_PATH={libraries / 'bochs/plugins'}",
                 libraries / "ld-linux-x86-64.so.2",
                 "--library-path", f"{libraries}:{libraries / 'pulseaudio'}",
-                *(["--preload", fixes] if fixes else []), self.root / "usr/bin/bochs-bin"]
+                "--preload", fixes, self.root / "usr/bin/bochs-bin"]
 
 
 def version_for(cpu_model, firmware="bios", wanted=""):
@@ -154,8 +154,6 @@ def get(version):
 def fixes_library(source):
     """The compiled library, for a version's `fixes`. It uses nothing newer of the C library than
     Debian 12 has, so that every version's own one can load it."""
-    if not source:
-        return None
     source = pathlib.Path(__file__).with_name(source)
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
     library = host.CACHE / f"{source.stem}-{digest}.so"
