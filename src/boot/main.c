@@ -91,13 +91,12 @@ static const void *map_firmware_table(void *ctx, paddr_t pa, size_t size)
 
 static void read_acpi(void)
 {
-	enum acpi_status status;
-
 	if (boot.mb2.rsdp_len) {
-		status = acpi_parse(boot.mb2.rsdp, boot.mb2.rsdp_len, map_firmware_table, NULL,
-				    &boot.acpi);
-		if (status != ACPI_OK)
-			log_warn("ACPI: %s", acpi_status_text(status));
+		const char *error = acpi_parse(boot.mb2.rsdp, boot.mb2.rsdp_len, map_firmware_table,
+					       NULL, &boot.acpi);
+
+		if (error)
+			log_warn("ACPI: %s", error);
 	}
 	if (!boot.acpi.has_madt || boot.acpi.cpu_count == 0) {
 		log_warn("no ACPI MADT lists the CPUs: going on with one CPU");
@@ -116,6 +115,12 @@ static void read_acpi(void)
 	reset_init(&boot.acpi);
 }
 
+/* A build without nested VMX has none of its functions. */
+static bool nested_is_on(void)
+{
+	return UMBRA_NESTED && boot.options.nested;
+}
+
 static struct range move_home(paddr_t load_base)
 {
 	struct range avoid[MB2_MAX_MODULES + 1];
@@ -128,7 +133,7 @@ static struct range move_home(paddr_t load_base)
 	const u32 cpus_expected = boot.acpi.cpu_count + 1;
 	u64 wanted = cpus_expected * vcpu_memory_size();
 
-	if (UMBRA_NESTED && boot.options.nested)
+	if (nested_is_on())
 		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
 			  ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
 	return home_move_in(&boot.mb2.memmap, &boot.room, wanted, avoid, n);
@@ -151,11 +156,18 @@ static void create_cpus(void)
 	}
 }
 
+static void prepare_cpu(struct vcpu *vcpu)
+{
+	vmx_setup_cpu(vcpu);
+	if (nested_is_on())
+		nested_init_cpu(vcpu);
+}
+
 static void prepare_ap(struct cpu *cpu)
 {
 	struct vcpu *vcpu = (struct vcpu *)cpu;
 
-	vmx_setup_cpu(vcpu);
+	prepare_cpu(vcpu);
 	vmx_guest_wait_for_sipi(vcpu);
 }
 
@@ -206,8 +218,11 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	if (!ept01_init(&boot.mb2.memmap, vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
 	panic_set_guest_view(vmcs_dump_exit);
-	vmx_setup_shared(boot.options.nested, boot.options.nested_shadow);
-	vmx_setup_cpu(this_vcpu());
+	vmx_read_boot_cpu();
+	if (nested_is_on())
+		nested_init_shared(boot.options.nested_shadow);
+	vmx_setup_shared();
+	prepare_cpu(this_vcpu());
 	start_other_cpus();
 
 	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);

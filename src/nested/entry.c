@@ -10,7 +10,6 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "nested/checks.h"
-#include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/control_regs.h"
@@ -67,6 +66,7 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 			switch (field_info[f].policy) {
 			case POLICY_GUEST:
 			case POLICY_COPY:
+			case POLICY_CHECKED:
 			case POLICY_ADDRESS:
 				vmcs_write(field_info[f].encoding, v->f[f]);
 				break;
@@ -85,8 +85,7 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	const struct vmx_capabilities *vmx = &vcpu->vmx;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
-	/* What hangs on ept12, and on VMCSs that only Umbra can read. */
-	const u64 emulated = CPU2_PML | CPU2_EPT_VIOLATION_VE | CPU2_VMCS_SHADOWING;
+	const u64 *taken = nested_caps.taken;
 	/* An exit that L1 does not see must not start the timer anew. */
 	const u64 save_timer =
 		v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER ? EXIT_SAVE_PREEMPTION_TIMER : 0;
@@ -95,15 +94,18 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmwrite32(VMCS_PRIMARY_CONTROLS,
 		  vmx_controls(vmx->primary, v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS, 0));
 	vmwrite32(VMCS_SECONDARY_CONTROLS,
-		  vmx_controls(vmx->secondary, (secondary_of(v) & ~emulated) | CPU2_EPT | CPU2_VPID,
+		  vmx_controls(vmx->secondary,
+			       (secondary_of(v) & taken[CONTROL_WORD_SECONDARY]) | CPU2_EPT |
+				       CPU2_VPID,
 			       CPU2_CONCEAL_PT));
-	vmwrite32(VMCS_ENTRY_CONTROLS, vmx_controls(vmx->entry,
-						    (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_EFER |
-							    switched_entry_controls(),
-						    ENTRY_CONCEAL_PT));
+	vmwrite32(VMCS_ENTRY_CONTROLS,
+		  vmx_controls(vmx->entry,
+			       (entry & taken[CONTROL_WORD_ENTRY]) | ENTRY_LOAD_EFER |
+				       switched_entry_controls(),
+			       ENTRY_CONCEAL_PT));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
-			       (exit & EXIT_ACK_INTR) | save_timer | EXIT_HOST_64BIT |
+			       (exit & taken[CONTROL_WORD_EXIT]) | save_timer | EXIT_HOST_64BIT |
 				       EXIT_SAVE_EFER | EXIT_LOAD_EFER | switched_exit_controls(),
 			       EXIT_CONCEAL_PT));
 	vmcs->controls_merged = true;
@@ -228,7 +230,7 @@ static void refuse_entry(struct vcpu *vcpu, enum vm_instruction_error error)
 {
 	vcpu->nested->current->checked = false;
 	nested_close_nmi_window(vcpu);
-	vcpu->nested->in_l2 = false;
+	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vcpu->nested->current);
 	perf_global_ctrl_undo(vcpu->nested->current);
 	/* RIP still is on the instruction, whose length vmcs01 remembers. */
@@ -322,7 +324,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if (vmcs->plan.rare_entry)
 		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
-	vcpu->nested->in_l2 = true;
+	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
 					 &qualification);
 	if (!failed_check) {
@@ -354,7 +356,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if (vcpu->nmi_latched)
 		nested_nmi(vcpu);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
-	if (vcpu->nested->in_l2 && !vmcs->vmcs02_launched)
+	if (vcpu->level && !vmcs->vmcs02_launched)
 		switch_launch(regs);
 }
 

@@ -4,7 +4,6 @@
 #include <x86/ept.h>
 
 #include "lib/insn.h"
-#include "nested/nested.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 
@@ -67,7 +66,7 @@ bool nested_take_exception(struct vcpu *vcpu, u32 info, u32 error_code)
 
 void nested_keep_entry_event(struct vcpu *vcpu)
 {
-	if (!nested_in_l2(vcpu) || vcpu->nested->entry_event.kept)
+	if (vcpu->nested->entry_event.kept)
 		return;
 	vcpu->nested->entry_event.kept = true;
 	vcpu->nested->entry_event.info = vmread32(VMCS_VM_ENTRY_INTR_INFO);
@@ -160,13 +159,5 @@ bool nested_take_machine_check(struct vcpu *vcpu)
 		return false;
 	nested_reflect_event(vcpu, REASON_EXCEPTION_NMI, 0,
 			     (u32)INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC);
-	return true;
-}
-
-bool nested_hold_init(struct vcpu *vcpu)
-{
-	if (!vcpu->nested || !vcpu->nested->vmx_on)
-		return false;
-	vcpu->nested->init_held = true;
 	return true;
 }

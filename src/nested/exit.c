@@ -8,10 +8,10 @@
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
-#include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/event.h"
+#include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
@@ -41,8 +41,7 @@ static enum msr_exit_owner msr_exit_owner(struct vcpu *vcpu, u32 msr, bool write
  */
 static void after_instruction(struct vcpu *vcpu)
 {
-	if (vcpu->nested->in_l2 &&
-	    (current12(vcpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
+	if (vcpu->level && (current12(vcpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
 	    !(vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID))
 		nested_reflect_event(vcpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
 }
@@ -336,22 +335,10 @@ void nested_exit_handle(struct guest_regs *regs)
 		if (handlers[basic] && handlers[basic](vcpu, regs)) {
 			/* Still L2, perhaps: an NMI that could not be given to it before may now.
 			 */
-			if (vcpu->nmi_latched && vcpu->nested->in_l2)
+			if (vcpu->nmi_latched && vcpu->level)
 				nested_nmi(vcpu);
 			return;
 		}
 	}
 	nested_reflect(vcpu);
-}
-
-bool nested_in_l2(const struct vcpu *vcpu)
-{
-	return vcpu->nested && vcpu->nested->in_l2;
-}
-
-bool nested_current_is_launched(const struct vcpu *vcpu)
-{
-	if (!vcpu->nested || !vcpu->nested->vmx_on)
-		return false;
-	return !vcpu->nested->in_l2 || vcpu->nested->current->vmcs02_launched;
 }

@@ -7,12 +7,12 @@
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
-#include "nested/nested.h"
 #include "nested/operand.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
+#include "vmx/exit.h"
 #include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
@@ -94,7 +94,7 @@ static bool is_through_ept12(void)
 {
 	const struct vcpu *vcpu = this_vcpu();
 
-	return nested_in_l2(vcpu) && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
+	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
 }
 
 bool operand_read(const struct operand *operand, void *dst, u32 size)
@@ -164,7 +164,7 @@ static void vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 		nested_fail_invalid();
 		return;
 	}
-	nested->vmx_on = true;
+	nested_set_vmx_operation(vcpu, true);
 	nested->vmxon_region = region;
 	nested->current = NULL;
 	shadow_start();
@@ -185,13 +185,13 @@ static void vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	ept02_drop_all(vcpu);
 	shadow_stop();
-	nested->vmx_on = false;
+	nested_set_vmx_operation(vcpu, false);
 	nested->current = NULL;
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) & ~(CR0_PE | CR0_PG));
 	nested_succeed();
 	/* SDM "Restrictions on VMX Operation": the INIT was only blocked. */
-	if (nested->init_held) {
-		nested->init_held = false;
+	if (vcpu->init_held) {
+		vcpu->init_held = false;
 		init_exit(vcpu, regs);
 	}
 }
@@ -372,10 +372,6 @@ void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 reason = vcpu->exit_reason;
 
-	if (!vcpu->nested) {
-		event_inject_ud();
-		return;
-	}
 	if (reason == REASON_VMXON) {
 		vmxon_instruction(vcpu, regs);
 		return;

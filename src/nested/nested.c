@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/nested.h"
 
-#include <x86/cr.h>
 #include <x86/msr.h>
 
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/state.h"
 #include "smp/panic.h"
+#include "vmx/guest_level.h"
 
 struct nested_caps nested_caps;
-
-static bool offered;
 
 enum {
 	STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE,
@@ -24,16 +22,42 @@ u64 nested_pages_per_cpu(void)
 	return STATE_PAGES + MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
 }
 
-void nested_init_shared(bool offer, bool shadow)
+static const struct guest_level l2_level = {
+	.exception = nested_take_exception,
+	.nmi = nested_nmi,
+	.machine_check = nested_take_machine_check,
+	.triple_fault = nested_triple_fault,
+	.entry_refused = nested_entry_refused,
+	.keep_entry_event = nested_keep_entry_event,
+};
+
+void nested_init_shared(bool shadow)
 {
 	const struct vcpu *vcpu = this_vcpu();
 
-	offered = offer;
 	nested_caps_init(&nested_caps, &vcpu->vmx, VMCS12_REVISION, vcpu->mtrr.maxphyaddr);
-	if (!offered)
-		return;
+	offered_vmx.offered = true;
+	offered_vmx.instruction = nested_instruction_exit;
+	for (u32 i = 0; i < ARRAY_SIZE(offered_vmx.msr); i++)
+		offered_vmx.msrs |= (u32)nested_caps_msr(&nested_caps, MSR_IA32_VMX_BASIC + i,
+							 &offered_vmx.msr[i])
+				    << i;
 	shadow_init(vcpu, shadow);
 	switched_init(&vcpu->vmx);
+}
+
+void nested_set_l2(struct vcpu *vcpu, bool runs)
+{
+	vcpu->level = runs ? &l2_level : NULL;
+}
+
+void nested_set_vmx_operation(struct vcpu *vcpu, bool on)
+{
+	vcpu->nested->vmx_on = on;
+	vcpu->init_blocked = on;
+	vcpu->launched |= on;
+	vcpu->cr0_fixed = on ? nested_caps.cr0_fixed0 : 0;
+	vcpu->cr4_fixed = on ? nested_caps.cr4_fixed0 : 0;
 }
 
 static void *page(const struct vcpu *vcpu)
@@ -48,8 +72,6 @@ static void *page(const struct vcpu *vcpu)
 
 void nested_init_cpu(struct vcpu *vcpu)
 {
-	if (!offered)
-		return;
 	vcpu->nested = pages_alloc(STATE_PAGES);
 	if (!vcpu->nested)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
@@ -70,24 +92,4 @@ void nested_init_cpu(struct vcpu *vcpu)
 		vmcs->msr_bitmap.page = page(vcpu);
 		vmcs->vmcs02 = virt_to_phys(page(vcpu));
 	}
-}
-
-bool nested_offered(void)
-{
-	return offered;
-}
-
-bool nested_read_msr(u32 msr, u64 *value)
-{
-	return offered && nested_caps_msr(&nested_caps, msr, value);
-}
-
-u64 nested_cr0_fixed(const struct vcpu *vcpu)
-{
-	return vcpu->nested && vcpu->nested->vmx_on ? nested_caps.cr0_fixed0 : 0;
-}
-
-u64 nested_cr4_fixed(const struct vcpu *vcpu)
-{
-	return vcpu->nested && vcpu->nested->vmx_on ? nested_caps.cr4_fixed0 : 0;
 }

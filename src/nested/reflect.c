@@ -6,7 +6,6 @@
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/guest_memory.h"
-#include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/control_regs.h"
@@ -205,7 +204,7 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_restore_entry_event(vcpu);
 	nested_close_nmi_window(vcpu);
-	vcpu->nested->in_l2 = false;
+	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
 	if (way == WAY_ENTRY_FAILED || way == WAY_MSRS_FAILED)

@@ -68,8 +68,6 @@ struct nested_vmcs {
 
 struct nested {
 	bool vmx_on;
-	bool in_l2;
-	bool init_held; /* an INIT came in VMX root operation; VMXOFF lets it through */
 	paddr_t vmxon_region;
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	bool nmi_window;             /* vmcs02 has one for Umbra: a latched NMI waits for L2 */
@@ -95,6 +93,26 @@ struct nested {
 };
 
 extern struct nested_caps nested_caps;
+
+/* nested.c: L2 runs from now on, or L1. */
+void nested_set_l2(struct vcpu *vcpu, bool runs);
+
+/* nested.c: for L1's VMXON and VMXOFF. */
+void nested_set_vmx_operation(struct vcpu *vcpu, bool on);
+
+/* The exits of L1 for VMX instructions (instructions.c), and all of L2 (exit.c, from switch_l2.S).
+ */
+void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs);
+void nested_exit_handle(struct guest_regs *regs);
+extern const u8 switch_vm_exit_l2[]; /* host RIP of every VM exit from L2 */
+
+/* The hooks for L2: see vmx/guest_level.h. */
+bool nested_take_exception(struct vcpu *vcpu, u32 info, u32 error_code);
+bool nested_nmi(struct vcpu *vcpu);
+bool nested_take_machine_check(struct vcpu *vcpu);
+void nested_triple_fault(struct vcpu *vcpu);
+void nested_entry_refused(struct vcpu *vcpu);
+void nested_keep_entry_event(struct vcpu *vcpu);
 
 /*
  * shadow.c: with VMCS shadowing, vmcs02 itself is the shadow VMCS while L1 runs. L1's VMREADs and

@@ -6,10 +6,10 @@
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
-#include "nested/nested.h"
 #include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/instruction.h"
 #include "vmx/task_rules.h"
 #include "vmx/vmcs.h"
@@ -17,7 +17,7 @@
 /* IA32_VMX_CR4_FIXED1 is the set of CR4 bits the CPU has. */
 u64 cr4_supported(const struct vmx_capabilities *vmx)
 {
-	const u64 hidden = CR4_SMXE | CR4_FRED | (nested_offered() ? 0 : CR4_VMXE);
+	const u64 hidden = CR4_SMXE | CR4_FRED | (offered_vmx.offered ? 0 : CR4_VMXE);
 
 	return vmx->cr4_fixed1 & ~hidden;
 }
@@ -110,7 +110,7 @@ static void write_guest_cr0(struct vcpu *vcpu, u64 value)
 	/* Undefined bits are ignored and ET reads as 1, but the upper half faults. */
 	const u64 cr0 = (value & (CR0_DEFINED | BITS(63, 32))) | CR0_ET;
 
-	if (!cr0_write_valid(&state, cr0) || (nested_cr0_fixed(vcpu) & ~cr0) ||
+	if (!cr0_write_valid(&state, cr0) || (vcpu->cr0_fixed & ~cr0) ||
 	    (cr0_write_loads_pdptes(&state, cr0) && !guest_load_pdptes(vcpu, state.cr3))) {
 		event_inject_gp0();
 		return;
@@ -133,7 +133,7 @@ static void write_guest_cr4(struct vcpu *vcpu, u64 value)
 	const struct cr_state state = read_state();
 
 	if (!cr4_write_valid(&state, value, cr4_supported(&vcpu->vmx)) ||
-	    (nested_cr4_fixed(vcpu) & ~value) ||
+	    (vcpu->cr4_fixed & ~value) ||
 	    (cr4_write_loads_pdptes(&state, value) && !guest_load_pdptes(vcpu, state.cr3))) {
 		event_inject_gp0();
 		return;

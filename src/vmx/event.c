@@ -4,9 +4,9 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "nested/nested.h"
 #include "smp/panic.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
 
@@ -17,15 +17,22 @@ static void set_resume_flag(void)
 	vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 }
 
+/* While L2 runs, the fields for event injection are L1's. */
+static void keep_entry_event(struct vcpu *vcpu)
+{
+	if (vcpu->level)
+		vcpu->level->keep_entry_event(vcpu);
+}
+
 /* Injection passes over the exception bitmap, which may give L2's exceptions to L1. */
 static void inject(u32 info, u32 error_code)
 {
 	struct vcpu *vcpu = this_vcpu();
 
 	set_resume_flag();
-	if (nested_in_l2(vcpu) && nested_take_exception(vcpu, info, error_code))
+	if (vcpu->level && vcpu->level->exception(vcpu, info, error_code))
 		return;
-	nested_keep_entry_event(vcpu);
+	keep_entry_event(vcpu);
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
@@ -50,9 +57,9 @@ static void triple_fault(void)
 {
 	struct vcpu *vcpu = this_vcpu();
 
-	if (!nested_in_l2(vcpu))
+	if (!vcpu->level)
 		reset_machine("triple fault in the guest");
-	nested_triple_fault(vcpu);
+	vcpu->level->triple_fault(vcpu);
 }
 
 /* SDM "Double Fault Exception", table "Interrupt and Exception Classes": the contributory ones. */
@@ -76,12 +83,12 @@ static bool exits_itself(enum vector vector, bool has_error, u32 error_code)
 	struct vcpu *vcpu = this_vcpu();
 	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
 
-	if (!nested_in_l2(vcpu))
+	if (!vcpu->level)
 		return false;
 	if (has_error && (vmreadn(VMCS_GUEST_CR0) & CR0_PE))
 		info |= (u32)INTR_INFO_ERROR_CODE;
 	set_resume_flag();
-	return nested_take_exception(vcpu, info, error_code);
+	return vcpu->level->exception(vcpu, info, error_code);
 }
 
 void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
@@ -120,7 +127,7 @@ void event_inject_debug_trap(u64 cause)
 	write_dr6(read_dr6() | cause);
 	vmwriten(VMCS_GUEST_DR7, vmreadn(VMCS_GUEST_DR7) & ~DR7_GD);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, vmread64(VMCS_GUEST_DEBUGCTL) & ~lbr_and_btf);
-	nested_keep_entry_event(this_vcpu());
+	keep_entry_event(this_vcpu());
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB));
 }
@@ -135,7 +142,7 @@ void event_redeliver(bool nmi_unblocked)
 			vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 		return;
 	}
-	nested_keep_entry_event(this_vcpu());
+	keep_entry_event(this_vcpu());
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
 			  vmread32(VMCS_IDT_VECTORING_ERROR_CODE));
@@ -179,9 +186,9 @@ static bool nmi_possible(void)
 static void deliver_nmi(struct vcpu *vcpu)
 {
 	/* While L2 runs, the interruptibility in the current VMCS is not L1's. */
-	if (nested_in_l2(vcpu)) {
+	if (vcpu->level) {
 		if (vcpu->nmi_latched)
-			nested_nmi(vcpu);
+			vcpu->level->nmi(vcpu);
 		return;
 	}
 	if (vcpu->nmi_latched && nmi_possible()) {
@@ -198,7 +205,7 @@ static void deliver_nmi(struct vcpu *vcpu)
  */
 static void deliver_mc(struct vcpu *vcpu)
 {
-	if (nested_in_l2(vcpu) && nested_take_machine_check(vcpu)) {
+	if (vcpu->level && vcpu->level->machine_check(vcpu)) {
 		vcpu->mc_latched = false;
 		return;
 	}
@@ -206,7 +213,7 @@ static void deliver_mc(struct vcpu *vcpu)
 		reset_machine("machine check while the guest has CR4.MCE clear");
 	} else if (!entry_has_event() &&
 		   vmread32(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_SIPI) {
-		nested_keep_entry_event(vcpu);
+		keep_entry_event(vcpu);
 		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
 			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
 		vcpu->mc_latched = false;
@@ -247,7 +254,7 @@ bool event_deliver_late(struct guest_regs *regs)
 	if (panic_in_progress())
 		cpu_halt_forever();
 	take_pending(vcpu);
-	return nested_current_is_launched(vcpu);
+	return !vcpu->level && vcpu->launched;
 }
 
 void event_after_l2(struct vcpu *vcpu)

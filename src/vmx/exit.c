@@ -4,9 +4,9 @@
 #include "config.h"
 #include "lib/insn.h"
 #include "lib/log.h"
-#include "nested/nested.h"
 #include "smp/panic.h"
 #include "vmx/event.h"
+#include "vmx/guest_level.h"
 #include "vmx/instruction.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
@@ -17,6 +17,16 @@ static void tdx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	(void)vcpu;
 	(void)regs;
 	event_inject_ud();
+}
+
+struct offered_vmx offered_vmx;
+
+void vmx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	if (offered_vmx.instruction)
+		offered_vmx.instruction(vcpu, regs);
+	else
+		event_inject_ud();
 }
 
 static exit_handler *const handlers[REASON_COUNT] = {
@@ -30,17 +40,17 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_GETSEC] = getsec_exit,
 	[REASON_INVD] = invd_exit,
 	[REASON_VMCALL] = vmcall_exit,
-	[REASON_VMCLEAR] = nested_instruction_exit,
-	[REASON_VMLAUNCH] = nested_instruction_exit,
-	[REASON_VMPTRLD] = nested_instruction_exit,
-	[REASON_VMPTRST] = nested_instruction_exit,
-	[REASON_VMREAD] = nested_instruction_exit,
-	[REASON_VMRESUME] = nested_instruction_exit,
-	[REASON_VMWRITE] = nested_instruction_exit,
-	[REASON_VMXOFF] = nested_instruction_exit,
-	[REASON_VMXON] = nested_instruction_exit,
-	[REASON_INVEPT] = nested_instruction_exit,
-	[REASON_INVVPID] = nested_instruction_exit,
+	[REASON_VMCLEAR] = vmx_instruction_exit,
+	[REASON_VMLAUNCH] = vmx_instruction_exit,
+	[REASON_VMPTRLD] = vmx_instruction_exit,
+	[REASON_VMPTRST] = vmx_instruction_exit,
+	[REASON_VMREAD] = vmx_instruction_exit,
+	[REASON_VMRESUME] = vmx_instruction_exit,
+	[REASON_VMWRITE] = vmx_instruction_exit,
+	[REASON_VMXOFF] = vmx_instruction_exit,
+	[REASON_VMXON] = vmx_instruction_exit,
+	[REASON_INVEPT] = vmx_instruction_exit,
+	[REASON_INVVPID] = vmx_instruction_exit,
 	[REASON_CR_ACCESS] = cr_access_exit,
 	[REASON_RDMSR] = rdmsr_exit,
 	[REASON_WRMSR] = wrmsr_exit,
@@ -99,8 +109,8 @@ void exit_entry_failed(struct guest_regs *regs)
 	struct vcpu *vcpu = this_vcpu();
 
 	vcpu->regs = regs;
-	if (nested_in_l2(vcpu)) {
-		nested_entry_refused(vcpu);
+	if (vcpu->level) {
+		vcpu->level->entry_refused(vcpu);
 		return;
 	}
 	panic("VMLAUNCH or VMRESUME failed: VM-instruction error %u",

@@ -7,7 +7,6 @@
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
-#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
@@ -106,7 +105,7 @@ static inline bool recall(u64 linear, size_t size, enum guest_access_type type, 
 
 	/* With both ends on the page. */
 	if (!last->steps || last->type != type || linear - last->page > PAGE_SIZE - size ||
-	    nested_in_l2(vcpu))
+	    vcpu->level)
 		return false;
 	difference = (last->cr3 ^ vmreadn(VMCS_GUEST_CR3)) | (last->cr0 ^ vmreadn(VMCS_GUEST_CR0)) |
 		     (last->cr4 ^ vmreadn(VMCS_GUEST_CR4)) |
@@ -128,7 +127,7 @@ static void remember(const struct guest_paging *paging, const struct guest_acces
 	const u64 complicated = walk->user ? CR4_SMAP | CR4_PKE : CR4_PKS;
 
 	if (!(paging->efer & EFER_LMA) || (paging->cr4 & complicated) || access->user ||
-	    nested_in_l2(vcpu))
+	    vcpu->level)
 		return;
 	*last = (struct guest_translation){
 		.page = ALIGN_DOWN(access->linear, PAGE_SIZE),
@@ -298,12 +297,12 @@ void guest_fault_inject(const struct guest_fault *fault)
 		return;
 	}
 	/* No entry loads it: the register is the guest's all the time, unless L1 gets an exit. */
-	const bool in_l2 = nested_in_l2(this_vcpu());
+	const bool in_l2 = this_vcpu()->level != NULL;
 	const u64 cr2 = read_cr2();
 
 	if (fault->vector == VECTOR_PF)
 		write_cr2(fault->cr2);
 	event_inject_combined(fault->vector, fault->has_error, fault->error_code);
-	if (in_l2 && !nested_in_l2(this_vcpu()))
+	if (in_l2 && !this_vcpu()->level)
 		write_cr2(cr2);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* INIT and start-up IPIs between the guest's CPUs, delivered by the hardware as VM exits. */
 #include "lib/insn.h"
-#include "nested/nested.h"
 #include "vmx/exit.h"
 #include "vmx/setup.h"
 #include "vmx/vmcs.h"
@@ -18,8 +17,11 @@ static void set_init_registers(struct guest_regs *regs)
  */
 void init_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (nested_hold_init(vcpu))
+	/* SDM "Restrictions on VMX Operation": blocked until VMXOFF. */
+	if (vcpu->init_blocked) {
+		vcpu->init_held = true;
 		return;
+	}
 	set_init_registers(regs);
 	vmx_guest_init_state(vcpu, vcpu->is_bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);

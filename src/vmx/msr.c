@@ -7,10 +7,10 @@
 #include "mm/ept01.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
-#include "nested/nested.h"
 #include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
@@ -98,7 +98,7 @@ void msr_init_cpu(struct vcpu *vcpu)
 /* Locked by firmware, without SMX, and without VMX where the guest is not to see it. */
 static u64 feature_control(const struct vcpu *vcpu)
 {
-	const u64 vmx = nested_offered() ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0;
+	const u64 vmx = offered_vmx.offered ? FEATURE_CONTROL_VMX_OUTSIDE_SMX : 0;
 
 	return vmx |
 	       (vcpu->vmx.feature_control &
@@ -110,6 +110,14 @@ static u64 feature_control(const struct vcpu *vcpu)
 static bool is_vmx_msr(u32 msr)
 {
 	return msr >= MSR_IA32_VMX_BASIC && msr <= MSR_IA32_VMX_EXIT_CTLS2;
+}
+
+static bool read_vmx_msr(u32 msr, u64 *value)
+{
+	const u32 index = msr - MSR_IA32_VMX_BASIC;
+
+	*value = offered_vmx.msr[index];
+	return offered_vmx.msrs >> index & 1;
 }
 
 static bool is_pt_msr(u32 msr)
@@ -132,7 +140,7 @@ static bool read(struct vcpu *vcpu, u32 msr, u64 *value)
 		return true;
 	}
 	if (is_vmx_msr(msr))
-		return nested_read_msr(msr, value);
+		return read_vmx_msr(msr, value);
 	if (is_pt_msr(msr) && pt_hidden(vcpu))
 		return false;
 	if (!rdmsr_safe(msr, value))

@@ -9,10 +9,10 @@
 #include "lib/log.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
-#include "nested/nested.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
 #include "vmx/control_regs.h"
+#include "vmx/guest_level.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
@@ -207,14 +207,19 @@ void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 		vmwrite64(VMCS_HOST_PKRS, 0);
 }
 
-void vmx_setup_shared(bool nested, bool shadow)
+void vmx_read_boot_cpu(void)
 {
 	struct vcpu *vcpu = this_vcpu();
 
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
 	ept01_read_mtrrs(&vcpu->mtrr);
-	nested_init_shared(nested, shadow);
-	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, nested_offered());
+}
+
+void vmx_setup_shared(void)
+{
+	struct vcpu *vcpu = this_vcpu();
+
+	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
 	msr_bitmap_init();
 	guest_linear_init();
 }
@@ -224,10 +229,9 @@ void vmx_setup_cpu(struct vcpu *vcpu)
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
 	enter_vmx_operation(vcpu);
 	msr_init_cpu(vcpu);
-	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, nested_offered());
+	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
 	set_controls(vcpu);
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit);
-	nested_init_cpu(vcpu);
 	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */
 	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
 	invvpid(INVVPID_SINGLE_CONTEXT, VPID_L1, 0);

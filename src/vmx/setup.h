@@ -6,9 +6,15 @@
 
 #include "vmx/vcpu.h"
 
-/* What all CPUs share, `nested`: the guest is to see VMX, `shadow`: with VMCS shadowing; called
- * once, on the boot processor, after ept01_init(). */
-void vmx_setup_shared(bool nested, bool shadow);
+/*
+ * What nested VMX has to know before it can say what the guest is offered: the boot processor's
+ * capabilities and MTRRs.
+ */
+void vmx_read_boot_cpu(void);
+
+/* What all CPUs share; once, on the boot processor, after ept01_init() and when offered_vmx is set.
+ */
+void vmx_setup_shared(void);
 
 /*
  * Enters VMX operation on this CPU and makes its vmcs01 current and complete but for the guest's

@@ -8,5 +8,5 @@
 /* Enters the guest for the first time with these registers; from then on VM exits drive. */
 _Noreturn void switch_launch(const struct guest_regs *regs);
 
-/* Host RIP of every VM exit, from L1 and from L2. */
-extern const u8 switch_vm_exit[], switch_vm_exit_l2[];
+/* Host RIP of every VM exit from L1. */
+extern const u8 switch_vm_exit[];

@@ -24,6 +24,8 @@ enum vmcs_counted {
 	VMCS_COUNTED
 };
 
+struct guest_level;
+
 struct vcpu {
 	struct cpu cpu; /* first: GS base points here */
 
@@ -36,7 +38,12 @@ struct vcpu {
 
 	paddr_t vmxon_region;
 	paddr_t vmcs01;
-	struct nested *nested; /* NULL while the guest sees no VMX */
+	const struct guest_level *level; /* set while L2 runs: see guest_level.h */
+	struct nested *nested;           /* nested's own; NULL while the guest sees no VMX */
+	bool launched;            /* vmcs01 has been; known when the guest has executed VMXON */
+	bool init_blocked;        /* the guest is in VMX root operation … */
+	bool init_held;           /* … and an INIT has come meanwhile */
+	u64 cr0_fixed, cr4_fixed; /* bits that the guest cannot clear, being in VMX operation */
 	u32 pin_controls;
 	u32 primary_controls;
 	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VMCALLs: the claimed one's (the INT 15h hook's), the statistics' if they are on, else L1's. */
-#include "nested/nested.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/statistics.h"
@@ -18,5 +17,5 @@ void vmcall_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	if ((claim && claim(regs)) || statistics_vmcall(regs))
 		instruction_done();
 	else
-		nested_instruction_exit(vcpu, regs);
+		vmx_instruction_exit(vcpu, regs);
 }

@@ -13,6 +13,7 @@
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
@@ -29,6 +30,7 @@ static const u32 HARDWARE_REVISION = 0x1234;
 /* --- What the sources under test call, beside the machine ------------------------------------ */
 
 const u8 switch_vm_exit[1], switch_vm_exit_l2[1];
+struct offered_vmx offered_vmx;
 
 static jmp_buf launched;
 u32 l1_injected;
@@ -372,7 +374,7 @@ void l1_start(u32 count, u64 guest_pages, bool shadow, bool vmwrite_ro)
 	l1_on(0);
 	shadow_on = false;
 	shadow_fields = (struct field_set){0};
-	nested_init_shared(true, shadow);
+	nested_init_shared(shadow);
 	for (u32 i = 0; i < count; i++) {
 		l1_on((int)i);
 		make_l1();

@@ -14,9 +14,9 @@
 
 #include "lib/insn.h"
 #include "machine.h"
-#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
 
@@ -33,8 +33,8 @@ static u64 dr6;
 
 /* L2, as far as event.c asks. */
 static struct {
-	bool in_l2, intercepts, takes_mc, gave_nmi, triple_fault, launched;
-	u32 taken, taken_error; /* by nested_take_exception() */
+	bool intercepts, takes_mc, gave_nmi, triple_fault;
+	u32 taken, taken_error; /* by the hook */
 	u32 kept;
 } l2;
 
@@ -58,13 +58,7 @@ void unblock_nmis(void)
 	nmis_unblocked++;
 }
 
-bool nested_in_l2(const struct vcpu *c)
-{
-	(void)c;
-	return l2.in_l2;
-}
-
-bool nested_take_exception(struct vcpu *c, u32 info, u32 error_code)
+static bool take_exception(struct vcpu *c, u32 info, u32 error_code)
 {
 	(void)c;
 	if (!l2.intercepts)
@@ -74,36 +68,38 @@ bool nested_take_exception(struct vcpu *c, u32 info, u32 error_code)
 	return true;
 }
 
-void nested_keep_entry_event(struct vcpu *c)
+static void keep_entry_event(struct vcpu *c)
 {
 	(void)c;
 	l2.kept++;
 }
 
-void nested_triple_fault(struct vcpu *c)
+static void note_triple_fault(struct vcpu *c)
 {
 	(void)c;
 	l2.triple_fault = true;
 }
 
-bool nested_nmi(struct vcpu *c)
+static bool take_nmi(struct vcpu *c)
 {
 	c->nmi_latched = false;
 	l2.gave_nmi = true;
 	return true;
 }
 
-bool nested_take_machine_check(struct vcpu *c)
+static bool take_machine_check(struct vcpu *c)
 {
 	(void)c;
 	return l2.takes_mc;
 }
 
-bool nested_current_is_launched(const struct vcpu *c)
-{
-	(void)c;
-	return l2.launched;
-}
+static const struct guest_level level = {
+	.exception = take_exception,
+	.nmi = take_nmi,
+	.machine_check = take_machine_check,
+	.triple_fault = note_triple_fault,
+	.keep_entry_event = keep_entry_event,
+};
 
 _Noreturn void reset_machine(const char *why)
 {
@@ -173,12 +169,13 @@ static void test_faults(void **state)
 static void test_faults_of_l2(void **state)
 {
 	(void)state;
-	l2.in_l2 = true;
+	vcpu->level = &level;
 	event_inject_exception_error(VECTOR_GP, 5);
 	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 5);
 	assert_int_equal(l2.kept, 1);
 	setup(NULL);
-	l2.in_l2 = l2.intercepts = true;
+	vcpu->level = &level;
+	l2.intercepts = true;
 	event_inject_exception_error(VECTOR_GP, 6);
 	assert_injected(0, 0);
 	assert_int_equal(l2.taken, EXCEPTION | ERROR_CODE | VECTOR_GP);
@@ -238,13 +235,14 @@ static void test_after_double_fault(void **state)
 	assert_string_equal(reset_reason, "triple fault in the guest");
 	setup(NULL);
 	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_DF);
-	l2.in_l2 = true;
+	vcpu->level = &level;
 	event_inject_combined(VECTOR_GP, true, 0);
 	assert_true(l2.triple_fault);
 	/* The fault that L1 intercepts is its exit before it is combined. */
 	setup(NULL);
 	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_PF);
-	l2.in_l2 = l2.intercepts = true;
+	vcpu->level = &level;
+	l2.intercepts = true;
 	event_inject_combined(VECTOR_GP, true, 0x10);
 	assert_int_equal(l2.taken, EXCEPTION | ERROR_CODE | VECTOR_GP);
 	assert_int_equal(l2.taken_error, 0x10);
@@ -353,7 +351,7 @@ static void test_nmi(void **state)
 	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
 	/* L2's are nested/events.c's. */
 	setup(NULL);
-	l2.in_l2 = true;
+	vcpu->level = &level;
 	event_nmi(vcpu);
 	assert_true(l2.gave_nmi);
 	assert_injected(0, 0);
@@ -376,7 +374,7 @@ static void test_pending(void **state)
 
 	(void)state;
 	vcpu->cpu.pending_events = PENDING_NMI;
-	l2.launched = true;
+	vcpu->launched = true;
 	assert_true(event_deliver_late(&regs));
 	assert_ptr_equal(vcpu->regs, &regs);
 	assert_int_equal(vcpu->cpu.pending_events, 0);
@@ -420,13 +418,14 @@ static void test_machine_check(void **state)
 	/* L1 intercepts it. */
 	setup(NULL);
 	vcpu->mc_latched = true;
-	l2.in_l2 = l2.takes_mc = true;
+	vcpu->level = &level;
+	l2.takes_mc = true;
 	event_after_l2(vcpu);
 	assert_false(vcpu->mc_latched);
 	assert_injected(0, 0);
 	setup(NULL);
 	vcpu->mc_latched = true;
-	l2.in_l2 = true;
+	vcpu->level = &level;
 	event_after_l2(vcpu);
 	assert_injected(EXCEPTION | VECTOR_MC, 0);
 	assert_int_equal(l2.kept, 1);

@@ -15,9 +15,9 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/guest_memory.h"
-#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/statistics.h"
@@ -46,7 +46,7 @@ enum { NOT_SET = 99 };
 static struct guest_regs regs;
 static const char *handled;
 static u32 injected; /* exceptions, a bit each */
-static bool in_l2, holds_init, xsetbv_works;
+static bool xsetbv_works;
 static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
 static u32 wbinvds;
 static paddr_t hook;
@@ -68,9 +68,9 @@ HANDLER(nmi_window_exit)
 HANDLER(rdmsr_exit)
 HANDLER(task_switch_exit)
 HANDLER(wrmsr_exit)
-HANDLER(nested_instruction_exit)
+static HANDLER(instruction_exit)
 
-void event_inject_exception(enum vector vector)
+	void event_inject_exception(enum vector vector)
 {
 	injected |= 1u << vector;
 }
@@ -81,23 +81,13 @@ void event_inject_exception_error(enum vector vector, u32 error_code)
 	injected |= 1u << vector;
 }
 
-bool nested_in_l2(const struct vcpu *c)
+static void note_refusal(struct vcpu *c)
 {
 	(void)c;
-	return in_l2;
+	handled = "entry_refused";
 }
 
-void nested_entry_refused(struct vcpu *c)
-{
-	(void)c;
-	handled = "nested_entry_refused";
-}
-
-bool nested_hold_init(struct vcpu *c)
-{
-	(void)c;
-	return holds_init;
-}
+static const struct guest_level level = {.entry_refused = note_refusal};
 
 void vmx_guest_init_state(struct vcpu *c, enum activity_state activity)
 {
@@ -163,9 +153,10 @@ static int setup(void **state)
 	regs = (struct guest_regs){0};
 	handled = NULL;
 	injected = wbinvds = 0;
-	in_l2 = holds_init = xsetbv_works = false;
+	xsetbv_works = false;
 	hook = 0;
 	vmcall_set_claim(int15_hook_vmcall);
+	offered_vmx.instruction = instruction_exit;
 	given_activity = NOT_SET;
 	machine_set_field(VMCS_GUEST_RIP, RIP);
 	machine_set_field(VMCS_GUEST_RFLAGS, 2);
@@ -189,15 +180,9 @@ static void test_handlers(void **state)
 		u32 reason;
 		const char *handler;
 	} rows[] = {
-		{0, "exception_nmi_exit"},
-		{8, "nmi_window_exit"},
-		{9, "task_switch_exit"},
-		{10, "cpuid_exit"},
-		{19, "nested_instruction_exit"},
-		{25, "nested_instruction_exit"},
-		{28, "cr_access_exit"},
-		{31, "rdmsr_exit"},
-		{32, "wrmsr_exit"},
+		{0, "exception_nmi_exit"},  {8, "nmi_window_exit"},   {9, "task_switch_exit"},
+		{10, "cpuid_exit"},         {19, "instruction_exit"}, {25, "instruction_exit"},
+		{28, "cr_access_exit"},     {31, "rdmsr_exit"},       {32, "wrmsr_exit"},
 		{48, "ept_violation_exit"},
 	};
 
@@ -265,9 +250,9 @@ static void test_short_handlers(void **state)
 static void test_entry_refused(void **state)
 {
 	(void)state;
-	in_l2 = true;
+	vcpu->level = &level;
 	exit_entry_failed(&regs);
-	assert_string_equal(handled, "nested_entry_refused");
+	assert_string_equal(handled, "entry_refused");
 }
 
 /* SDM "Processor State After Reset"; "MP Initialization Protocol Algorithm for MP Systems". */
@@ -287,7 +272,7 @@ static void test_init(void **state)
 	}
 	/* In VMX root operation of L1's it waits. */
 	setup(NULL);
-	holds_init = true;
+	vcpu->init_blocked = true;
 	regs.rax = 7;
 	exits(REASON_INIT);
 	assert_int_equal(regs.rax, 7);
@@ -345,12 +330,12 @@ static void test_int15(void **state)
 	/* Elsewhere, or in protected mode, a VMCALL is not the hook's. */
 	machine_set_field(VMCS_GUEST_RIP, RIP + 1);
 	exits(REASON_VMCALL);
-	assert_string_equal(handled, "nested_instruction_exit");
+	assert_string_equal(handled, "instruction_exit");
 	handled = NULL;
 	machine_set_field(VMCS_GUEST_RIP, RIP);
 	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
 	exits(REASON_VMCALL);
-	assert_string_equal(handled, "nested_instruction_exit");
+	assert_string_equal(handled, "instruction_exit");
 }
 
 static u64 ask(u64 function, u64 cpu_number, u64 index)
@@ -373,7 +358,7 @@ static void test_statistics(void **state)
 	statistics_init(false, RESERVED, ENTRY_TSC);
 	regs.rax = statistics_magic;
 	exits(REASON_VMCALL);
-	assert_string_equal(handled, "nested_instruction_exit");
+	assert_string_equal(handled, "instruction_exit");
 	statistics_init(true, RESERVED, ENTRY_TSC);
 	vcpu->exits[10] = 33;
 	vcpu->l2_exits[12] = 44;
@@ -396,7 +381,7 @@ static void test_statistics(void **state)
 	/* Another magic number is none. */
 	regs.rax = statistics_magic + 1;
 	exits(REASON_VMCALL);
-	assert_string_equal(handled, "nested_instruction_exit");
+	assert_string_equal(handled, "instruction_exit");
 }
 
 int main(void)

@@ -17,8 +17,8 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/guest_memory.h"
-#include "nested/nested.h"
 #include "vmx/event.h"
+#include "vmx/guest_level.h"
 #include "vmx/guest_linear.h"
 #include "vmx/vmcs.h"
 
@@ -46,16 +46,13 @@ enum {
 };
 
 static struct vcpu *vcpu;
-static bool in_l2, l1_takes_it;
+static bool l1_takes_it;
 static u64 cr2, cr4;
 static u32 pkru, redelivered, pkru_reads;
 static struct guest_fault injected;
 
-bool nested_in_l2(const struct vcpu *c)
-{
-	(void)c;
-	return in_l2;
-}
+/* L2 runs: which hooks there are is nobody's concern here. */
+static const struct guest_level level;
 
 u64 read_cr2(void)
 {
@@ -112,7 +109,7 @@ void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
 	injected = (struct guest_fault){
 		.vector = (u8)vector, .has_error = has_error, .error_code = error_code};
 	if (l1_takes_it)
-		in_l2 = false;
+		vcpu->level = NULL;
 }
 
 static void put_entry(paddr_t table, u64 index, u64 entry)
@@ -147,7 +144,8 @@ static int setup(void **state)
 	vcpu->translation = (struct guest_translation){0};
 	vcpu->mtrr.maxphyaddr = MACHINE_MAXPHYADDR;
 	guest_linear_init();
-	in_l2 = l1_takes_it = false;
+	vcpu->level = NULL;
+	l1_takes_it = false;
 	cr2 = 0x1234;
 	cr4 = 0;
 	pkru = redelivered = pkru_reads = 0;
@@ -278,10 +276,10 @@ static void test_l2_is_not_remembered(void **state)
 {
 	(void)state;
 	put_byte(FIRST_AT, 1);
-	in_l2 = true;
+	vcpu->level = &level;
 	assert_int_equal(read_byte(FIRST), 1);
 	assert_int_equal(vcpu->translation.steps, 0);
-	in_l2 = false;
+	vcpu->level = NULL;
 	assert_int_equal(read_byte(FIRST), 1);
 	assert_int_equal(vcpu->translation.steps, 4);
 }
@@ -443,7 +441,7 @@ static void test_inject(void **state)
 	assert_int_equal(cr2, FIRST);
 	/* L2's own, and one that L1 takes. */
 	cr2 = 0x1234;
-	in_l2 = true;
+	vcpu->level = &level;
 	guest_fault_inject(&page);
 	assert_int_equal(cr2, FIRST);
 	cr2 = 0x1234;

@@ -16,9 +16,9 @@
 #include "machine.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
-#include "nested/nested.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_level.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
@@ -83,16 +83,12 @@ void wrmsr(u32 msr, u64 value)
 	REQUIRE(wrmsr_safe(msr, value));
 }
 
-bool nested_offered(void)
-{
-	return true;
-}
-
-bool nested_read_msr(u32 msr, u64 *value)
-{
-	*value = msr;
-	return msr == MSR_IA32_VMX_BASIC;
-}
+/* nested's. */
+struct offered_vmx offered_vmx = {
+	.offered = true,
+	.msrs = 1,
+	.msr = {MSR_IA32_VMX_BASIC},
+};
 
 void ept01_read_mtrrs(struct mtrr_state *out)
 {

@@ -462,12 +462,11 @@ static void test_other_events_by_umbra(void **state)
 
 		/* SDM "Restrictions on VMX Operation": INIT waits for VMXOFF. */
 		start(shadow);
-		assert_true(nested_hold_init(l1_cpu));
-		assert_true(l1_cpu->nested->init_held);
+		assert_true(l1_cpu->init_blocked);
 	}
 	start(true);
 	assert_int_equal(l1_execute(REASON_VMXOFF, 0), SUCCEED);
-	assert_false(nested_hold_init(l1_cpu));
+	assert_false(l1_cpu->init_blocked);
 }
 
 enum { VMREAD_BITMAP12 = 0x17000, VMWRITE_BITMAP12 = 0x18000, SHADOW12 = 0x19000 };

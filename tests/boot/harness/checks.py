@@ -12,6 +12,12 @@ from . import build, host
 TIDY = "clang-tidy-19"
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests")
 
+# Files of data only, one row a line.
+TABLES = ("font.c", "fields.h", "controls.h")
+
+# A file includes nothing of a room that stands behind its own here.
+ROOMS = ("lib", "mm", "platform", "smp", "vmx", "nested", "boot")
+
 
 def c_files():
     """All C sources and headers of the tree."""
@@ -21,6 +27,40 @@ def c_files():
 
 def check_format():
     host.run(["clang-format", "--dry-run", "-Werror", *c_files()])
+
+
+def check_rooms():
+    """No include points upward: see "Where which line lives" in docs/architecture.md."""
+    upward = []
+    for path in sorted((host.ROOT / "src").rglob("*.*")):
+        room = path.relative_to(host.ROOT / "src").parts[0]
+        if path.suffix not in (".c", ".h", ".S", ".inc") or room not in ROOMS:
+            continue
+        text = path.read_text(encoding="utf-8")
+        upward += [f"{path.relative_to(host.ROOT)} includes {included}"
+                   for included in re.findall(r'^\s*#\s*include "([^"]+)"', text, re.M)
+                   if included.split("/")[0] in ROOMS[ROOMS.index(room) + 1:]]
+    if upward:
+        raise host.Failure("\n".join([*upward, f"{len(upward)} includes point upward"]))
+
+
+def code_lines(path):
+    """Lines of a C or assembly file that are neither blank nor comment."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
+    return sum(bool(line.split("//")[0].strip()) for line in text.splitlines())
+
+
+def count_lines():
+    """Not a check: how large the rooms are, tables of data (one row a line) apart."""
+    rooms = {room: [] for room in (*ROOMS, "tables")}
+    for path in (host.ROOT / "src").rglob("*.[chS]"):
+        room = path.relative_to(host.ROOT / "src").parts[0]
+        if room in ROOMS:
+            rooms["tables" if path.name in TABLES else room].append(code_lines(path))
+    sizes = {room: sum(lines) for room, lines in rooms.items()}
+    proper = sum(size for room, size in sizes.items() if room not in ("boot", "tables"))
+    return (f"{proper} lines without boot and tables; "
+            + ", ".join(f"{room} {size}" for room, size in sizes.items()))
 
 
 def check_build(variant):
@@ -58,7 +98,8 @@ def check_static_analysis():
 
 def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
-    checks = [("checks.format", check_format)]
+    checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
+              ("checks.lines", count_lines)]
     for debug, clang, nested in itertools.product((False, True), (14, 19), (True, False)):
         # The hosted tests are built once per compiler.
         variant = build.Variant(debug=debug, clang=clang, nested=nested,
