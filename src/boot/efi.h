@@ -78,12 +78,23 @@ struct efi_boot_services {
 	efi_status EFIAPI (*stall)(u64 microseconds);
 	void *set_watchdog_timer, *connect_controller, *disconnect_controller;
 	void *open_protocol[3];
-	void *protocols_per_handle, *locate_handle_buffer;
+	void *protocols_per_handle;
+	efi_status EFIAPI (*locate_handle_buffer)(u32 search, const struct efi_guid *protocol,
+						  void *key, u64 *count, efi_handle **handles);
 	efi_status EFIAPI (*locate_protocol)(const struct efi_guid *protocol, void *registration,
 					     void **interface);
 };
 /* For efi_entry.S. */
 _Static_assert(offsetof(struct efi_boot_services, start_image) == 208, "see efi_entry.S");
+
+/* "EFI Runtime Services Table" */
+struct efi_runtime_services {
+	u8 header[24];
+	void *time[4];
+	void *set_virtual_address_map, *convert_pointer;
+	efi_status EFIAPI (*get_variable)(const efi_char *name, const struct efi_guid *vendor,
+					  u32 *attributes, u64 *size, void *data);
+};
 
 struct efi_configuration_table {
 	struct efi_guid guid;
@@ -101,7 +112,7 @@ struct efi_system_table {
 	struct efi_text_output *console_out;
 	efi_handle error_handle;
 	struct efi_text_output *error;
-	void *runtime;
+	struct efi_runtime_services *runtime;
 	struct efi_boot_services *boot;
 	u64 table_count;
 	const struct efi_configuration_table *tables;
@@ -147,6 +158,15 @@ struct efi_mp_services {
 					     void *argument, void **failed);
 };
 
+enum { EFI_SEARCH_BY_PROTOCOL = 2 };
+
+#define EFI_GLOBAL_VARIABLE_GUID                                       \
+	{                                                              \
+		0x8be4df61, 0x93ca, 0x11d2,                            \
+		{                                                      \
+			0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c \
+		}                                                      \
+	}
 #define EFI_LOADED_IMAGE_GUID                                          \
 	{                                                              \
 		0x5b1b31a1, 0x9562, 0x11d2,                            \

@@ -4,7 +4,8 @@
  * '#' on. Pure.
  *
  *   options = serial=com1 stats      Umbra's own options (boot/cmdline.h)
- *   start = \EFI\debian\grubx64.efi  the program to start, a path on the same partition
+ *   start = \EFI\debian\grubx64.efi  the program to start, a path on the same partition; without
+ *                                    it, the firmware's next boot entry
  *   arguments = root=/dev/sda2 ro    what that program gets as load options
  */
 #pragma once

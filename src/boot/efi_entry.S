@@ -11,6 +11,12 @@
 #define SYSTEM_BOOT_SERVICES 96
 #define BOOT_START_IMAGE     208
 #define SHADOW_SPACE         32		/* the Microsoft calling convention's, for the called */
+/* Above the shadow space: struct efi_plan, and registers that a way out of C does not restore. */
+#define PLAN_BRIDGE          SHADOW_SPACE
+#define PLAN_NEXT            (SHADOW_SPACE + 8)
+#define SAVED_SYSTEM         (SHADOW_SPACE + 16)
+#define SAVED_CR3            (SHADOW_SPACE + 24)
+#define FRAME                (SHADOW_SPACE + 40)
 #define EFI_LOAD_ERROR       0x8000000000000001
 
 	/* What the Microsoft calling convention preserves and C here does not know of. */
@@ -51,7 +57,7 @@
 	.globl	efi_entry
 efi_entry:
 	save_registers
-	sub	$(SHADOW_SPACE + 24), %rsp	/* aligned; 24 bytes for struct efi_plan */
+	sub	$FRAME, %rsp			/* aligned */
 	mov	%rcx, %r12			/* image */
 	mov	%rdx, %r13			/* system */
 	lea	image_start(%rip), %r14		/* its physical address */
@@ -112,20 +118,23 @@ efi_entry:
 	mov	%r13, %rsi
 	mov	%r14, %rdx
 	mov	%r15, %rcx
-	lea	SHADOW_SPACE(%rsp), %r8
-	mov	%rsp, %rbp
+	lea	PLAN_BRIDGE(%rsp), %r8
+	mov	%r13, SAVED_SYSTEM(%rsp)
+	mov	%r15, SAVED_CR3(%rsp)
 	mov	%rsp, efi_way_out_rsp(%rip)
 	mov	$efi_main, %rax
 	call	*%rax
 efi_after_main:
-	mov	SHADOW_SPACE(%rsp), %rax	/* plan.bridge: 0, Umbra stays out of it */
+	mov	SAVED_SYSTEM(%rsp), %r13
+	mov	SAVED_CR3(%rsp), %r15
+	mov	PLAN_BRIDGE(%rsp), %rax	/* 0: Umbra stays out of it */
 	test	%rax, %rax
 	jz	1f
 	mov	%rax, %cr3
 	call	go_on_as_guest
 	jmp	2f
 1:	mov	%r15, %cr3
-2:	mov	(SHADOW_SPACE + 8)(%rsp), %rcx	/* plan.next */
+2:	mov	PLAN_NEXT(%rsp), %rcx
 	mov	$EFI_LOAD_ERROR, %rax
 	test	%rcx, %rcx
 	jz	3f
@@ -133,7 +142,7 @@ efi_after_main:
 	xor	%r8d, %r8d
 	mov	SYSTEM_BOOT_SERVICES(%r13), %rax
 	call	*BOOT_START_IMAGE(%rax)
-3:	add	$(SHADOW_SPACE + 24), %rsp
+3:	add	$FRAME, %rsp
 	restore_registers
 	ret
 
@@ -144,7 +153,6 @@ efi_after_main:
 	.globl	efi_way_out
 efi_way_out:
 	lea	-8(%rdi), %rsp
-	mov	%rdi, %rbp
 	ret
 
 /* void efi_ap_entry(void *bridge): the procedure for the firmware's other CPUs. */

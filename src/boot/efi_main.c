@@ -9,6 +9,7 @@
 
 #include "boot/cmdline.h"
 #include "boot/efi.h"
+#include "boot/efi_boot_option.h"
 #include "boot/efi_config.h"
 #include "boot/efi_map.h"
 #include "boot/home.h"
@@ -39,6 +40,8 @@ enum {
 	MEMORY_MAP_MAX = 256 * 1024,
 	CONFIG_MAX = 16 * 1024,
 	PATH_MAX = 512,
+	VARIABLE_MAX = 4096,
+	DEVICE_PATH_MAX = 4096,
 };
 
 u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_base,
@@ -59,6 +62,9 @@ static struct {
 	const struct efi_loaded_image *loaded;
 	struct efi_plan *plan;
 	struct efi_config config;
+	char next_name[EFI_CONFIG_VALUE];
+	const u8 *next_options; /* of a boot entry */
+	u32 next_options_size;
 	struct options options;
 	struct acpi_info acpi;
 	struct memmap map;
@@ -130,7 +136,10 @@ static _Noreturn void go_on_without(void)
 {
 	if (efi.own_traps)
 		give_traps_back();
-	log_error("going on without Umbra");
+	if (efi.plan->next)
+		log_error("starting %s without Umbra", efi.next_name);
+	else
+		log_error("back to the firmware without Umbra");
 	if (efi.home.size)
 		efi.services->free_pages(efi.home.start, efi.home.size / PAGE_SIZE);
 	efi.services->stall(3 * 1000 * 1000);
@@ -237,31 +246,109 @@ static bool make_path(efi_handle device, const char *name, u8 *out, size_t capac
 	return true;
 }
 
+/* A variable of the boot manager's; the buffer is the firmware's. NULL: there is none. */
+static void *boot_variable(const char *name, u64 *size)
+{
+	static const struct efi_guid guid = EFI_GLOBAL_VARIABLE_GUID;
+	void *const data = firmware_buffer(VARIABLE_MAX);
+	efi_char wide[16];
+
+	widen(wide, ARRAY_SIZE(wide), name);
+	*size = VARIABLE_MAX;
+	return efi.system->runtime->get_variable(wide, &guid, NULL, size, data) ? NULL : data;
+}
+
+/* The whole path for one that leaves out the device, or the same. */
+static const void *whole_path(const u8 *path, size_t size)
+{
+	static const struct efi_guid files = EFI_FILE_SYSTEM_GUID, paths = EFI_DEVICE_PATH_GUID;
+	efi_handle *handles;
+	u64 count;
+
+	if (!efi_path_is_short(path, size) ||
+	    efi.services->locate_handle_buffer(EFI_SEARCH_BY_PROTOCOL, &files, NULL, &count,
+					       &handles))
+		return path;
+	for (u64 i = 0; i < count; i++) {
+		const struct efi_device_path *node = (const void *)path;
+		void *interface;
+		size_t length;
+		u8 *whole;
+
+		if (efi.services->handle_protocol(handles[i], &paths, &interface))
+			continue;
+		length = path_length(interface);
+		if (!efi_path_has_partition(interface, length + sizeof(*node), path, size))
+			continue;
+		/* The device with its partition, then what follows the partition in the other. */
+		whole = firmware_buffer(length + size);
+		memcpy(whole, interface, length);
+		memcpy(whole + length, path + node->length, size - node->length);
+		return whole;
+	}
+	return path;
+}
+
+/* By default what the firmware would have started after Umbra. */
+static const void *next_in_boot_order(void)
+{
+	u64 current_size, order_size, size;
+	const u16 *current = boot_variable("BootCurrent", &current_size);
+	const void *order = boot_variable("BootOrder", &order_size);
+	u16 number = current ? *current : 0xffff;
+
+	while (order && efi_boot_order_next(order, order_size, number, &number)) {
+		struct efi_boot_option option;
+		char name[9];
+		const void *variable;
+
+		efi_boot_option_name(number, name);
+		variable = boot_variable(name, &size);
+		if (!variable || !efi_boot_option_parse(variable, size, &option) || !option.active)
+			continue;
+		memcpy(efi.next_name, option.description, sizeof(option.description));
+		efi.next_options = option.data;
+		efi.next_options_size = (u32)option.data_size;
+		return whole_path(option.path, option.path_size);
+	}
+	fail("the firmware has no boot entry after this one, and umbra.conf names nothing to "
+	     "start: "
+	     "it needs a line \"start = \\EFI\\debian\\shimx64.efi\"");
+}
+
+static const void *configured_path(void)
+{
+	u8 *const path = firmware_buffer(DEVICE_PATH_MAX);
+
+	str_copy(efi.next_name, sizeof(efi.next_name), efi.config.start);
+	if (!make_path(efi.loaded->device, efi.config.start, path, DEVICE_PATH_MAX))
+		fail("%s: its path is too long", efi.config.start);
+	return path;
+}
+
 static void load_next(void)
 {
 	static const struct efi_guid guid = EFI_LOADED_IMAGE_GUID;
-	static u8 path[4096];
-	const char *name = efi.config.start;
+	const void *path = efi.config.start[0] ? configured_path() : next_in_boot_order();
 	struct efi_loaded_image *loaded;
 	void *interface;
-	efi_status status;
+	efi_status status =
+		efi.services->load_image(false, efi.image, path, NULL, 0, &efi.plan->next);
 
-	if (!name[0])
-		fail("umbra.conf names nothing to start: it needs a line \"start = "
-		     "\\EFI\\debian\\shimx64.efi\"");
-	if (!make_path(efi.loaded->device, name, path, sizeof(path)))
-		fail("%s: its path is too long", name);
-	status = efi.services->load_image(false, efi.image, (const void *)path, NULL, 0,
-					  &efi.plan->next);
 	if (status)
-		fail("%s cannot be loaded: EFI status %#llx", name, (unsigned long long)status);
-	if (!efi.config.arguments[0] ||
-	    efi.services->handle_protocol(efi.plan->next, &guid, &interface))
+		fail("%s cannot be loaded: EFI status %#llx", efi.next_name,
+		     (unsigned long long)status);
+	if (efi.services->handle_protocol(efi.plan->next, &guid, &interface))
 		return;
 	loaded = interface;
-	loaded->options = firmware_buffer(EFI_CONFIG_VALUE * sizeof(efi_char));
-	widen(loaded->options, EFI_CONFIG_VALUE, efi.config.arguments);
-	loaded->options_size = (u32)((strlen(efi.config.arguments) + 1) * sizeof(efi_char));
+	if (efi.config.arguments[0]) {
+		loaded->options = firmware_buffer(EFI_CONFIG_VALUE * sizeof(efi_char));
+		widen(loaded->options, EFI_CONFIG_VALUE, efi.config.arguments);
+		loaded->options_size = (u32)((strlen(efi.config.arguments) + 1) * sizeof(efi_char));
+	} else if (efi.next_options_size) {
+		loaded->options = (void *)(u64)efi.next_options;
+		loaded->options_size = efi.next_options_size;
+	}
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -379,7 +466,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	virtualise_other_cpus(load_base);
-	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.config.start,
+	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
 		 cpu_count, (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
 	fail_set_way_out(NULL);
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
