@@ -8,6 +8,9 @@
 
 #define EFER_MSR             0xc0000080
 #define EFER_NXE_BIT         11
+#define CR4_LA57_BIT         12
+#define SYSTEM_CONSOLE_OUT   64
+#define CONSOLE_OUTPUT_STRING 8
 #define SYSTEM_BOOT_SERVICES 96
 #define BOOT_START_IMAGE     208
 #define SHADOW_SPACE         32		/* the Microsoft calling convention's, for the called */
@@ -17,6 +20,7 @@
 #define SAVED_SYSTEM         (SHADOW_SPACE + 16)
 #define SAVED_CR3            (SHADOW_SPACE + 24)
 #define FRAME                (SHADOW_SPACE + 40)
+#define EFI_UNSUPPORTED      0x8000000000000003
 #define EFI_LOAD_ERROR       0x8000000000000001
 
 	/* What the Microsoft calling convention preserves and C here does not know of. */
@@ -58,6 +62,9 @@
 efi_entry:
 	save_registers
 	sub	$FRAME, %rsp			/* aligned */
+	mov	%cr4, %rax
+	bt	$CR4_LA57_BIT, %rax
+	jc	five_levels
 	mov	%rcx, %r12			/* image */
 	mov	%rdx, %r13			/* system */
 	lea	image_start(%rip), %r14		/* its physical address */
@@ -146,6 +153,14 @@ efi_after_main:
 	restore_registers
 	ret
 
+/* Umbra's tables have four levels, and the number cannot change in 64-bit mode. */
+five_levels:
+	mov	SYSTEM_CONSOLE_OUT(%rdx), %rcx
+	lea	five_levels_text(%rip), %rdx
+	call	*CONSOLE_OUTPUT_STRING(%rcx)
+	mov	$EFI_UNSUPPORTED, %rax
+	jmp	3b
+
 /*
  * _Noreturn void efi_way_out(u64 rsp): back from anywhere below efi_main(), in C, at IMAGE_BASE.
  * The image may have moved meanwhile; the way back is on the firmware's stack.
@@ -193,6 +208,21 @@ efi_on_own_stack:
 	call	*%rdx
 1:	hlt
 	jmp	1b
+
+	.section .rodata
+	.balign 2
+five_levels_text:
+	/* "umbra: error: this firmware uses 5-level paging …; switch it off …" in UTF-16 */
+	.short	117, 109, 98, 114, 97, 58, 32, 101, 114, 114, 111, 114
+	.short	58, 32, 116, 104, 105, 115, 32, 102, 105, 114, 109, 119
+	.short	97, 114, 101, 32, 117, 115, 101, 115, 32, 53, 45, 108
+	.short	101, 118, 101, 108, 32, 112, 97, 103, 105, 110, 103, 44
+	.short	32, 117, 110, 100, 101, 114, 32, 119, 104, 105, 99, 104
+	.short	32, 85, 109, 98, 114, 97, 32, 99, 97, 110, 110, 111
+	.short	116, 32, 115, 116, 97, 114, 116, 59, 32, 115, 119, 105
+	.short	116, 99, 104, 32, 105, 116, 32, 111, 102, 102, 32, 105
+	.short	110, 32, 116, 104, 101, 32, 102, 105, 114, 109, 119, 97
+	.short	114, 101, 32, 115, 101, 116, 117, 112, 13, 10, 0
 
 	.section .bss
 	.balign 4096
