@@ -30,10 +30,12 @@ FORBID_ERRORS = FORBID + (r"umbra: error:",)
 class Context:
     """What a test's media are made of; one per run, with a directory of its own."""
 
-    def __init__(self, variant, directory):
+    def __init__(self, variant, directory, probe_options=""):
         self.variant = variant
+        self.probe_options = probe_options
         self.image = variant and variant.image
         self.probe = variant and variant.probe
+        self.efi = variant and variant.efi
         self.directory = directory
 
     def path(self, name):
@@ -54,10 +56,12 @@ class Context:
 
 @dataclasses.dataclass(frozen=True)
 class BootTest:
-    """One boot. `cd` and `disk` make the GRUB entries from a Context; at least one is given."""
+    """One boot. `cd` and `disk` make the GRUB entries, `esp` an EFI system partition, from a Context;
+    at least one is given."""
     name: str
     cd: typing.Callable = None
     disk: typing.Callable = None
+    esp: typing.Callable = None
     expect: tuple = ()               # patterns of serial lines, in this order
     forbid: tuple = FORBID_ERRORS
     tap: bool = False                # the guest reports by TAP instead
@@ -81,6 +85,7 @@ class Result:
     problem: str = None              # None: passed
     detail: str = ""
     note: str = ""
+    skipped: str = ""                # why it was not run
 
 
 def find(directory=TABLES):
@@ -111,7 +116,8 @@ def execute(test):
     """Run one test. Returns (problem or None, detail for the reader, judge, console lines)."""
     problem, detail, judge, lines = boot(test)
     if test.same_as and not problem:
-        other = dataclasses.replace(test, name=f"{test.name}.other", cd=test.same_as)
+        medium = "esp" if test.esp else "cd"
+        other = dataclasses.replace(test, name=f"{test.name}.other", **{medium: test.same_as})
         problem, detail, _, others = boot(other)
         if not problem and (differences := test.compare(others, lines)):
             problem = f"{len(differences)} differing lines"
@@ -124,9 +130,13 @@ def execute(test):
 def boot(test):
     """One boot, judged; returns as execute()."""
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
-        context = Context(test.variant, pathlib.Path(work))
-        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"))
+        context = Context(test.variant, pathlib.Path(work),
+                          engines.probe_options(test.engine, test.hardware))
+        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"),
+                                           test.hardware.firmware)
         disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
+        if test.esp:
+            disk = media.make_esp(test.esp(context), context.path("disk.img"))
         judge = judge_of(test)
         engine = engines.choose(test.engine)
         with engine(test.hardware, log_path(test), cdrom=cd, disk=disk) as machine:
