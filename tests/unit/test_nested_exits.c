@@ -557,7 +557,7 @@ static void test_held_init(void **state)
 			set(VMCS_GUEST_RIP, 0x4321);
 			set(VMCS_VM_ENTRY_INTR_INFO, injects ? 0x80000033 : 0);
 			l1_cpu->init_held = true;
-			l1_cpu->nmi_latched = true;
+			l1_cpu->nmi_latched = injects;
 			enter();
 			machine_set_field(VMCS_VM_ENTRY_INTR_INFO, 0);
 			l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
@@ -567,7 +567,7 @@ static void test_held_init(void **state)
 			assert_int_equal(get(VMCS_IDT_VECTORING_INFO), 0);
 			assert_int_equal(get(VMCS_GUEST_RIP), 0x4321);
 			assert_false(l1_cpu->init_held);
-			assert_true(l1_cpu->nmi_latched);
+			assert_int_equal(l1_cpu->nmi_latched, injects);
 			l1_cpu->nmi_latched = false;
 			assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
 			assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS) & PIN_PREEMPTION_TIMER,
