@@ -110,8 +110,9 @@ absent:
 		words[i] = ~0ull;
 }
 
-/* False: other contents, or a fault. */
-static bool exchange1_safe(void *at, u8 old, u8 new)
+enum exchange_result { EXCHANGE_DONE, EXCHANGE_CHANGED, EXCHANGE_FAULT };
+
+static enum exchange_result exchange1_safe(void *at, u8 old, u8 new)
 {
 	u8 found = old;
 
@@ -120,12 +121,12 @@ static bool exchange1_safe(void *at, u8 old, u8 new)
 			      : "r"(at), "r"(new)
 			      : "memory", "cc"
 			      : fault);
-	return found == old;
+	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
 fault:
-	return false;
+	return EXCHANGE_FAULT;
 }
 
-static bool exchange4_safe(void *at, u32 old, u32 new)
+static enum exchange_result exchange4_safe(void *at, u32 old, u32 new)
 {
 	u32 found = old;
 
@@ -134,12 +135,12 @@ static bool exchange4_safe(void *at, u32 old, u32 new)
 			      : "r"(at), "r"(new)
 			      : "memory", "cc"
 			      : fault);
-	return found == old;
+	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
 fault:
-	return false;
+	return EXCHANGE_FAULT;
 }
 
-static bool exchange8_safe(void *at, u64 old, u64 new)
+static enum exchange_result exchange8_safe(void *at, u64 old, u64 new)
 {
 	u64 found = old;
 
@@ -148,26 +149,37 @@ static bool exchange8_safe(void *at, u64 old, u64 new)
 			      : "r"(at), "r"(new)
 			      : "memory", "cc"
 			      : fault);
-	return found == old;
+	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
 fault:
-	return false;
+	return EXCHANGE_FAULT;
 }
 
 bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 {
 	const u64 cr2 = read_cr2();
-	void *at = phys_to_virt(gpa);
-	bool done = false;
+	const u64 ones = ~0ull >> (64 - 8 * size);
+	enum exchange_result result = EXCHANGE_FAULT;
 
-	if (!accessible(gpa, size))
-		return false;
-	if (size == sizeof(u8))
-		done = exchange1_safe(at, (u8)old, (u8) new);
-	else if (size == sizeof(u32))
-		done = exchange4_safe(at, (u32)old, (u32) new);
-	else
-		done = exchange8_safe(at, old, new);
-	if (!done)
-		write_cr2(cr2);
-	return done;
+	if (accessible(gpa, size)) {
+		void *at = phys_to_virt(gpa);
+
+		if (size == sizeof(u8))
+			result = exchange1_safe(at, (u8)old, (u8) new);
+		else if (size == sizeof(u32))
+			result = exchange4_safe(at, (u32)old, (u32) new);
+		else
+			result = exchange8_safe(at, old, new);
+		if (result == EXCHANGE_FAULT)
+			write_cr2(cr2);
+	}
+	if (result == EXCHANGE_FAULT)
+		return (old & ones) == ones;
+	return result == EXCHANGE_DONE;
+}
+
+bool guest_memory_is_mapped(paddr_t gpa, size_t size)
+{
+	u8 byte;
+
+	return accessible(gpa, size) && copy_safe(&byte, phys_to_virt(gpa), sizeof(byte));
 }

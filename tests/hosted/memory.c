@@ -223,6 +223,8 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size)
 	}
 }
 
+void (*machine_before_exchange)(u8 *at);
+
 bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 {
 	u8 *at = guest_byte(gpa);
@@ -230,10 +232,17 @@ bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 
 	REQUIRE(gpa % size == 0);
 	if (!at)
-		return false;
+		return old == ~0ull >> (64 - 8 * size);
+	if (machine_before_exchange)
+		machine_before_exchange(at);
 	memcpy(&found, at, size);
 	if (found != old)
 		return false;
 	memcpy(at, &new, size);
 	return true;
+}
+
+bool guest_memory_is_mapped(paddr_t gpa, size_t size)
+{
+	return guest_byte(gpa) && guest_byte(gpa + size - 1);
 }
