@@ -3,7 +3,6 @@
 
 #include "lib/log.h"
 #include "mm/ept01.h"
-#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/vmcs.h"
@@ -60,4 +59,14 @@ void ept_violation_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
 	ept_violation(vcpu, vmreadn(VMCS_EXIT_QUALIFICATION));
+}
+
+/*
+ * ept01 has no malformed entries of its own making. Should the CPU take one for such, as with
+ * address bits that it has given away, there is no memory for the guest.
+ */
+void ept_misconfig_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)regs;
+	refuse(vcpu, vmread64(VMCS_GUEST_PHYSICAL_ADDRESS), 0);
 }
