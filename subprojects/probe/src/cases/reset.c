@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way down: one CPU shuts down, and others do what they can to have code of their own run on it
+ * while the hypervisor resets the machine. These cases end in a reset, and no line follows.
+ */
+#include "apic.h"
+#include "hidden.h"
+#include "memory.h"
+#include "power.h"
+#include "probe.h"
+#include "timer.h"
+
+extern u64 ap_cpu;
+extern u32 ap_stack;
+
+enum {
+	STACK_PAGES = 4,
+	SHORT_ROUNDS = 50,
+	SHORT_US = 40,
+	LONG_US = 3000,
+	NMI_EACH = 7,
+};
+
+/* What the target does whenever it is started. Without a hypervisor below it sees its memory. */
+static void look_and_shut_down(void *hidden)
+{
+	const u64 seen = *(const volatile u64 *)hidden;
+
+	if (seen != ~0ull)
+		print("BARE: %p holds %lx\n", hidden, seen);
+	triple_fault();
+}
+
+static void prepare_target(struct cpu *cpu, u64 hidden, u32 stack)
+{
+	cpu->work_arg = (void *)hidden;
+	__atomic_store_n(&cpu->work, look_and_shut_down, __ATOMIC_RELEASE);
+	ap_cpu = (u64)cpu;
+	__atomic_store_n(&ap_stack, stack, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * SDM "MP Initialization Protocol" and "Restrictions on VMX Operation": INIT is blocked in VMX root
+ * operation and latched; a CPU that left it would take the INIT, and the SIPI then.
+ */
+PROBE_CASE(reset_init_sipi, "reset.init_sipi_flood", CASE_EXPLICIT)
+{
+	u64 start, end;
+	u32 stack;
+
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	if (!hidden_range(t, &start, &end))
+		return;
+	stack = (u32)(u64)memory_pages(STACK_PAGES) + STACK_PAGES * PAGE_SIZE;
+	print("# shutting CPU 1 down\n");
+	for (u32 round = 0;; round++) {
+		struct cpu *cpu = smp_cpu(1);
+
+		prepare_target(cpu, start, stack);
+		apic_send(cpu->apic_id, APIC_INIT);
+		apic_send(cpu->apic_id, APIC_STARTUP | (u32)(memory_low() >> PAGE_SHIFT));
+		/* At first too quick for it to begin; then long enough for it to shut down. */
+		timer_wait(round < SHORT_ROUNDS ? SHORT_US : LONG_US);
+		if (round % NMI_EACH == 0)
+			apic_send(cpu->apic_id, APIC_NMI);
+	}
+}
