@@ -15,11 +15,12 @@ extern u32 ap_stack;
 
 enum {
 	STACK_PAGES = 4,
-	SHORT_ROUNDS = 50,
-	SHORT_US = 40,
-	LONG_US = 3000,
-	NMI_EACH = 7,
+	START_US = 5000,
+	FLOOD_US = 200000,
+	LOOK_US = 5000,
 };
+
+static volatile bool shutting_down;
 
 /* What the target does whenever it is started. Without a hypervisor below it sees its memory. */
 static void look_and_shut_down(void *hidden)
@@ -28,6 +29,7 @@ static void look_and_shut_down(void *hidden)
 
 	if (seen != ~0ull)
 		print("BARE: %p holds %lx\n", hidden, seen);
+	shutting_down = true;
 	triple_fault();
 }
 
@@ -36,12 +38,15 @@ static void prepare_target(struct cpu *cpu, u64 hidden, u32 stack)
 	cpu->work_arg = (void *)hidden;
 	__atomic_store_n(&cpu->work, look_and_shut_down, __ATOMIC_RELEASE);
 	ap_cpu = (u64)cpu;
+	shutting_down = false;
 	__atomic_store_n(&ap_stack, stack, __ATOMIC_SEQ_CST);
 }
 
 /*
  * SDM "MP Initialization Protocol" and "Restrictions on VMX Operation": INIT is blocked in VMX root
- * operation and latched; a CPU that left it would take the INIT, and the SIPI then.
+ * operation; a CPU that left it would take the INIT, and the SIPI then. Bochs 2.7 forgets an INIT
+ * that is blocked, so many are sent, to hit the moment; each round ends with a time in which the
+ * target could look, were it free.
  */
 PROBE_CASE(reset_init_sipi, "reset.init_sipi_flood", CASE_EXPLICIT)
 {
@@ -53,15 +58,24 @@ PROBE_CASE(reset_init_sipi, "reset.init_sipi_flood", CASE_EXPLICIT)
 		return;
 	stack = (u32)(u64)memory_pages(STACK_PAGES) + STACK_PAGES * PAGE_SIZE;
 	print("# shutting CPU 1 down\n");
-	for (u32 round = 0;; round++) {
+	for (;;) {
 		struct cpu *cpu = smp_cpu(1);
+		const u32 startup = APIC_STARTUP | (u32)(memory_low() >> PAGE_SHIFT);
 
 		prepare_target(cpu, start, stack);
 		apic_send(cpu->apic_id, APIC_INIT);
-		apic_send(cpu->apic_id, APIC_STARTUP | (u32)(memory_low() >> PAGE_SHIFT));
-		/* At first too quick for it to begin; then long enough for it to shut down. */
-		timer_wait(round < SHORT_ROUNDS ? SHORT_US : LONG_US);
-		if (round % NMI_EACH == 0)
+		apic_send(cpu->apic_id, startup);
+		for (u64 late = timer_deadline(START_US); !shutting_down && rdtsc() < late;)
+			cpu_relax();
+		/* A stack for the one that finds itself free. */
+		prepare_target(cpu, start, stack);
+		for (u64 late = timer_deadline(FLOOD_US); rdtsc() < late;) {
+			apic_send(cpu->apic_id, APIC_INIT);
+			apic_send(cpu->apic_id, APIC_INIT);
 			apic_send(cpu->apic_id, APIC_NMI);
+			apic_send(cpu->apic_id, APIC_INIT);
+			apic_send(cpu->apic_id, startup);
+		}
+		timer_wait(LOOK_US);
 	}
 }
