@@ -116,7 +116,7 @@ static bool nested_is_on(void)
 	return UMBRA_NESTED && boot.options.nested;
 }
 
-static struct range move_home(paddr_t load_base)
+static struct range move_home(paddr_t load_base, u64 ept_cap)
 {
 	struct range avoid[MB2_MAX_MODULES + 1];
 	size_t n = 0;
@@ -131,7 +131,7 @@ static struct range move_home(paddr_t load_base)
 	if (nested_is_on())
 		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
 			  ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
-	return home_move_in(&boot.mb2.memmap, wanted, avoid, n);
+	return home_move_in(&boot.mb2.memmap, wanted, ept_cap, avoid, n);
 }
 
 /* This CPU first, then the others in the firmware's order. */
@@ -202,7 +202,9 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	read_acpi();
 	guest_check_modules(&boot.mb2);
 
-	home = move_home(load_base);
+	home = move_home(load_base, vmx.ept_vpid);
+	/* Where the boot loader put the image is memory of the guest's from now on. */
+	memset(phys_to_virt(load_base), 0, image_size());
 	create_cpus();
 	cpu_load(cpus[0]);
 	trap_init(true);

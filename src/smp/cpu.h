@@ -42,7 +42,7 @@ struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
 	bool stop;         /* written by the CPU that stops all others: see smp/stop.h */
-	u16 index; /* 0 is the boot processor */
+	u16 index;         /* 0 is the boot processor */
 	u32 apic_id;
 	u64 stack_top;
 	bool stopped;

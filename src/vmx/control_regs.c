@@ -75,7 +75,7 @@ bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3)
 
 	guest_memory_read(cr3 & BITS(31, 5), pdpte, sizeof(pdpte));
 	for (size_t i = 0; i < ARRAY_SIZE(pdpte); i++) {
-		if (!pdpte_valid(pdpte[i], vcpu->mtrr.maxphyaddr))
+		if (!pdpte_valid(pdpte[i], vcpu->maxphyaddr))
 			return false;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(pdpte); i++)

@@ -21,8 +21,8 @@ static void refuse(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
 	if (vcpu->hidden_writes++ == 0)
-		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", vcpu->cpu.index,
-			 (unsigned long long)gpa);
+		log_warn("CPU %u: the guest wrote to Umbra's memory or beyond any, at %#llx",
+			 vcpu->cpu.index, (unsigned long long)gpa);
 	refuse(vcpu, gpa, qualification);
 }
 
@@ -42,17 +42,18 @@ void ept_violation(struct vcpu *vcpu, u64 qualification)
 			refuse(vcpu, gpa, qualification);
 		return;
 	}
-	if (!(qualification & EPT_VIOLATION_WRITE)) {
-		if (vcpu->hidden_reads++ == 0)
-			log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
-				 (unsigned long long)gpa);
-		if (ept01_show_ones(gpa))
-			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
-		else
-			refuse(vcpu, gpa, qualification);
+	if (qualification & EPT_VIOLATION_WRITE) {
+		ept_refuse_hidden_write(vcpu, gpa, qualification);
 		return;
 	}
-	ept_refuse_hidden_write(vcpu, gpa, qualification);
+	if (!ept01_show_ones(gpa)) {
+		refuse(vcpu, gpa, qualification);
+		return;
+	}
+	if (vcpu->hidden_reads++ == 0)
+		log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
+			 (unsigned long long)gpa);
+	event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }
 
 void ept_violation_exit(struct vcpu *vcpu, struct guest_regs *regs)

@@ -46,7 +46,7 @@ static struct guest_paging current_paging(void)
 		.cr3 = vmreadn(VMCS_GUEST_CR3),
 		.cr4 = vmreadn(VMCS_GUEST_CR4),
 		.efer = vmread64(VMCS_GUEST_EFER),
-		.maxphyaddr = this_vcpu()->mtrr.maxphyaddr,
+		.maxphyaddr = this_vcpu()->maxphyaddr,
 		.has_1g_pages = has_1g_pages,
 		.has_pse36 = has_pse36,
 	};

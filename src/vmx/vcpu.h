@@ -50,6 +50,7 @@ struct vcpu {
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
 	struct mtrr_state mtrr; /* what the guest sees */
+	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;
 
 	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */

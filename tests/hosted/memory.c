@@ -142,6 +142,8 @@ paddr_t virt_to_phys(const void *va)
 
 bool ept01_is_hidden(paddr_t start, u64 size)
 {
+	if (start >> MACHINE_MAXPHYADDR || (start + size - 1) >> MACHINE_MAXPHYADDR)
+		return true;
 	for (size_t i = 0; i < MACHINE_HOLES; i++) {
 		const struct hole *hole = &machine_memory.holes[i];
 

@@ -142,7 +142,7 @@ static int setup(void **state)
 	vcpu = machine_cpu(0);
 	machine_run_on(vcpu);
 	vcpu->translation = (struct guest_translation){0};
-	vcpu->mtrr.maxphyaddr = MACHINE_MAXPHYADDR;
+	vcpu->maxphyaddr = MACHINE_MAXPHYADDR;
 	guest_linear_init();
 	vcpu->level = NULL;
 	l1_takes_it = false;
@@ -280,7 +280,7 @@ static void test_absent_table(void **state)
 	const paddr_t tables[] = {machine_memory.guest_size, MACHINE_OWN};
 
 	(void)state;
-	vcpu->mtrr.maxphyaddr = 52;
+	vcpu->maxphyaddr = 52;
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
 		put_entry(PD, 2, tables[i] | ALL);
 		for (u32 times = 0; times < 3; times++)
