@@ -143,6 +143,17 @@ void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
 	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
 }
 
+bool ept01_is_write_back(paddr_t start, u64 size)
+{
+	bool uniform;
+
+	spin_lock(&ept01.lock);
+	const enum memtype type = mtrr_type_of_range(&ept01.mtrrs, start, size, &uniform);
+
+	spin_unlock(&ept01.lock);
+	return uniform && type == MEMTYPE_WB;
+}
+
 bool ept01_fill(paddr_t gpa)
 {
 	spin_lock(&ept01.lock);

@@ -37,6 +37,9 @@ u64 ept01_page_size(paddr_t gpa);
  */
 bool ept01_is_hidden(paddr_t start, u64 size);
 
+/* Whether the guest's MTRRs make all of it write-back, as memory is and MMIO is not. */
+bool ept01_is_write_back(paddr_t start, u64 size);
+
 /* Lets ept01 follow MTRRs that a CPU's guest has just written. Runs on that CPU. */
 void ept01_mtrrs_written(const struct mtrr_state *mtrrs);
 

@@ -3,6 +3,11 @@
  * The guest's physical memory, for Umbra: identity-mapped, so an address only needs a check.
  * Umbra's own memory and addresses without memory read as ones and ignore writes, as an absent bus
  * address does; nothing here faults.
+ *
+ * Umbra's map has what the boot loader's map of memory has. Other addresses are added when they are
+ * first used, if the guest's MTRRs make them write-back: memory that was added to the machine
+ * later, or that firmware keeps out of its map for the system to find. What is not write-back
+ * there, MMIO beyond 4 GiB, is never touched and reads as ones; below 4 GiB everything is mapped.
  */
 #pragma once
 

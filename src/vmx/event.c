@@ -257,6 +257,12 @@ bool event_deliver_late(struct guest_regs *regs)
 	return !vcpu->level && vcpu->launched;
 }
 
+void event_machine_check(struct vcpu *vcpu)
+{
+	vcpu->mc_latched = true;
+	deliver_latched(vcpu);
+}
+
 void event_after_l2(struct vcpu *vcpu)
 {
 	if (vcpu->nmi_latched || vcpu->mc_latched)

@@ -101,6 +101,11 @@ static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reaso
 {
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
+	/* SDM "Machine-Check Events During VM Entry": nothing was entered, and nothing is lost. */
+	if (reason == (EXIT_REASON_ENTRY_FAIL | REASON_ENTRY_FAIL_MCE)) {
+		event_machine_check(vcpu);
+		return;
+	}
 	if (reason & EXIT_REASON_ENTRY_FAIL)
 		panic("VM entry failed: %s", exit_reason_name(reason));
 	vcpu->exit_reason = basic;

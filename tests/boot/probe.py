@@ -43,7 +43,7 @@ def init_sipi_flood(hardware):
     def cd(context):
         start, end = umbra_memory(hardware)
         return under_umbra(context.image, context.probe,
-                           f"cases=reset.init_sipi_flood hidden={start:#x}-{end:#x}")
+                           f"x2apic cases=reset.init_sipi_flood hidden={start:#x}-{end:#x}")
     return cd
 
 

@@ -165,6 +165,26 @@ static void test_beyond_four_levels(void **state)
 	assert_true(ept01_is_hidden(BIT(48), ~0ull));
 }
 
+/* What may be taken for memory though no map of memory has it. */
+static void test_write_back(void **state)
+{
+	struct mtrr_state mtrrs;
+
+	(void)state;
+	build(EPT_CAP_1G | EPT_CAP_2M);
+	/* Write-back by default; a page at 5 GiB, as MMIO is, and its neighbourhood. */
+	ept01_read_mtrrs(&mtrrs);
+	mtrrs.count = 1;
+	mtrrs.var_base[0] = 5 * GIB;
+	mtrrs.var_mask[0] = (BIT(width) - PAGE_SIZE) | BIT(11);
+	ept01_mtrrs_written(&mtrrs);
+	assert_true(ept01_is_write_back(4 * GIB, GIB));
+	assert_false(ept01_is_write_back(5 * GIB, PAGE_SIZE));
+	assert_false(ept01_is_write_back(5 * GIB, GIB));
+	assert_true(ept01_is_write_back(5 * GIB + PAGE_SIZE, PAGE_SIZE));
+	assert_true(ept01_is_write_back(5 * GIB + 2 * MIB, 2 * MIB));
+}
+
 /* What the guest can have made, as tables for its own guests, is not the map's to lack. */
 static void test_pages_used_up(void **state)
 {
@@ -190,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_key_ids, setup),
 		cmocka_unit_test_setup(test_beyond_four_levels, setup),
+		cmocka_unit_test_setup(test_write_back, setup),
 		cmocka_unit_test_setup(test_pages_used_up, setup),
 	};
 

@@ -108,6 +108,12 @@ bool msr_guest_write(struct vcpu *c, u32 msr, u64 value)
 	return msr == MSR_GOOD;
 }
 
+void event_machine_check(struct vcpu *c)
+{
+	assert_ptr_equal(c, vcpu);
+	handled = "event_machine_check";
+}
+
 static void note_refusal(struct vcpu *c)
 {
 	(void)c;
@@ -331,6 +337,16 @@ static void test_unexpected(void **state)
 	}
 }
 
+/* SDM "Machine-Check Events During VM Entry": reason 41 with the bit of a failed entry. */
+static void test_machine_check_at_entry(void **state)
+{
+	(void)state;
+	exits(0x80000029);
+	assert_string_equal(handled, "event_machine_check");
+	assert_int_equal(injected, 0);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+}
+
 /* The hardware's refusal of vmcs02 is L1's to know. */
 static void test_entry_refused(void **state)
 {
@@ -477,6 +493,7 @@ int main(void)
 		cmocka_unit_test_setup(test_short_handlers, setup),
 		cmocka_unit_test_setup(test_msr_immediates, setup),
 		cmocka_unit_test_setup(test_unexpected, setup),
+		cmocka_unit_test_setup(test_machine_check_at_entry, setup),
 		cmocka_unit_test_setup(test_entry_refused, setup),
 		cmocka_unit_test_setup(test_init, setup),
 		cmocka_unit_test_setup(test_sipi, setup),
