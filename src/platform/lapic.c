@@ -90,3 +90,9 @@ void lapic_nmi_others(void)
 	if (is_reachable())
 		send(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
 }
+
+void lapic_init_others(void)
+{
+	if (is_reachable())
+		send(0, ICR_INIT | ICR_ASSERT | ICR_ALL_BUT_SELF);
+}

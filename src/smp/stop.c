@@ -49,6 +49,9 @@ void stop_others(void)
 	if (!self->vmx_on || cpu_count < 2)
 		return;
 	lapic_nmi_others();
+	/* A guest's guest may take NMIs by itself, but INIT is always an exit (SDM "Other Causes of
+	 * VM Exits"). In root mode it is blocked; the NMI has come through there. */
+	lapic_init_others();
 	for (u32 waited = 0; waited < WAIT_US && !all_stopped(self); waited += POLL_US)
 		delay_us(POLL_US);
 }

@@ -8,10 +8,10 @@
 #include "smp/cpu.h"
 
 /*
- * Makes this CPU the only one to go on: the others stop at their next exit, at the NMI they are
- * sent now, or where they are about to enter the guest, and are waited for a little. One that waits
- * for a start-up IPI is no danger and takes no NMI: the IPI would be its exit. Only the first CPU
- * to call this returns; it may call it again.
+ * Makes this CPU the only one to go on: the others stop at their next exit, which the NMI and the
+ * INIT that they are sent now will be, or where they are about to enter the guest, and are waited
+ * for a little. One that waits for a start-up IPI is no danger and takes neither: the IPI would be
+ * its exit. Only the first CPU to call this returns; it may call it again.
  */
 void stop_others(void);
 
