@@ -41,6 +41,14 @@ def isolation(hardware):
     return cd
 
 
+def init_sipi_flood(hardware):
+    def cd(context):
+        start, end = umbra_memory(hardware)
+        return under_umbra(context.image, context.probe,
+                           f"x2apic cases=reset.init_sipi_flood hidden={start:#x}-{end:#x}")
+    return cd
+
+
 def probe(name, cd, cpus=1, **options):
     options.setdefault("timeout", 240)
     options.setdefault("hardware", Hardware(cpus=cpus, memory=256, ignore_bad_msrs=False))
@@ -83,6 +91,12 @@ TESTS = [
     equal("random", RANDOM, slow=True),
     equal("random-noshadow", RANDOM, "nested.shadow=off", slow=True),
     probe("isolation", isolation(ISOLATION), hardware=ISOLATION, timeout=240),
+    # A CPU that shuts down takes all of the machine with it, and it starts anew; whatever the other
+    # CPU sends it meanwhile, it never finds itself without Umbra.
+    BootTest("probe.reset", cd=init_sipi_flood(ISOLATION),
+             expect=3 * ("shutting CPU 1 down",
+                         "umbra: error: triple fault in the guest on CPU 1", "umbra: version"),
+             forbid=cases.FORBID + ("BARE",), hardware=ISOLATION, timeout=240),
     probe("nmi-stress", guest("cases=nmi nmirounds=20000"), cpus=4, timeout=300, slow=True),
     probe("umbra-skylake", guest(), slow=True,
           hardware=Hardware(cpus=2, memory=256, cpu_model="corei7_skylake_x",
