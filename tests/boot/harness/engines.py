@@ -140,7 +140,8 @@ class Bochs(Machine):
         if self.hardware.firmware == "uefi":
             rom.write_bytes(b"".join(part.read_bytes() for part in self.bochs.uefi))
             return [f"romimage: file={rom}, address={(1 << 32) - rom.stat().st_size:#x}",
-                    "fw_cfg: enabled=1", "vga: extension=vbe"]
+                    "fw_cfg: enabled=1", "vga: extension=vbe",
+                    "pci: enabled=1, chipset=i440fx, slot1=pcivga"]
         if not self.hardware.hide_table:
             rom = self.bochs.bios
         else:
@@ -149,8 +150,11 @@ class Bochs(Machine):
 
     def config(self):
         hardware = self.hardware
+        # Nobody looks at it. The network's display refuses the modes that OVMF sets, and ends Bochs;
+        # the terminal's can go on without showing them.
+        display = "term" if hardware.firmware == "uefi" else 'rfb, options="timeout=0"'
         lines = [
-            'display_library: rfb, options="timeout=0"',
+            f"display_library: {display}",
             "config_interface: textconfig",
             f"megs: {hardware.memory}",
             f"cpu: model={self.model}, count={hardware.cpus}, "
@@ -164,7 +168,7 @@ class Bochs(Machine):
             # Bochs may die of a machine without a sound card.
             "sound: driver=dummy",
             "log: bochs.log",
-            "panic: action=fatal",
+            "panic: action=fatal" + (", TERM=report" if display == "term" else ""),
             "error: action=report",
             "info: action=ignore",
             "debug: action=ignore",
@@ -182,8 +186,8 @@ class Bochs(Machine):
     def command(self):
         (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
         (self.work / "commands").write_text("c\n", encoding="ascii")
-        return [*network_namespace(), *DIE_WITH_PARENT, *self.bochs.command(),
-                "-q", "-f", "bochsrc",
+        return [*network_namespace(), *DIE_WITH_PARENT, "env", "TERM=linux",
+                *self.bochs.command(), "-q", "-f", "bochsrc",
                 *(["-rc", "commands"] if self.bochs.debugger else [])]
 
 

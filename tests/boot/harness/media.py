@@ -14,7 +14,9 @@ GRUB_DIRECTORY = GRUB / "i386-pc"
 # What GRUB is made of on a CD, by the firmware that starts it.
 CD_GRUB = {
     "bios": (GRUB_DIRECTORY, "biosdisk iso9660 normal multiboot2 linux serial test"),
-    "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video"),
+    # grub-mkrescue loads modules for all kinds of partitions before it looks for the CD.
+    "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video "
+             + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),
 }
 DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
 PARTITION_START = 2048  # sectors; leaves the usual gap for GRUB's core image
@@ -24,6 +26,8 @@ serial --unit=0 --speed=115200
 terminal_output serial
 set timeout=0
 """
+# By firmware: what gives an operating system a screen. A BIOS has its text mode already.
+CONFIG_VIDEO = {"bios": "", "uefi": "insmod all_video\n"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +36,9 @@ class Entry:
     commands: tuple
     files: dict
 
-    def config(self):
-        return CONFIG_HEAD + "\n".join((*self.commands, "boot")) + "\n"
+    def config(self, firmware="bios"):
+        return (CONFIG_HEAD + CONFIG_VIDEO[firmware]
+                + "\n".join((*self.commands, "boot")) + "\n")
 
 
 def under_umbra(image, kernel, command_line="", initrd=None, umbra_args=""):
@@ -68,14 +73,14 @@ def under_umbra_chainload(image, umbra_args="drive=0x80"):
                  {"/boot/umbra.elf": image})
 
 
-def _lay_out(entry, tree):
+def _lay_out(entry, tree, firmware="bios"):
     for inside, outside in entry.files.items():
         target = tree / inside.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(outside, target)
     config = tree / "boot/grub/grub.cfg"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(entry.config(), encoding="ascii")
+    config.write_text(entry.config(firmware), encoding="ascii")
 
 
 def make_cd(entry, destination, firmware="bios"):
@@ -83,7 +88,7 @@ def make_cd(entry, destination, firmware="bios"):
     directory, modules = CD_GRUB[firmware]
     with tempfile.TemporaryDirectory() as work:
         tree = pathlib.Path(work)
-        _lay_out(entry, tree)
+        _lay_out(entry, tree, firmware)
         host.run(["grub-mkrescue", "-d", directory, "--install-modules=" + modules,
                   "--fonts=", "--locales=", "--themes=", "-o", destination, tree])
     return destination
