@@ -9,7 +9,9 @@ import re
 
 from . import build, host
 
-TIDY = "clang-tidy-19"
+# Other versions format otherwise, and find other faults.
+FORMAT, TIDY = "clang-format-14", "clang-tidy-19"
+TIDY_CLANG = 19
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests")
 
 # Files of data only, one row a line.
@@ -25,8 +27,14 @@ def c_files():
                   for path in (host.ROOT / directory).rglob("*.[ch]"))
 
 
+def need(package):
+    if host.missing_packages([package]):
+        raise host.Skip(f"{package} is not installed")
+
+
 def check_format():
-    host.run(["clang-format", "--dry-run", "-Werror", *c_files()])
+    need(FORMAT)
+    host.run([FORMAT, "--dry-run", "-Werror", *c_files()])
 
 
 def check_rooms():
@@ -64,16 +72,15 @@ def count_lines():
 
 
 def check_build(variant):
-    output = build.build(variant)
-    warnings = [line for line in output.splitlines()
-                if re.search(r"\bwarning: |^WARNING:", line)]
-    if warnings:
-        raise host.Failure("\n".join(warnings))
+    build.build(variant)
+    if found := build.warnings(variant):
+        raise host.Failure("\n".join([*found, f"{len(found)} warnings"]))
 
 
 def check_static_analysis():
     """clang-tidy over every C file that the build compiles, a share of them per CPU."""
-    variant = build.Variant(clang=19)
+    need(TIDY)
+    variant = build.Variant(clang=None if build.default_clang() == TIDY_CLANG else TIDY_CLANG)
     build.build(variant)
     database = json.loads((variant.directory / "compile_commands.json").read_text())
     files = sorted({os.path.normpath(os.path.join(entry["directory"], entry["file"]))
@@ -100,7 +107,8 @@ def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
               ("checks.lines", count_lines)]
-    for debug, clang, nested in itertools.product((False, True), (14, 19), (True, False)):
+    for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
+                                                  (True, False)):
         # The hosted tests are built once per compiler.
         variant = build.Variant(debug=debug, clang=clang, nested=nested,
                                 tests=nested and not debug)

@@ -43,10 +43,12 @@ class Report:
 
 
 def timed(name, action):
-    """Run an action that raises host.Failure; its text becomes the problem and the detail."""
+    """Run an action that may raise host.Skip, or host.Failure; its text becomes the problem and the detail."""
     start = time.monotonic()
     try:
         note = action()
+    except host.Skip as reason:
+        return Result(name, time.monotonic() - start, skipped=str(reason))
     except host.Failure as failure:
         lines = str(failure).splitlines() or ["failed"]
         return Result(name, time.monotonic() - start, lines[-1], "\n".join(lines[-60:]))
