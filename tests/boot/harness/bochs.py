@@ -135,6 +135,12 @@ def installed_version():
     return upstream(host.run(["dpkg-query", "-W", "-f", "${Version}", "bochs"]))
 
 
+def own_version():
+    """The same, if it is one that is known here; else ""."""
+    version = installed_version()
+    return version if version in VERSIONS else ""
+
+
 def get(version):
     """A Bochs of that version: the machine's own, or one from the cache, which is filled first.
     Raises host.Skip where it cannot be had."""

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks of the sources: format, static analysis, and every build without a warning."""
 
+import bz2
 import concurrent.futures
 import itertools
 import json
+import lzma
 import os
 import re
+import zlib
 
-from . import build, host
+from . import build, host, kernels
 
 # Other versions format otherwise, and find other faults.
 FORMAT, TIDY = "clang-format-14", "clang-tidy-19"
@@ -71,6 +74,36 @@ def count_lines():
             + ", ".join(f"{room} {size}" for room, size in sizes.items()))
 
 
+def check_payloads():
+    """What kernels and modules may be compressed by is unpacked, and what else may come refused."""
+    text = bytes(range(256)) * 4096
+    zlib_format = zlib.compressobj(wbits=31)
+    packed = {
+        "gzip": zlib_format.compress(text) + zlib_format.flush(),
+        "XZ": lzma.compress(text, check=lzma.CHECK_CRC32),
+        "LZMA": lzma.compress(text, lzma.FORMAT_ALONE),
+        "bzip2": bz2.compress(text),
+        "LZ4": kernels.filter_through(["lz4", "-l", "-q", "-c"], text),
+        "ZSTD": kernels.filter_through(["zstd", "-q", "-c"], text),
+    }
+    for name, data in packed.items():
+        if kernels.unpack(data + b"size", name, 4) != text:
+            raise host.Failure(f"{name}: not what was packed")
+        if not refused(data[:len(data) // 2]):
+            raise host.Failure(f"{name}: half of a file is taken for a whole one")
+    if not refused(b"\x89LZO\0\r\n\x1a\n"):
+        raise host.Failure("data of an unknown kind was unpacked")
+    return ", ".join(packed)
+
+
+def refused(data):
+    try:
+        kernels.unpack(data, "this")
+    except host.Failure:
+        return True
+    return False
+
+
 def check_build(variant):
     build.build(variant)
     if found := build.warnings(variant):
@@ -106,7 +139,7 @@ def check_static_analysis():
 def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
-              ("checks.lines", count_lines)]
+              ("checks.lines", count_lines), ("checks.payloads", check_payloads)]
     for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
                                                   (True, False)):
         # The hosted tests are built once per compiler.

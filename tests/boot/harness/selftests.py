@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 
-from . import guest, host
+from . import guest, host, kernels
 
 SOURCE_PACKAGE = "linux-source-6.1"
 BUILD_PACKAGES = ("make", "xz-utils")
@@ -64,7 +64,7 @@ def _source(work):
     installed package is used, else one is downloaded; that needs no root."""
     archive = pathlib.Path(f"/usr/src/{SOURCE_PACKAGE}.tar.xz")
     if not archive.exists():
-        guest.unpack_package(SOURCE_PACKAGE, work / "package")
+        kernels.unpack_packages([SOURCE_PACKAGE], work / "package")
         archive = work / "package" / archive.relative_to("/")
     host.run(["tar", "-C", work, "-xf", archive,
               *(f"{SOURCE_PACKAGE}/{part}" for part in PARTS)])

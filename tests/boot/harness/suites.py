@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from . import build, cases, checks, console, host, selftests
+from . import build, cases, checks, console, host, hosts, selftests
 from .cases import Result
 
 SUITES = ("unit", "fuzz", "checks", "boot", "slow")
@@ -95,10 +95,12 @@ def meson_tests(variant, suite):
             if any(s.split(":")[-1] == suite for s in test["suite"])]
 
 
-def run_checks(pattern, report):
-    for name, action in checks.all_checks():
-        if not pattern or re.search(pattern, name):
-            report.add(timed(name, action))
+def select_actions(suites, pattern):
+    """Tests that are neither Meson's nor boots, as pairs of a name and a function."""
+    actions = (checks.all_checks() if "checks" in suites else []) \
+        + (hosts.all_tests() if "slow" in suites else [])
+    return [(name, action) for name, action in actions
+            if not pattern or re.search(pattern, name)]
 
 
 def run_boot_test(test):
@@ -144,10 +146,8 @@ def select_boot_tests(suites, pattern):
 def list_tests(suites, pattern):
     for test in select_boot_tests(suites, pattern):
         print(test.name + (" (slow)" if test.slow else ""))
-    if "checks" in suites:
-        for name, _ in checks.all_checks():
-            if not pattern or re.search(pattern, name):
-                print(name)
+    for name, _ in select_actions(suites, pattern):
+        print(name)
 
 
 def run(suites, pattern, jobs):
@@ -159,7 +159,8 @@ def run(suites, pattern, jobs):
             run_meson_suite(suite, pattern, report)
     if "checks" in suites:
         run_meson_suite("checks", pattern, report)
-        run_checks(pattern, report)
+    for name, action in select_actions(suites, pattern):
+        report.add(timed(name, action))
     tests = select_boot_tests(suites, pattern)
     if tests:
         run_boot_tests(tests, jobs, report)
