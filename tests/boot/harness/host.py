@@ -84,6 +84,10 @@ def run_long(command, what, log=None, **options):
                     due = time.monotonic() + PROGRESS_SECONDS
         except BaseException:
             process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
             raise
     output = "".join(lines)
     if process.returncode != 0:

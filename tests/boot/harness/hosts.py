@@ -48,7 +48,8 @@ def wait_for_shell(command, log):
             time.sleep(1)
         raise host.Failure(f"{log.read_text(errors='replace')[-3000:]}\nno shell in time")
     finally:
-        process.terminate()
+        # unshare lets no milder signal end it, and takes all inside with it.
+        process.kill()
         process.wait()
 
 
