@@ -102,43 +102,42 @@ class Kernel:
     package: str = "linux-image-cloud-amd64"
 
     @property
+    def is_own(self):
+        return self.release in ("", codename())
+
+    @property
     def directory(self):
-        own = self.release in ("", codename())
-        return host.CACHE / ("kernel" if own else f"kernel-{self.name}")
+        return host.CACHE / ("kernel" if self.is_own else f"kernel-{self.name}")
 
     def tree(self):
         """Directory with the unpacked packages; fetched once. Raises host.Skip if the release has
         another kernel by now, or is no longer there."""
         with host.cache_lock():
             if not self.directory.is_dir():
-                if self.release in ("", codename()):
-                    self._fetch_own()
-                else:
-                    self._fetch_other()
+                self.fetch(self._parts, self.directory)
         return self.directory
 
-    def _fetch_own(self):
-        try:
-            unpack_packages(self._parts(host.run), self.directory)
-        except host.Failure:
-            if os.geteuid() != 0:
-                raise
-            host.update_lists()
-            unpack_packages(self._parts(host.run), self.directory)
-
-    def _fetch_other(self):
+    def fetch(self, packages, tree):
+        """Unpack packages of the release as a new directory. The first argument makes their names
+        from a function that runs a command of apt's."""
+        if self.is_own:
+            try:
+                unpack_packages(packages(host.run), tree)
+            except host.Failure:
+                if os.geteuid() != 0:
+                    raise
+                host.update_lists()
+                unpack_packages(packages(host.run), tree)
+            return
         with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
             host.say(f"reading the package lists of {self.release}")
             try:
                 release = Release(self.release, pathlib.Path(work) / self.release)
                 release.apt("apt-get", "-q", "update")
-                parts = self._parts(lambda command: release.apt(*command))
+                unpack_packages(packages(lambda command: release.apt(*command)), tree, release.apt)
             except host.Failure as failure:
                 raise host.Skip(f"{self.release} cannot be had: "
                                 f"{str(failure).splitlines()[-2:][0]}") from failure
-            if not re.search(rf"-{re.escape(self.version)}", parts[0]):
-                raise host.Skip(f"{self.release} has {parts[0]}")
-            unpack_packages(parts, self.directory, release.apt)
 
     def _parts(self, run):
         """The packages with the image and the modules."""
@@ -150,6 +149,8 @@ class Kernel:
             to_see += fresh
         if not found:
             raise host.Failure(f"apt-cache knows no {self.package}; run apt-get update")
+        if not found[0].startswith(f"linux-image-{self.version}"):
+            raise host.Skip(f"{self.release} has {found[0]}")
         return found
 
     def bzimage(self):
