@@ -21,6 +21,7 @@ BOOT_SECONDS = 1800
 USER = 1000
 README_LINES = ("meson setup build --cross-file cross/x86_64-umbra.ini "
                 "--native-file cross/native-clang.ini -Dtests=false && ninja -C build")
+EFI = "src/umbra.efi"
 IMAGES = ("src/umbra.elf", "subprojects/probe/probe.elf")
 
 
@@ -71,7 +72,9 @@ def check_newcomer(release):
 
 
 def differing(one, other):
-    return [image for image in IMAGES if elf.loads(one / image) != elf.loads(other / image)]
+    """Which of the images get other bytes into memory."""
+    found = [image for image in IMAGES if elf.loads(one / image) != elf.loads(other / image)]
+    return found + [EFI] * ((one / EFI).read_bytes() != (other / EFI).read_bytes())
 
 
 def check_other_architecture():

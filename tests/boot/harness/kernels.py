@@ -13,7 +13,7 @@ import tempfile
 import zlib
 
 from . import host
-from .releases import Release, codename
+from .releases import Release, codename, unpack_packages
 
 # Older releases have all of a kernel in one package, newer ones image and modules apart.
 PARTS = re.compile(r"^ *\|?Depends: (linux-(?:image|binary|modules)-\d\S+)", re.MULTILINE)
@@ -200,16 +200,3 @@ KERNELS = (
     Kernel("6.12", "trixie", "6.12."),
     Kernel("newest", "sid"),
 )
-
-
-def unpack_packages(packages, tree, run=None):
-    """Download Debian packages and unpack them as a new directory; nothing is installed."""
-    run = run or (lambda *command, **options: host.run(command, **options))
-    host.say(f"fetching {' '.join(packages)}")
-    with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
-        os.chmod(work, 0o777)  # apt drops to its own user when it is run by root
-        run("apt-get", "download", *packages, cwd=work)
-        unpacked = pathlib.Path(work) / "tree"
-        for deb in pathlib.Path(work).glob("*.deb"):
-            host.run(["dpkg", "-x", deb, unpacked])
-        unpacked.rename(tree)

@@ -2,8 +2,10 @@
 """Packages of other Debian releases, fetched from the mirror that apt uses here. Nothing is
 installed, so this needs no root."""
 
+import os
 import pathlib
 import re
+import tempfile
 
 from . import host
 
@@ -30,6 +32,19 @@ def mirror():
         if label == ["Debian"] or release == codename():
             return uri
     raise host.Failure("apt has no source of Debian's packages")
+
+
+def unpack_packages(packages, tree, run=None):
+    """Download Debian packages and unpack them as a new directory; nothing is installed."""
+    run = run or (lambda *command, **options: host.run(command, **options))
+    host.say(f"fetching {' '.join(packages)}")
+    with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
+        os.chmod(work, 0o777)  # apt drops to its own user when it is run by root
+        run("apt-get", "download", *packages, cwd=work)
+        unpacked = pathlib.Path(work) / "tree"
+        for deb in pathlib.Path(work).glob("*.deb"):
+            host.run(["dpkg", "-x", deb, unpacked])
+        unpacked.rename(tree)
 
 
 class Release:
