@@ -72,6 +72,7 @@ def run_meson_suite(suite, pattern, report):
         if not names:
             return
         command += names
+    host.say(f"running the tests of {suite}")
     subprocess.run([str(word) for word in command], stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
     if not log.exists():
@@ -104,6 +105,7 @@ def select_actions(suites, pattern):
 
 
 def run_boot_test(test):
+    host.say(f"booting {test.name}")
     start = time.monotonic()
     try:
         problem, detail, judge, _ = cases.execute(test)
@@ -160,6 +162,7 @@ def run(suites, pattern, jobs):
     if "checks" in suites:
         run_meson_suite("checks", pattern, report)
     for name, action in select_actions(suites, pattern):
+        host.say(f"running {name}")
         report.add(timed(name, action))
     tests = select_boot_tests(suites, pattern)
     if tests:
