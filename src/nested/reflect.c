@@ -8,6 +8,7 @@
 #include "mm/guest_memory.h"
 #include "nested/state.h"
 #include "smp/panic.h"
+#include "smp/stop.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
@@ -183,7 +184,7 @@ void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
 	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
 	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
 			   sizeof(indicator));
-	cpu_halt_forever();
+	stop_here();
 }
 
 /*

@@ -52,6 +52,9 @@ void event_nmi(struct vcpu *vcpu);
 /* Returns whether the current VMCS has been launched before. */
 bool event_deliver_late(struct guest_regs *regs);
 
+/* A machine check that kept the CPU from entering the guest: the guest's. */
+void event_machine_check(struct vcpu *vcpu);
+
 /* What is latched may come now, to L1 or L2: another VMCS is current, or L2 can take it. */
 void event_deliver_latched(struct vcpu *vcpu);
 

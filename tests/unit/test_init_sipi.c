@@ -53,6 +53,12 @@ void unblock_nmis(void)
 {
 }
 
+void exit_unexpected(struct vcpu *c)
+{
+	(void)c;
+	abort();
+}
+
 u64 read_dr6(void)
 {
 	return 0;
