@@ -220,7 +220,7 @@ void vmx_setup_shared(void)
 {
 	struct vcpu *vcpu = this_vcpu();
 
-	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
+	cpuid_setup(vcpu);
 	msr_bitmap_init();
 	guest_linear_init();
 }
@@ -231,7 +231,7 @@ void vmx_setup_cpu(struct vcpu *vcpu)
 	enter_vmx_operation(vcpu);
 	msr_init_cpu(vcpu);
 	vcpu->maxphyaddr = phys_width_address();
-	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
+	cpuid_setup(vcpu);
 	set_controls(vcpu);
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit);
 	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */

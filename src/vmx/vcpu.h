@@ -49,6 +49,7 @@ struct vcpu {
 	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
+	bool xd_disabled;       /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
 	struct mtrr_state mtrr; /* what the guest sees */
 	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;

@@ -42,7 +42,7 @@ static struct cpu *all[1];
 struct cpu **cpus = all;
 u32 cpu_count = 1;
 
-enum { NOT_SET = 99 };
+enum { NOT_SET = 99, COMPONENT_HIDDEN = 19 };
 
 static struct guest_regs regs;
 static const char *handled;
@@ -183,6 +183,7 @@ static int setup(void **state)
 	vcpu = machine_cpu(0);
 	all[0] = &vcpu->cpu;
 	machine_run_on(vcpu);
+	vcpu->cpuid_hidden.xcr0 = ~BIT(COMPONENT_HIDDEN);
 	regs = (struct guest_regs){0};
 	handled = NULL;
 	injected = wbinvds = 0;
@@ -268,6 +269,13 @@ static void test_short_handlers(void **state)
 		assert_int_equal(injected, works ? 0 : 1u << VECTOR_GP);
 		assert_int_equal(get(VMCS_GUEST_RIP), works ? RIP + LENGTH : RIP);
 	}
+	/* SDM "XSETBV": a component that CPUID does not show is a reserved bit. */
+	setup(NULL);
+	xsetbv_works = true;
+	regs.rax = 3 | BIT(COMPONENT_HIDDEN);
+	exits(REASON_XSETBV);
+	assert_int_equal(injected, 1u << VECTOR_GP);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP);
 	/* Of user code it is #GP whatever the operand. */
 	setup(NULL);
 	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);

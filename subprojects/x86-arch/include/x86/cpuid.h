@@ -12,14 +12,15 @@ struct cpuid {
 };
 
 /* Leaf 1 ECX */
-#define CPUID_1_ECX_MONITOR BIT(3)
-#define CPUID_1_ECX_VMX     BIT(5)
-#define CPUID_1_ECX_PDCM    BIT(15)
-#define CPUID_1_ECX_SMX     BIT(6)
-#define CPUID_1_ECX_PCID    BIT(17)
-#define CPUID_1_ECX_X2APIC  BIT(21)
-#define CPUID_1_ECX_XSAVE   BIT(26)
-#define CPUID_1_ECX_OSXSAVE BIT(27)
+#define CPUID_1_ECX_MONITOR    BIT(3)
+#define CPUID_1_ECX_VMX        BIT(5)
+#define CPUID_1_ECX_PDCM       BIT(15)
+#define CPUID_1_ECX_SMX        BIT(6)
+#define CPUID_1_ECX_PCID       BIT(17)
+#define CPUID_1_ECX_X2APIC     BIT(21)
+#define CPUID_1_ECX_XSAVE      BIT(26)
+#define CPUID_1_ECX_OSXSAVE    BIT(27)
+#define CPUID_1_ECX_HYPERVISOR BIT(31)
 /* Leaf 1 EDX */
 #define CPUID_1_EDX_MTRR  BIT(12)
 #define CPUID_1_EDX_PAT   BIT(16)
@@ -40,6 +41,7 @@ struct cpuid {
 #define CPUID_7_ECX_TME     BIT(13)
 #define CPUID_7_ECX_LA57    BIT(16)
 #define CPUID_7_ECX_RDPID   BIT(22)
+#define CPUID_7_ECX_KL      BIT(23)
 #define CPUID_7_ECX_ENQCMD  BIT(29)
 #define CPUID_7_ECX_PKS     BIT(31)
 /* Leaf 7.0 EDX */
@@ -53,7 +55,10 @@ struct cpuid {
 #define CPUID_71_EAX_MSRLIST BIT(27)
 /* Leaf 0xd.1 EAX */
 #define CPUID_D1_EAX_XSAVES BIT(3)
+/* Leaf 0x19 EBX */
+#define CPUID_19_EBX_AESKLE BIT(0)
 /* Leaf 0x80000001 */
+#define CPUID_81_EDX_SYSCALL BIT(11)
 #define CPUID_81_EDX_NX      BIT(20)
 #define CPUID_81_EDX_PAGE1GB BIT(26)
 #define CPUID_81_EDX_RDTSCP  BIT(27)
