@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the finished image: no SSE or x87 instruction (the guest's registers are live while Umbra
-runs), no segment both writable and executable, no relocation left, everything where GRUB can load
-it, and no path of the machine that built it."""
+runs), no VMXOFF (it would let a latched INIT through, and then the guest's code without Umbra), no
+segment both writable and executable, no relocation left, everything where GRUB can load it, and no
+path of the machine that built it."""
 
 import pathlib
 import re
@@ -14,9 +15,9 @@ def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def fpu_instructions(objdump, image):
+def forbidden_instructions(objdump, image):
     register = re.compile(r"%([xyz]?mm|st\b|k[0-7]\b|tmm)")
-    mnemonic = re.compile(r"^\s*(f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
+    mnemonic = re.compile(r"^\s*(vmxoff|f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
     found = []
     for line in output(objdump, "-d", "--no-show-raw-insn", image).splitlines():
         address, colon, code = line.partition(":")
@@ -43,7 +44,7 @@ def strings_beginning(image, path):
 
 def main():
     image, objdump, readelf, *paths = sys.argv[1:]
-    problems = [f"FPU or SSE instruction: {line}" for line in fpu_instructions(objdump, image)]
+    problems = [f"forbidden instruction: {line}" for line in forbidden_instructions(objdump, image)]
     loads = segments(readelf, image)
     if len(loads) != 3:
         problems.append(f"expected text, rodata and data segments, found {loads}")
