@@ -15,6 +15,8 @@ static bool panicking;
 /* What vmx knows of the guest; set once, at boot. */
 static void (*show_guest)(void);
 
+static void (*fail_way_out)(void);
+
 /* Only the first CPU to panic speaks; a second panic on the way gives up at once. */
 static void begin(void)
 {
@@ -118,6 +120,11 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	cpu_halt_forever();
 }
 
+void fail_set_way_out(void (*way_out)(void))
+{
+	fail_way_out = way_out;
+}
+
 _Noreturn void fail(const char *format, ...)
 {
 	char text[200];
@@ -127,6 +134,8 @@ _Noreturn void fail(const char *format, ...)
 	fmt_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_error("%s", text);
+	if (fail_way_out)
+		fail_way_out();
 	log_error("stopped; restart the machine.");
 	cpu_halt_forever();
 }
