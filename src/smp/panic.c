@@ -7,27 +7,24 @@
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/layout.h"
-#include "platform/lapic.h"
 #include "smp/cpu.h"
+#include "smp/stop.h"
 
 static bool panicking;
 
 /* What vmx knows of the guest; set once, at boot. */
 static void (*show_guest)(void);
 
-bool panic_in_progress(void)
-{
-	return __atomic_load_n(&panicking, __ATOMIC_RELAXED);
-}
+static void (*fail_way_out)(void);
 
 /* Only the first CPU to panic speaks; a second panic on the way gives up at once. */
 static void begin(void)
 {
-	if (__atomic_exchange_n(&panicking, true, __ATOMIC_ACQ_REL))
+	stop_others();
+	if (panicking)
 		cpu_halt_forever();
+	panicking = true;
 	log_seize();
-	if (this_cpu_ready() && this_cpu()->vmx_on)
-		lapic_nmi_others();
 	log_show_hidden();
 }
 
@@ -123,6 +120,11 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	cpu_halt_forever();
 }
 
+void fail_set_way_out(void (*way_out)(void))
+{
+	fail_way_out = way_out;
+}
+
 _Noreturn void fail(const char *format, ...)
 {
 	char text[200];
@@ -132,6 +134,8 @@ _Noreturn void fail(const char *format, ...)
 	fmt_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_error("%s", text);
+	if (fail_way_out)
+		fail_way_out();
 	log_error("stopped; restart the machine.");
 	cpu_halt_forever();
 }

@@ -15,9 +15,6 @@ __attribute__((format(printf, 1, 2))) _Noreturn void panic(const char *format, .
 /* The same with the registers of the exception that caused it. */
 _Noreturn void panic_trap(const struct trap_frame *frame);
 
-/* Whether a CPU has panicked; the others then stop at their next NMI. */
-bool panic_in_progress(void);
-
 /* What a panic tells about the guest: `show` is called on the CPU that panics. */
 void panic_set_guest_view(void (*show)(void));
 
@@ -26,6 +23,9 @@ void panic_show_guest(void);
 
 /* The general registers as lines of the log. */
 void panic_show_registers(const struct guest_regs *regs);
+
+/* What fail() does instead of a halt, in place of NULL: back to a firmware that is still there. */
+void fail_set_way_out(void (*way_out)(void));
 
 /* The machine or its configuration will not do: one line that says what to do, and a halt. */
 __attribute__((format(printf, 1, 2))) _Noreturn void fail(const char *format, ...);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the machine boots from: a GRUB CD, a disk with GRUB in its MBR, a patched BIOS."""
+"""What the machine boots from: a GRUB CD, a disk with GRUB in its MBR, an EFI system partition, a
+patched BIOS."""
 
 import dataclasses
 import pathlib
@@ -19,6 +20,7 @@ CD_GRUB = {
              + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),
 }
 DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
+ESP_MODULES = ("part_msdos", "fat", "normal", "linux", "multiboot2", "serial", "test", "all_video")
 PARTITION_START = 2048  # sectors; leaves the usual gap for GRUB's core image
 
 CONFIG_HEAD = """\
@@ -113,6 +115,43 @@ def make_disk(entry, destination, megabytes=64):
         host.run(["/usr/sbin/mke2fs", "-q", "-t", "ext2", "-b", "1024",
                   "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
                   f"{(sectors - PARTITION_START) // 2}k"])
+    return destination
+
+
+@dataclasses.dataclass(frozen=True)
+class Esp:
+    """An EFI system partition: path on it -> file here, or text."""
+    files: dict
+
+
+def esp_grub(entry, directory):
+    """GRUB as an EFI program with one boot entry, and what that needs: files of a partition."""
+    program = directory / "grubx64.efi"
+    host.run(["grub-mkimage", "-d", GRUB / "x86_64-efi", "-O", "x86_64-efi", "-o", program,
+              "-p", "/EFI/debian", *ESP_MODULES])
+    return {"/EFI/debian/grubx64.efi": program, "/EFI/debian/grub.cfg": entry.config(),
+            **entry.files}
+
+
+def make_esp(esp, destination, megabytes=96):
+    """A disk image with one FAT partition, which UEFI firmware boots from. Needs no root."""
+    sectors = megabytes * 2048
+    with open(destination, "wb") as disk:
+        disk.truncate(sectors * 512)
+        entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0xef, b"\xfe\xff\xff",
+                            PARTITION_START, sectors - PARTITION_START)
+        disk.write(b"\0" * 446 + entry.ljust(64, b"\0") + b"\x55\xaa")
+    partition = f"{destination}@@{PARTITION_START * 512}"
+    host.run(["mformat", "-i", partition, "-F", "-h", "16", "-s", "63",
+              "-T", sectors - PARTITION_START, "::"])
+    folders = {str(parent) for path in esp.files for parent in pathlib.PurePosixPath(path).parents}
+    for folder in sorted(folders - {"/"}):
+        host.run(["mmd", "-i", partition, f"::{folder}"])
+    for inside, outside in esp.files.items():
+        if isinstance(outside, str):
+            host.run(["mcopy", "-i", partition, "-", f"::{inside}"], input=outside)
+        else:
+            host.run(["mcopy", "-i", partition, outside, f"::{inside}"])
     return destination
 
 
