@@ -23,8 +23,8 @@ static void aim_ept(struct attacker *a, struct change *change, unsigned level)
 
 	change->slot = ept_slot(&a->w->ept, gpa, level);
 	change->old = *change->slot;
-	*change->slot = attack_target(a) | choice_below(8) | ept_memtype_bits((enum memtype)choice_below(8)) |
-			CHOICE_OF(large);
+	*change->slot = attack_target(a) | choice_below(8) |
+			ept_memtype_bits((enum memtype)choice_below(8)) | CHOICE_OF(large);
 	if (one_in(8))
 		*change->slot |= attack_odd_bit();
 }

@@ -62,11 +62,13 @@ void others_end(struct attacker *a)
 }
 
 /* The counting CPU is not in VMX operation, where INIT would be held back. */
-static void restart(struct attacker *a)
+void others_restart(struct attacker *a, unsigned inits)
 {
 	struct cpu *cpu = smp_cpu(1);
 
 	smp_prepare_restart(cpu);
+	while (--inits)
+		apic_send(cpu->apic_id, APIC_INIT);
 	smp_send_init(cpu->apic_id);
 	smp_send_sipi(cpu->apic_id);
 	smp_send_sipi(cpu->apic_id);
@@ -97,7 +99,7 @@ void others_disturb(struct attacker *a)
 		break;
 	default:
 		if (a->alone && one_in(RESTART_RARELY))
-			restart(a);
+			others_restart(a, 1 + (unsigned)choice_below(3));
 		break;
 	}
 	if (a->alone)

@@ -10,5 +10,8 @@ bool others_begin(struct attacker *a);
 /* It still counts; ends its work. */
 void others_end(struct attacker *a);
 
+/* So many INITs, and SIPIs, for the CPU that counts, which must then count again. */
+void others_restart(struct attacker *a, unsigned inits);
+
 /* An interrupt, NMI or SIPI for some other CPU; INIT and SIPI for the one that counts. */
 void others_disturb(struct attacker *a);
