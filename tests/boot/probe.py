@@ -44,7 +44,7 @@ def isolation(hardware):
 
 
 def attack(options):
-    """The attack, aimed at Umbra's memory; the option `stats` lets the probe ask what became of it."""
+    """The attack, aimed at Umbra's memory; by `stats` the probe asks what became of it."""
     def cd(context):
         start, end = umbra_memory(ISOLATION)
         return under_umbra(context.image, context.probe,
