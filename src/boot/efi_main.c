@@ -417,11 +417,12 @@ static paddr_t make_bridge(paddr_t cr3)
 	return virt_to_phys(bridge);
 }
 
-static void move_home(void)
+static void move_home(u64 ept_cap)
 {
 	u64 address = 4 * GIB - 1;
 
-	efi.home.size = home_size(&efi.map, machine_memory_wanted(&efi.acpi, &efi.options));
+	efi.home.size =
+		home_size(&efi.map, machine_memory_wanted(&efi.acpi, &efi.options), ept_cap);
 	if (efi.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					 efi.home.size / PAGE_SIZE, &address)) {
 		const u64 kib = efi.home.size / KIB;
@@ -491,7 +492,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
 	read_tables();
-	move_home();
+	move_home(vmx.ept_vpid);
 	take_traps();
 	machine_create_cpus(&efi.acpi);
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);

@@ -14,7 +14,15 @@ void pages_init(paddr_t start, u64 size);
 /* `count` contiguous pages, or NULL. */
 void *pages_alloc(u64 count);
 
+/*
+ * From now on the last `count` pages are for pages_alloc_kept() alone: for tables of the guest's
+ * memory that must not run out because the guest has others made.
+ */
+void pages_keep(u64 count);
+void *pages_alloc_kept(void);
+
 /* One page back. */
 void pages_free(void *page);
 
+/* The kept ones included. */
 u64 pages_left(void);

@@ -35,6 +35,7 @@ void nested_init_shared(bool shadow)
 {
 	const struct vcpu *vcpu = this_vcpu();
 
+	/* Addresses with a key in them are none to L1, as none to its own page tables. */
 	nested_caps_init(&nested_caps, &vcpu->vmx, VMCS12_REVISION, vcpu->mtrr.maxphyaddr);
 	offered_vmx.offered = true;
 	offered_vmx.instruction = nested_instruction_exit;

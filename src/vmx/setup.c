@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
+#include "mm/phys_width.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
 #include "vmx/control_regs.h"
@@ -229,6 +230,7 @@ void vmx_setup_cpu(struct vcpu *vcpu)
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
 	enter_vmx_operation(vcpu);
 	msr_init_cpu(vcpu);
+	vcpu->maxphyaddr = phys_width_address();
 	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
 	set_controls(vcpu);
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit);

@@ -50,6 +50,7 @@ struct vcpu {
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
 	struct mtrr_state mtrr; /* what the guest sees */
+	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;
 
 	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */
@@ -58,6 +59,7 @@ struct vcpu {
 	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */
 	u64 hidden_writes;          /* its writes there, each answered with #GP */
 	u64 microcode_refused;
+	u64 unexpected_exits; /* of reasons that Umbra does not know, each answered with #UD */
 };
 _Static_assert(offsetof(struct vcpu, cpu) == 0, "this_vcpu() is this_cpu()");
 

@@ -124,7 +124,7 @@ void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 	vmwrite(VMCS_HOST_RIP, rip);
 }
 
-bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
+bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	(void)vcpu;
 	(void)msr;
@@ -132,7 +132,7 @@ bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
 	MACHINE_FAIL("the MSR lists are empty");
 }
 
-bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value)
+bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	(void)vcpu;
 	(void)msr;
@@ -170,6 +170,39 @@ void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	(void)vcpu;
 	(void)regs;
 	unexpected_exit();
+}
+
+void rdmsr_imm_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void wrmsrns_imm_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void ept_misconfig_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+bool exit_reason_is_known(u32 reason)
+{
+	return reason < REASON_COUNT;
+}
+
+/* As vmx/exit.c has it. */
+void exit_unexpected(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	l1_injected |= 1u << VECTOR_UD;
 }
 
 void ept_violation(struct vcpu *vcpu, u64 qualification)
