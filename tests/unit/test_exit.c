@@ -148,6 +148,21 @@ bool xsetbv_safe(u32 index, u64 value)
 	return xsetbv_works;
 }
 
+static bool hypervisor_passes;
+static u32 calls_below;
+
+bool cpuid_hypervisor_passes(void)
+{
+	return hypervisor_passes;
+}
+
+void vmcall(struct guest_regs *r)
+{
+	assert_ptr_equal(r, &regs);
+	calls_below++;
+	r->rax = 0x1234567890;
+}
+
 u64 rdtsc(void)
 {
 	return LAUNCH_TSC;
@@ -189,7 +204,8 @@ static int setup(void **state)
 	regs = (struct guest_regs){0};
 	handled = NULL;
 	injected = wbinvds = 0;
-	xsetbv_works = false;
+	xsetbv_works = hypervisor_passes = false;
+	calls_below = 0;
 	hook = 0;
 	vmcall_set_claim(int15_hook_vmcall);
 	offered_vmx.instruction = instruction_exit;
@@ -449,6 +465,31 @@ static void test_int15(void **state)
 	assert_string_equal(handled, "instruction_exit");
 }
 
+/* The guest's calls reach what Umbra runs under only if that is asked for, and not from user code.
+ */
+static void test_vmcall_below(void **state)
+{
+	(void)state;
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "instruction_exit");
+	assert_int_equal(calls_below, 0);
+
+	setup(NULL);
+	hypervisor_passes = true;
+	exits(REASON_VMCALL);
+	assert_null(handled);
+	assert_int_equal(calls_below, 1);
+	assert_true(regs.rax == 0x1234567890);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
+
+	setup(NULL);
+	hypervisor_passes = true;
+	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "instruction_exit");
+	assert_int_equal(calls_below, 0);
+}
+
 static u64 ask(u64 function, u64 cpu_number, u64 index)
 {
 	handled = NULL;
@@ -504,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup(test_handlers, setup),
 		cmocka_unit_test_setup(test_names, setup),
 		cmocka_unit_test_setup(test_short_handlers, setup),
+		cmocka_unit_test_setup(test_vmcall_below, setup),
 		cmocka_unit_test_setup(test_msr_immediates, setup),
 		cmocka_unit_test_setup(test_unexpected, setup),
 		cmocka_unit_test_setup(test_machine_check_at_entry, setup),
