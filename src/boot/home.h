@@ -14,7 +14,7 @@
  * that still hold something (modules, the present image). Stops with a message if memory is short.
  * Pointers into the image stay valid.
  */
-struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted,
+struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted, u64 ept_cap,
 			  const struct range *avoid, size_t n_avoid);
 
 /* The same for a home that the firmware has allocated: its size, then the move. */
