@@ -13,6 +13,7 @@
 #include "vmx/guest_level.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
+#include "vmx/xd_bit.h"
 
 /* SDM "MSR-Bitmap Address": four bitmaps of 1 KiB, for reads and writes of the two MSR ranges. */
 struct msr_bitmap {
@@ -69,7 +70,7 @@ void msr_bitmap_init(void)
 	intercept(bitmap->write_low, MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE);
 	/*
 	 * PEBS writes records to a linear address, which counters overflowing in root mode would
-	 * look up in Umbra's page tables. The XD bit is Umbra's too.
+	 * look up in Umbra's page tables. The XD bit is for Umbra to use.
 	 */
 	intercept(bitmap->read_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
 	intercept(bitmap->write_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
@@ -82,6 +83,7 @@ void msr_bitmap_init(void)
 		intercept(bitmap->read_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
 		intercept(bitmap->write_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
 	}
+	xd_bit_init(bitmap);
 }
 
 paddr_t msr_bitmap_address(void)
@@ -146,7 +148,8 @@ static bool read(struct vcpu *vcpu, u32 msr, u64 *value)
 	if (!rdmsr_safe(msr, value))
 		return false;
 	if (msr == MSR_IA32_MISC_ENABLE)
-		*value |= MISC_ENABLE_PEBS_UNAVAILABLE;
+		*value |= MISC_ENABLE_PEBS_UNAVAILABLE |
+			  (vcpu->xd_disabled ? MISC_ENABLE_XD_DISABLE : 0);
 	return true;
 }
 
@@ -166,15 +169,17 @@ static bool apic_base_write(u64 value)
 	       wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
-/* "PEBS unavailable" is read-only; without the XD bit the next exit could not load EFER. */
-static bool misc_enable_write(u64 value)
+/* "PEBS unavailable" is read-only; "XD bit disable" is kept for the guest, the CPU's stays clear.
+ */
+static bool misc_enable_write(struct vcpu *vcpu, u64 value)
 {
+	const u64 own = MISC_ENABLE_PEBS_UNAVAILABLE | MISC_ENABLE_XD_DISABLE;
 	u64 hardware;
 
-	if ((value & MISC_ENABLE_XD_DISABLE) || !rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware))
+	if (!rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware))
 		return false;
-	return wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~MISC_ENABLE_PEBS_UNAVAILABLE) |
-							(hardware & MISC_ENABLE_PEBS_UNAVAILABLE));
+	return wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~own) | (hardware & own)) &&
+	       xd_bit_write(vcpu, value & MISC_ENABLE_XD_DISABLE);
 }
 
 static bool write(struct vcpu *vcpu, u32 msr, u64 value)
@@ -197,7 +202,9 @@ static bool write(struct vcpu *vcpu, u32 msr, u64 value)
 	case MSR_IA32_APIC_BASE:
 		return apic_base_write(value);
 	case MSR_IA32_MISC_ENABLE:
-		return misc_enable_write(value);
+		return misc_enable_write(vcpu, value);
+	case MSR_IA32_EFER:
+		return xd_bit_efer_write(value);
 	case MSR_IA32_PEBS_ENABLE:
 		return value == 0 && wrmsr_safe(msr, 0);
 	default:

@@ -102,6 +102,12 @@ TESTS = [
     probe("umbra-2cpu", guest(), cpus=2),
     probe("umbra-4cpu", guest(), cpus=4),
     probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
+    # A multiboot2 kernel finds the name of the loader that loaded it, by which some of them decide
+    # whether the command line begins with a file name, and all of its command line.
+    BootTest("probe.loader-name", cd=guest("first=1 cases=cpuid last=2"), timeout=120,
+             hardware=Hardware(memory=256),
+             expect=(r"# probe, started by multiboot2: first=1 cases=cpuid last=2",
+                     r"# loaded by GRUB 2\.", r"PROBE-END pass")),
     # The same image from a disk, by the GRUB there.
     probe("chainload", lambda context: under_umbra_chainload(context.image), disk=bare(), cpus=2),
     equal("equal", ALIKE),

@@ -315,8 +315,7 @@ static void test_umbras_own(void **state)
 	/* The local APIC cannot be moved over Umbra. */
 	assert_false(guest_wrmsr(MSR_IA32_APIC_BASE, MACHINE_OWN | 0x800));
 	assert_true(guest_wrmsr(MSR_IA32_APIC_BASE, 0xfee00800));
-	/* XD stays; PEBS is not there. */
-	assert_false(guest_wrmsr(MSR_IA32_MISC_ENABLE, BIT(34)));
+	/* PEBS is not there. */
 	assert_true(guest_wrmsr(MSR_IA32_MISC_ENABLE, 1));
 	assert_true(guest_rdmsr(MSR_IA32_MISC_ENABLE, &value) && (value & BIT(12)));
 	assert_false(guest_wrmsr(MSR_IA32_PEBS_ENABLE, 1));
@@ -356,10 +355,56 @@ static void test_in_vmcs(void **state)
 	assert_true(msr_guest_read(vcpu, 0x10, &value) && value == 9);
 }
 
+/*
+ * SDM "IA32_MISC_ENABLE", bit 34, XD bit disable: read as written. The guest is without XD bit, so
+ * that EFER.NXE is reserved; the CPU's own bit stays clear.
+ */
+static void test_xd_bit_disable(void **state)
+{
+	paddr_t shared;
+	u64 value;
+
+	(void)state;
+	vcpu->cpuid_hidden.leaf14 = true;
+	vcpu->vmx.ept_vpid = VPID_CAP_INVVPID | VPID_CAP_SINGLE;
+	msr_bitmap_init();
+	shared = msr_bitmap_address();
+	machine_run_on(vcpu);
+	machine_set_field(VMCS_GUEST_EFER, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE | CR0_PG);
+	machine_set_field(VMCS_MSR_BITMAP, shared);
+	machine_set_field(VMCS_VPID, 1);
+	assert_true(guest_wrmsr(MSR_IA32_MISC_ENABLE, BIT(34) | 1));
+	assert_true(vcpu->xd_disabled);
+	assert_true(guest_rdmsr(MSR_IA32_MISC_ENABLE, &value));
+	assert_true(value == (BIT(34) | BIT(12) | 1));
+	assert_true(*msr_at(MSR_IA32_MISC_ENABLE) == 1);
+	assert_true(vmread_unchecked(VMCS_GUEST_EFER) == (EFER_SCE | EFER_LME | EFER_LMA));
+
+	/* NXE is #GP, what else EFER has is as ever; LME cannot change while paging is on. */
+	assert_false(guest_wrmsr(MSR_IA32_EFER, EFER_SCE | EFER_LME | EFER_NXE));
+	assert_false(guest_wrmsr(MSR_IA32_EFER, EFER_SCE));
+	assert_true(guest_wrmsr(MSR_IA32_EFER, EFER_LME));
+	assert_true(vmread_unchecked(VMCS_GUEST_EFER) == (EFER_LME | EFER_LMA));
+	machine_set_field(VMCS_GUEST_EFER, EFER_LME);
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
+	assert_true(guest_wrmsr(MSR_IA32_EFER, EFER_LMA));
+	assert_true(vmread_unchecked(VMCS_GUEST_EFER) == 0);
+	/* The host's is Umbra's. */
+	assert_true(*msr_at(MSR_IA32_EFER) == 0xd01);
+
+	assert_true(vmread_unchecked(VMCS_MSR_BITMAP) != shared);
+	assert_true(guest_wrmsr(MSR_IA32_MISC_ENABLE, 1));
+	assert_false(vcpu->xd_disabled);
+	assert_true(vmread_unchecked(VMCS_MSR_BITMAP) == shared);
+	assert_true(guest_rdmsr(MSR_IA32_MISC_ENABLE, &value) && value == (BIT(12) | 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bitmap),
+		cmocka_unit_test_setup(test_xd_bit_disable, setup),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_mtrrs),
