@@ -52,7 +52,7 @@ static bool load(struct vcpu *vcpu, const struct msr_entry *e)
 		return !e->reserved && load_efer(e->value);
 	default:
 		return !e->reserved && !is_x2apic(e->index) &&
-		       msr_write_guest(vcpu, e->index, e->value);
+		       msr_guest_write(vcpu, e->index, e->value);
 	}
 }
 
@@ -76,7 +76,7 @@ bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count)
 		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
 		if (i == MSR_LIST_MAX || entry.reserved || is_x2apic(entry.index) ||
 		    entry.index == MSR_IA32_SMBASE ||
-		    !msr_read_guest(vcpu, entry.index, &entry.value))
+		    !msr_guest_read(vcpu, entry.index, &entry.value))
 			return false;
 		guest_memory_write(list + i * sizeof(entry) + offsetof(struct msr_entry, value),
 				   &entry.value, sizeof(entry.value));

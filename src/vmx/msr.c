@@ -288,7 +288,7 @@ static u32 vmcs_field_of(const struct vcpu *vcpu, u32 msr)
 	}
 }
 
-bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
+bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	const u32 field = vmcs_field_of(vcpu, msr);
 
@@ -298,7 +298,7 @@ bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
 	return true;
 }
 
-bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value)
+bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	const u32 field = vmcs_field_of(vcpu, msr);
 	u64 own;

@@ -18,8 +18,8 @@ u64 msr_bitmap_word(u32 index);
 bool msr_list_may_load(u32 msr, u64 value);
 
 /* RDMSR and WRMSR as the guest of the current VMCS would see them; false: #GP(0). */
-bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value);
-bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value);
+bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value);
+bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value);
 
 /* Takes over this CPU's MTRRs as the guest's first view of them. */
 void msr_init_cpu(struct vcpu *vcpu);

@@ -124,7 +124,7 @@ void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 	vmwrite(VMCS_HOST_RIP, rip);
 }
 
-bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
+bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	(void)vcpu;
 	(void)msr;
@@ -132,7 +132,7 @@ bool msr_read_guest(struct vcpu *vcpu, u32 msr, u64 *value)
 	MACHINE_FAIL("the MSR lists are empty");
 }
 
-bool msr_write_guest(struct vcpu *vcpu, u32 msr, u64 value)
+bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	(void)vcpu;
 	(void)msr;

@@ -55,7 +55,7 @@ static struct fake_msr *find(struct fake_msr *in, u32 index)
 }
 
 /* What msr.c would do. */
-bool msr_read_guest(struct vcpu *vcpu, u32 index, u64 *value)
+bool msr_guest_read(struct vcpu *vcpu, u32 index, u64 *value)
 {
 	const struct fake_msr *msr = find(msrs, index);
 
@@ -70,7 +70,7 @@ bool msr_read_guest(struct vcpu *vcpu, u32 index, u64 *value)
 	return true;
 }
 
-bool msr_write_guest(struct vcpu *vcpu, u32 index, u64 value)
+bool msr_guest_write(struct vcpu *vcpu, u32 index, u64 value)
 {
 	struct fake_msr *msr = find(msrs, index);
 

@@ -343,17 +343,17 @@ static void test_in_vmcs(void **state)
 		const u64 hardware = *msr_at(held[i].msr);
 
 		machine_set_field(held[i].field, 0x1111);
-		assert_true(msr_read_guest(vcpu, held[i].msr, &value) && value == 0x1111);
-		assert_true(msr_write_guest(vcpu, held[i].msr, 0x22));
+		assert_true(msr_guest_read(vcpu, held[i].msr, &value) && value == 0x1111);
+		assert_true(msr_guest_write(vcpu, held[i].msr, 0x22));
 		assert_true(vmread_unchecked(held[i].field) == 0x22);
 		assert_true(*msr_at(held[i].msr) == hardware);
 		/* The CPU refuses it. */
-		assert_false(msr_write_guest(vcpu, held[i].msr, BIT(63)));
+		assert_false(msr_guest_write(vcpu, held[i].msr, BIT(63)));
 		assert_true(vmread_unchecked(held[i].field) == 0x22);
 		assert_true(*msr_at(held[i].msr) == hardware);
 	}
-	assert_true(msr_write_guest(vcpu, 0x10, 9) && *msr_at(0x10) == 9);
-	assert_true(msr_read_guest(vcpu, 0x10, &value) && value == 9);
+	assert_true(msr_guest_write(vcpu, 0x10, 9) && *msr_at(0x10) == 9);
+	assert_true(msr_guest_read(vcpu, 0x10, &value) && value == 9);
 }
 
 int main(void)
