@@ -7,6 +7,8 @@
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
+#include "vmx/msr_bits.h"
+
 /* Each check names itself when it fails. */
 #define CHECK(condition)                   \
 	do {                               \
@@ -27,20 +29,7 @@ static bool address(const struct check_context *ctx, u64 value, u64 alignment)
 
 static bool canonical(u64 value, bool la57)
 {
-	const unsigned int unused = la57 ? 7 : 16;
-
-	return (u64)((i64)(value << unused) >> unused) == value;
-}
-
-bool check_pat(u64 pat)
-{
-	for (unsigned int i = 0; i < 8; i++, pat >>= 8) {
-		const u8 type = (u8)pat;
-
-		if (type > 7 || type == 2 || type == 3)
-			return false;
-	}
-	return true;
+	return linear_is_canonical(value, la57 ? 57 : 48);
 }
 
 static u64 secondary_of(const struct vmcs12 *v)
@@ -242,7 +231,7 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	CHECK(!(v->f[F_HOST_CR4] & CR4_CET) || (v->f[F_HOST_CR0] & CR0_WP));
 	CHECK(!(v->f[F_HOST_CR3] >> ctx->caps->maxphyaddr));
 	if (exit & EXIT_LOAD_PAT)
-		CHECK(check_pat(v->f[F_HOST_PAT]));
+		CHECK(pat_is_valid(v->f[F_HOST_PAT]));
 	if (exit & EXIT_LOAD_EFER) {
 		const u64 efer = v->f[F_HOST_EFER];
 

@@ -36,7 +36,5 @@ const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struc
 const char *check_link_pointer(const struct vmcs12 *v, const struct nested_caps *caps,
 			       paddr_t current, u32 header);
 
-bool check_pat(u64 pat);
-
 /* Whether a VM entry takes this EPTP. */
 bool check_eptp(u64 eptp, const struct nested_caps *caps);

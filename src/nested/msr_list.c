@@ -12,16 +12,6 @@
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
-enum {
-	MSR_X2APIC_FIRST = 0x800,
-	MSR_X2APIC_LAST = 0x8ff,
-};
-
-static bool is_x2apic(u32 msr)
-{
-	return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
-}
-
 /*
  * Judged here and not by trying it, since Umbra's own tables need NXE. SDM "Loading MSRs": LME may
  * not change under paging; LMA is not software's to write.
@@ -38,22 +28,13 @@ static bool load_efer(u64 value)
 	return true;
 }
 
-/* The registers that the current VMCS holds are written there, all others as by WRMSR. */
 static bool load(struct vcpu *vcpu, const struct msr_entry *e)
 {
-	switch (e->index) {
-	case MSR_IA32_FS_BASE:
-	case MSR_IA32_GS_BASE:
-	case MSR_IA32_SMM_MONITOR_CTL:
-	case MSR_IA32_SMBASE:
-	case MSR_IA32_BIOS_UPDT_TRIG:
+	if (e->reserved || (msr_list_rules(e->index) & MSR_LIST_NO_LOAD))
 		return false;
-	case MSR_IA32_EFER:
-		return !e->reserved && load_efer(e->value);
-	default:
-		return !e->reserved && !is_x2apic(e->index) &&
-		       msr_guest_write(vcpu, e->index, e->value);
-	}
+	if (e->index == MSR_IA32_EFER)
+		return load_efer(e->value);
+	return msr_guest_write(vcpu, e->index, e->value);
 }
 
 bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count)
@@ -74,8 +55,8 @@ bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count)
 
 	for (u64 i = 0; i < count; i++) {
 		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
-		if (i == MSR_LIST_MAX || entry.reserved || is_x2apic(entry.index) ||
-		    entry.index == MSR_IA32_SMBASE ||
+		if (i == MSR_LIST_MAX || entry.reserved ||
+		    (msr_list_rules(entry.index) & MSR_LIST_NO_STORE) ||
 		    !msr_guest_read(vcpu, entry.index, &entry.value))
 			return false;
 		guest_memory_write(list + i * sizeof(entry) + offsetof(struct msr_entry, value),
@@ -88,10 +69,10 @@ bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count)
  * The hardware loads after it has checked and loaded guest state, and says which entry failed. What
  * Umbra does not allow becomes an entry that fails there.
  */
-static void refuse_forbidden(struct msr_entry *list, u32 count)
+static void refuse_forbidden(const struct vcpu *vcpu, struct msr_entry *list, u32 count)
 {
 	for (u32 i = 0; i < count; i++) {
-		if (is_x2apic(list[i].index) || !msr_list_may_load(list[i].index, list[i].value))
+		if (!msr_list_may_load(vcpu, list[i].index, list[i].value))
 			list[i].reserved = ~0u;
 	}
 }
@@ -106,7 +87,7 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		return false;
 	if (count) {
 		guest_memory_read(v->f[F_VM_ENTRY_MSR_LOAD_ADDR], list, count * sizeof(*list));
-		refuse_forbidden(list, (u32)count);
+		refuse_forbidden(vcpu, list, (u32)count);
 	}
 	if (count != vmcs->entry_msrs) {
 		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, (u32)count);

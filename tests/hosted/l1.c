@@ -146,8 +146,15 @@ u64 msr_bitmap_word(u32 index)
 	return 0;
 }
 
-bool msr_list_may_load(u32 msr, u64 value)
+/* SDM "Loading MSRs". */
+u32 msr_list_rules(u32 msr)
 {
+	return msr == MSR_IA32_FS_BASE ? MSR_LIST_NO_LOAD : 0;
+}
+
+bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)vcpu;
 	(void)msr;
 	(void)value;
 	MACHINE_FAIL("the MSR lists are empty");

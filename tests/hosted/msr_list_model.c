@@ -87,11 +87,24 @@ static bool is_umbras(u32 index)
 	return index == 0x1a0 || index == 0x79;
 }
 
-bool msr_list_may_load(u32 index, u64 value)
+/* SDM "Loading MSRs" and "Saving MSRs". */
+u32 msr_list_rules(u32 index)
+{
+	if (index >> 8 == 8 || index == MSR_IA32_SMBASE)
+		return MSR_LIST_NO_LOAD | MSR_LIST_NO_STORE;
+	return index == MSR_IA32_FS_BASE || index == MSR_IA32_GS_BASE ||
+			       index == MSR_IA32_SMM_MONITOR_CTL || index == MSR_IA32_BIOS_UPDT_TRIG
+		       ? MSR_LIST_NO_LOAD
+		       : 0;
+}
+
+bool msr_list_may_load(const struct vcpu *vcpu, u32 index, u64 value)
 {
 	const struct fake_msr *msr = find(msrs, index);
 
-	return !is_umbras(index) || (msr && msr->value == value);
+	(void)vcpu;
+	return !(msr_list_rules(index) & MSR_LIST_NO_LOAD) &&
+	       (!is_umbras(index) || (msr && msr->value == value));
 }
 
 /* SDM "Loading MSRs": whether the entry can be loaded; the effect is on `expected` and *efer. */
