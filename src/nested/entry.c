@@ -34,6 +34,8 @@ static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit_l2);
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
 	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	vmwrite64(VMCS_VM_EXIT_MSR_STORE_ADDR, virt_to_phys(vcpu->nested->exit_msrs));
+	vmcs->exit_msrs = 0;
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(vcpu->nested->entry_msrs));
@@ -105,6 +107,7 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 			       (exit & EXIT_ACK_INTR) | save_timer | EXIT_HOST_64BIT |
 				       EXIT_SAVE_EFER | EXIT_LOAD_EFER | switched_exit_controls(),
 			       EXIT_CONCEAL_PT));
+	msr_list_reset_exit(vmcs);
 	vmcs->controls_merged = true;
 }
 
@@ -349,6 +352,8 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
+	if (vmcs->plan.rare_entry)
+		msr_list_prepare_exit(vcpu, vmcs);
 	/* One that L1 had blocked may be due in L2, and end it before it begins. */
 	if (vcpu->nmi_latched)
 		nested_nmi(vcpu);

@@ -19,7 +19,8 @@ enum {
 
 u64 nested_pages_per_cpu(void)
 {
-	return STATE_PAGES + MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
+	return STATE_PAGES + 2 * MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS +
+	       EPT02_RESERVE;
 }
 
 static const struct guest_level l2_level = {
@@ -80,7 +81,8 @@ void nested_init_cpu(struct vcpu *vcpu)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     vcpu->cpu.index);
 	vcpu->nested->entry_msrs = pages_alloc(MSR_LIST_PAGES);
-	if (!vcpu->nested->entry_msrs)
+	vcpu->nested->exit_msrs = pages_alloc(MSR_LIST_PAGES);
+	if (!vcpu->nested->entry_msrs || !vcpu->nested->exit_msrs)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     vcpu->cpu.index);
 	vcpu->nested->vmxon_region = NO_VMCS;

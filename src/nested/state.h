@@ -58,6 +58,7 @@ struct nested_vmcs {
 	bool keep_timer; /* L1 has not asked for the preemption timer's value to be saved … */
 	u32 timer;       /* … so this one stays */
 	u32 entry_msrs;  /* how many MSRs the next entry loads from the CPU's copy of L1's list */
+	u32 exit_msrs;   /* and how many the hardware stores at each exit */
 	struct switched_plan plan;
 	u64 efer02, eptp02; /* what vmcs02 has of these, once prepared */
 	u16 vpid02;
@@ -89,7 +90,8 @@ struct nested {
 		u32 error_code;
 		u32 length;
 	} entry_event;
-	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware */
+	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware to load */
+	struct msr_entry *exit_msrs;  /* as many, which it stores */
 };
 
 extern struct nested_caps nested_caps;
@@ -297,9 +299,18 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 /* After an exit: the next entry is Umbra's own, and loads nothing. */
 void msr_list_entered(struct nested_vmcs *vmcs);
 
+/*
+ * Has the hardware store what runs on and is in L1's exit list: time and other counters have to be
+ * as of the exit. vmcs02 is current.
+ */
+void msr_list_prepare_exit(struct vcpu *vcpu, struct nested_vmcs *vmcs);
+
+/* Until then it stores nothing. */
+void msr_list_reset_exit(struct nested_vmcs *vmcs);
+
 /* An exit's lists. False: some entry failed. */
 bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count);
-bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count);
+bool msr_list_store(struct vcpu *vcpu, const struct nested_vmcs *vmcs);
 
 /* vpid.c: */
 enum { VPID02_NONE = 2, VPID02_FIRST = 3 };
