@@ -15,16 +15,28 @@
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
-enum { INDEXED_MSRS = 0x2000, NO_ROW = 0xff };
+enum {
+	INDEXED_MSRS = 0x2000,
+	NO_ROW = 0xff,
+	/* The behaviour of a row in a byte: how it is read, how written, and whether to look
+	   closer. */
+	BEHAVIOUR_READ = 0x07,
+	BEHAVIOUR_WRITE_SHIFT = 3,
+	BEHAVIOUR_WRITE = 0x0f,
+	BEHAVIOUR_CONDITIONAL = 0x80,
+};
+_Static_assert(MSR_READ_COUNT - 1 <= BEHAVIOUR_READ, "msr_read in a behaviour");
+_Static_assert(MSR_WRITE_COUNT - 1 <= BEHAVIOUR_WRITE, "msr_write in a behaviour");
 
 /* Constant once all CPUs are set up: they share it, and a VMCS may cache it. */
 static u64 *bitmap;
 
 static bool hypervisor_passes;
 
-/* The row of each MSR of the first range, and the first row behind it. */
+/* The row of each MSR of the first range, the first row behind it, and what rows come to. */
 static u8 row_of[INDEXED_MSRS];
 static u32 rows_behind;
+static u8 behaviours[NO_ROW + 1];
 
 static u32 stride_of(const struct msr_policy *row)
 {
@@ -42,6 +54,12 @@ static const struct msr_policy *find(u32 msr)
 	return NULL;
 }
 
+static u8 behaviour_of_row(const struct msr_policy *row)
+{
+	return (u8)(row->read | row->write << BEHAVIOUR_WRITE_SHIFT |
+		    (row->condition == MSR_ALWAYS ? 0 : BEHAVIOUR_CONDITIONAL));
+}
+
 static void index_table(void)
 {
 	for (u32 msr = 0; msr < INDEXED_MSRS; msr++)
@@ -51,6 +69,7 @@ static void index_table(void)
 
 		if (row->first >= INDEXED_MSRS)
 			continue;
+		behaviours[i] = behaviour_of_row(row);
 		for (u32 msr = row->first; msr <= row->last; msr += stride_of(row))
 			row_of[msr] = (u8)i;
 		rows_behind = i + 1;
@@ -76,6 +95,22 @@ static bool applies(const struct vcpu *vcpu, const struct msr_policy *row)
 static bool is_held(const struct vcpu *vcpu, const struct msr_policy *row)
 {
 	return row->field && vmx_can_set(vcpu->vmx.entry, row->control);
+}
+
+/* What a row comes to on this CPU. */
+static u8 behaviour_by_row(const struct vcpu *vcpu, u32 msr)
+{
+	const struct msr_policy *row = find(msr);
+
+	if (!row || !applies(vcpu, row))
+		return MSR_READ_CPU | MSR_WRITE_CPU << BEHAVIOUR_WRITE_SHIFT;
+	return behaviour_of_row(row) & (u8)~BEHAVIOUR_CONDITIONAL;
+}
+
+/* The same, for most of those that exit without a look at the row. */
+static inline u8 behaviour_at_first(u32 msr)
+{
+	return msr < INDEXED_MSRS ? behaviours[row_of[msr]] : BEHAVIOUR_CONDITIONAL;
 }
 
 static void intercept(u32 msr, bool write)
@@ -198,21 +233,21 @@ static bool read_cpu_with(u32 msr, u64 set, u64 clear, u64 *value)
 
 /* The CPU knows which MSRs exist; so also for those that no bitmap covers and that mostly do not.
  */
-static bool read_unowned(const struct vcpu *vcpu, const struct msr_policy *row, u32 msr, u64 *value)
+__attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 msr, u64 *value)
 {
+	const struct msr_policy *row = find(msr);
+
 	if (!row || !is_held(vcpu, row))
 		return rdmsr_safe(msr, value);
 	*value = vmcs_read(row->field);
 	return true;
 }
 
-bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
+/* In its own exit, which is short, and once more for lists. */
+__attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct vcpu *vcpu, u32 msr,
+							  u64 *value)
 {
-	const struct msr_policy *row = find(msr);
-
-	if (!row || !applies(vcpu, row))
-		return read_unowned(vcpu, row, msr, value);
-	switch (row->read) {
+	switch (behaviour & BEHAVIOUR_READ) {
 	case MSR_READ_NEVER:
 		return false;
 	case MSR_READ_FEATURE_CONTROL:
@@ -228,11 +263,16 @@ bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 	case MSR_READ_VMX:
 		return read_vmx(msr, value);
 	default:
-		return read_unowned(vcpu, row, msr, value);
+		return read_shared(vcpu, msr, value);
 	}
 }
 
-static bool write_mtrr(struct vcpu *vcpu, u32 msr, u64 value)
+bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return read_as(behaviour_by_row(vcpu, msr), vcpu, msr, value);
+}
+
+__attribute__((noinline)) static bool write_mtrr(struct vcpu *vcpu, u32 msr, u64 value)
 {
 	u64 *mtrr = mtrr_register(&vcpu->mtrr, msr);
 
@@ -260,8 +300,10 @@ static bool write_misc_enable(u64 value)
 							(hardware & MISC_ENABLE_PEBS_UNAVAILABLE));
 }
 
-static bool write_unowned(const struct vcpu *vcpu, const struct msr_policy *row, u32 msr, u64 value)
+__attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 msr, u64 value)
 {
+	const struct msr_policy *row = find(msr);
+
 	if (!row || !is_held(vcpu, row))
 		return wrmsr_safe(msr, value);
 	if (!msr_value_valid(&vcpu->msr_bits, (enum msr_value)row->value, value))
@@ -270,13 +312,10 @@ static bool write_unowned(const struct vcpu *vcpu, const struct msr_policy *row,
 	return true;
 }
 
-bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
+__attribute__((always_inline)) static inline bool write_as(u8 behaviour, struct vcpu *vcpu, u32 msr,
+							   u64 value)
 {
-	const struct msr_policy *row = find(msr);
-
-	if (!row || !applies(vcpu, row))
-		return write_unowned(vcpu, row, msr, value);
-	switch (row->write) {
+	switch (behaviour >> BEHAVIOUR_WRITE_SHIFT & BEHAVIOUR_WRITE) {
 	case MSR_WRITE_NEVER:
 		return false;
 	case MSR_WRITE_IGNORED:
@@ -295,15 +334,23 @@ bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 	case MSR_WRITE_XSS:
 		return !(value & ~xss_bits(vcpu)) && wrmsr_safe(msr, value);
 	default:
-		return write_unowned(vcpu, row, msr, value);
+		return write_shared(vcpu, msr, value);
 	}
+}
+
+bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	return write_as(behaviour_by_row(vcpu, msr), vcpu, msr, value);
 }
 
 void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
+	const u32 msr = (u32)regs->rcx;
+	const u8 behaviour = behaviour_at_first(msr);
 	u64 value;
 
-	if (!msr_guest_read(vcpu, (u32)regs->rcx, &value)) {
+	if (!(behaviour & BEHAVIOUR_CONDITIONAL ? msr_guest_read(vcpu, msr, &value)
+						: read_as(behaviour, vcpu, msr, &value))) {
 		event_inject_gp0();
 		return;
 	}
@@ -314,7 +361,12 @@ void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 
 void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (msr_guest_write(vcpu, (u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+	const u32 msr = (u32)regs->rcx;
+	const u64 value = (regs->rdx << 32) | (u32)regs->rax;
+	const u8 behaviour = behaviour_at_first(msr);
+
+	if (behaviour & BEHAVIOUR_CONDITIONAL ? msr_guest_write(vcpu, msr, value)
+					      : write_as(behaviour, vcpu, msr, value))
 		instruction_done();
 	else
 		event_inject_gp0();
@@ -336,7 +388,7 @@ bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
 		return true;
 	if (row->list & MSR_LIST_NO_LOAD)
 		return false;
-	switch (applies(vcpu, row) ? row->write : MSR_WRITE_CPU) {
+	switch (behaviour_by_row(vcpu, msr) >> BEHAVIOUR_WRITE_SHIFT) {
 	case MSR_WRITE_CPU:
 		return true;
 	case MSR_WRITE_ZERO:
