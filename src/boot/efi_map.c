@@ -13,7 +13,13 @@ struct efi_memory_descriptor {
 };
 _Static_assert(sizeof(struct efi_memory_descriptor) == 40, "EFI_MEMORY_DESCRIPTOR");
 
-enum { EFI_RESERVED_MEMORY = 0 };
+/* UEFI Specification, "Memory Type Usage after ExitBootServices()". */
+enum {
+	EFI_RESERVED_MEMORY = 0,
+	EFI_LOADER_CODE = 1,
+	EFI_LOADER_DATA = 2,
+	EFI_CONVENTIONAL_MEMORY = 7,
+};
 
 #define EFI_MEMORY_RUNTIME BIT(63)
 
@@ -24,6 +30,14 @@ static struct efi_memory_descriptor load(const u8 *at)
 
 	memcpy(&d, at, sizeof(d));
 	return d;
+}
+
+/* The end of what it describes, or the last byte's address if there is no byte behind. */
+static paddr_t end_of(const struct efi_memory_descriptor *d)
+{
+	return d->page_count > (~0ull - d->physical_start) / PAGE_SIZE
+		       ? ~0ull
+		       : d->physical_start + d->page_count * PAGE_SIZE;
 }
 
 static void set_range(u8 *at, paddr_t start, paddr_t end)
@@ -52,9 +66,7 @@ size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, p
 
 	for (size_t offset = 0; offset + stride <= size; offset += stride) {
 		const struct efi_memory_descriptor d = load(base + offset);
-		const paddr_t last = d.page_count > (~0ull - d.physical_start) / PAGE_SIZE
-					     ? ~0ull
-					     : d.physical_start + d.page_count * PAGE_SIZE;
+		const paddr_t last = end_of(&d);
 		const paddr_t from = d.physical_start > start ? d.physical_start : start;
 		const paddr_t to = last < end ? last : end;
 		const size_t before = from > d.physical_start, after = to < last;
@@ -84,4 +96,17 @@ size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, p
 			offset += stride;
 	}
 	return size;
+}
+
+void efi_map_reserve_firmware(const void *map, size_t size, size_t stride, struct memmap *out)
+{
+	const u8 *base = map;
+
+	for (size_t offset = 0; offset + stride <= size; offset += stride) {
+		const struct efi_memory_descriptor d = load(base + offset);
+
+		if (d.type != EFI_LOADER_CODE && d.type != EFI_LOADER_DATA &&
+		    d.type != EFI_CONVENTIONAL_MEMORY)
+			memmap_reserve(out, d.physical_start, end_of(&d) - d.physical_start);
+	}
 }

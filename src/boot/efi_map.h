@@ -7,6 +7,8 @@
 
 #include <x86/types.h>
 
+#include "mm/memmap.h"
+
 /* A range adds at most this many descriptors: it may cut one in three. */
 enum { EFI_MAP_EXTRA = 2 };
 
@@ -18,3 +20,12 @@ enum { EFI_MAP_EXTRA = 2 };
  */
 size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, paddr_t start,
 		       u64 bytes);
+
+/*
+ * Reserves in `out` all that such a map gives to anyone but the boot loader: runtime services,
+ * ACPI, devices, and also the boot services. These are over, but Linux keeps their memory until it
+ * has told the runtime services their virtual addresses, because firmware is known to use it in
+ * that call. What is left usable holds nothing of firmware's. A table that overflows lacks some of
+ * it.
+ */
+void efi_map_reserve_firmware(const void *map, size_t size, size_t stride, struct memmap *out);

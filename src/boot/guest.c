@@ -135,13 +135,23 @@ static void request_elf(struct placement_request *request, const struct mb2_modu
 			    elf->segment[i].paddr - elf->lowest, elf->segment[i].memsz);
 }
 
-static void make_plan(const struct mb2_info *info, struct placement_plan *plan)
+static bool has_efi(const struct mb2_info *info)
+{
+	return guest.kind == GUEST_LINUX && info->efi_system_table && info->efi_mmap;
+}
+
+/*
+ * Linux that goes on with EFI finds what firmware left in memory untouched, as its own EFI stub
+ * leaves it. Where that leaves too little room, and for all others, any RAM will do.
+ */
+static void make_plan(const struct mb2_info *info, const struct memmap *room,
+		      struct placement_plan *plan)
 {
 	static struct placement_request request;
 	enum placement_status status;
 
 	request = (struct placement_request){
-		.map = &info->memmap,
+		.map = has_efi(info) ? room : &info->memmap,
 		.data_size = ALIGN_UP(sizeof(struct boot_data), PAGE_SIZE),
 		.module_align = 4, /* the kernel takes concatenated initrds, padded to words */
 		.module_count = info->module_count - 1,
@@ -158,6 +168,10 @@ static void make_plan(const struct mb2_info *info, struct placement_plan *plan)
 		request.module[i - 1] =
 			(struct range){info->module[i].start, module_size(&info->module[i])};
 	status = placement_plan(&request, plan);
+	if (status != PLACEMENT_OK && has_efi(info)) {
+		request.map = &info->memmap;
+		status = placement_plan(&request, plan);
+	}
 	if (status != PLACEMENT_OK)
 		fail("the guest does not fit: %s", placement_status_text(status));
 }
@@ -215,7 +229,7 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 
 	if (efi_map > INFO_MAX)
 		fail("the memory map is too long to hand it to the kernel");
-	if (info->efi_system_table && info->efi_mmap &&
+	if (has_efi(info) &&
 	    info->efi_mmap_size + EFI_MAP_EXTRA * info->efi_desc_size <= INFO_MAX - efi_map) {
 		memcpy(data->info + efi_map, info->efi_mmap, info->efi_mmap_size);
 		handover.efi = (struct linux_efi){
@@ -272,13 +286,14 @@ static void fill_multiboot2(const struct mb2_info *info, const struct placement_
 }
 
 /* The boot data is written first: the moves may overwrite the kernel's header. */
-static void load_kernel(struct mb2_info *info, struct range home, struct guest_start *start)
+static void load_kernel(struct mb2_info *info, const struct memmap *room, struct range home,
+			struct guest_start *start)
 {
 	static struct placement_plan plan;
 	struct boot_data *data;
 	u32 info_address;
 
-	make_plan(info, &plan);
+	make_plan(info, room, &plan);
 	data = phys_to_virt(plan.data);
 	info_address = (u32)(plan.data + offsetof(struct boot_data, info));
 	memset(data, 0, sizeof(*data));
@@ -307,12 +322,12 @@ static void load_kernel(struct mb2_info *info, struct range home, struct guest_s
 	placement_run(&plan, phys_to_virt);
 }
 
-void guest_load(struct mb2_info *info, const struct options *options, struct range home,
-		struct guest_start *start)
+void guest_load(struct mb2_info *info, const struct memmap *room, const struct options *options,
+		struct range home, struct guest_start *start)
 {
 	if (guest.kind == GUEST_BOOT_SECTOR)
 		chainload(module_image(&info->module[0]), module_size(&info->module[0]),
 			  &info->memmap, options->drive, start);
 	else
-		load_kernel(info, home, start);
+		load_kernel(info, room, home, start);
 }

@@ -13,8 +13,8 @@
 void guest_check_modules(const struct mb2_info *info);
 
 /*
- * Puts kernel, initrds and boot data in place; info->memmap has Umbra's home reserved. Stops with a
- * message when they do not fit.
+ * Puts kernel, initrds and boot data in place; info->memmap has Umbra's home reserved, and `room`
+ * what firmware uses, too. Stops with a message when they do not fit.
  */
-void guest_load(struct mb2_info *info, const struct options *options, struct range home,
-		struct guest_start *start);
+void guest_load(struct mb2_info *info, const struct memmap *room, const struct options *options,
+		struct range home, struct guest_start *start);

@@ -21,6 +21,7 @@ enum {
 	VIDEO_CAPABILITY_64BIT_BASE = 1 << 1,
 	EFI_SIGNATURE_64 = 0x34364c45, /* "EL64" */
 	EFI_SIGNATURE_32 = 0x32334c45, /* "EL32" */
+	SECURE_BOOT_DISABLED = 2,      /* Linux, enum efi_secureboot_mode */
 	DEFAULT_SETUP_SECTS = 4,
 };
 
@@ -247,7 +248,15 @@ void linux_fill_boot_params(struct boot_params *bp, const void *image,
 
 	bp->acpi_rsdp_addr = handover->rsdp;
 	fill_screen(&bp->screen_info, &handover->screen, handover->efi.system_table);
-	if (handover->efi.system_table)
+	if (handover->efi.system_table) {
 		bp->efi_info = efi_info_from(&handover->efi);
+		/*
+		 * Linux's EFI stub would ask firmware's variables whether every step of the boot
+		 * was verified, and lock the kernel down if so. Here it was not: the boot loader
+		 * has started Umbra, which carries no signature. So the answer is no, whatever
+		 * the variables say.
+		 */
+		bp->secure_boot = SECURE_BOOT_DISABLED;
+	}
 	fill_e820(bp, handover);
 }

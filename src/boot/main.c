@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "boot/cmdline.h"
+#include "boot/efi_map.h"
 #include "boot/guest.h"
 #include "boot/home.h"
 #include "boot/multiboot2.h"
@@ -40,6 +41,7 @@ enum {
 static struct {
 	_Alignas(8) u8 information[BOOT_INFORMATION_MAX];
 	struct mb2_info mb2;
+	struct memmap room; /* the part of mb2.memmap that firmware does not use */
 	struct options options;
 	struct acpi_info acpi;
 } boot;
@@ -59,6 +61,10 @@ static void read_boot_information(paddr_t information)
 	status = mb2_parse(boot.information, *total_size, &boot.mb2);
 	if (status != MB2_OK)
 		fail("bad boot information: %s; update the boot loader", mb2_status_text(status));
+	boot.room = boot.mb2.memmap;
+	if (boot.mb2.efi_mmap)
+		efi_map_reserve_firmware(boot.mb2.efi_mmap, boot.mb2.efi_mmap_size,
+					 boot.mb2.efi_desc_size, &boot.room);
 }
 
 static void read_options(void)
@@ -85,13 +91,12 @@ static const void *map_firmware_table(void *ctx, paddr_t pa, size_t size)
 
 static void read_acpi(void)
 {
-	enum acpi_status status;
-
 	if (boot.mb2.rsdp_len) {
-		status = acpi_parse(boot.mb2.rsdp, boot.mb2.rsdp_len, map_firmware_table, NULL,
-				    &boot.acpi);
-		if (status != ACPI_OK)
-			log_warn("ACPI: %s", acpi_status_text(status));
+		const char *error = acpi_parse(boot.mb2.rsdp, boot.mb2.rsdp_len, map_firmware_table,
+					       NULL, &boot.acpi);
+
+		if (error)
+			log_warn("ACPI: %s", error);
 	}
 	if (!boot.acpi.has_madt || boot.acpi.cpu_count == 0) {
 		log_warn("no ACPI MADT lists the CPUs: going on with one CPU");
@@ -131,7 +136,7 @@ static struct range move_home(paddr_t load_base)
 	if (nested_is_on())
 		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
 			  ALIGN_UP(boot.options.nested_pool * KIB, PAGE_SIZE);
-	return home_move_in(&boot.mb2.memmap, wanted, avoid, n);
+	return home_move_in(&boot.mb2.memmap, &boot.room, wanted, avoid, n);
 }
 
 /* This CPU first, then the others in the firmware's order. */
@@ -220,7 +225,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	prepare_cpu(this_vcpu());
 	start_other_cpus();
 
-	guest_load(&boot.mb2, &boot.options, home, &start);
+	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));

@@ -5,7 +5,7 @@
 
 #include "lib/string.h"
 
-/* Nothing wider is ever wanted, and a wild '*' argument must not print for minutes. */
+/* Nothing wider is ever wanted. */
 enum { WIDTH_MAX = 1024 };
 
 struct sink {
@@ -14,15 +14,11 @@ struct sink {
 	size_t length; /* of the whole text, also what did not fit */
 };
 
-enum length { LENGTH_INT, LENGTH_CHAR, LENGTH_SHORT, LENGTH_LONG };
-
 struct spec {
 	bool left;
 	bool zero;
 	bool alternate;
-	int width;
-	int precision; /* negative: none given */
-	enum length length;
+	u32 width;
 };
 
 static void put(struct sink *s, char c)
@@ -49,7 +45,7 @@ static void put_field(struct sink *s, const struct spec *spec, const char *prefi
 		      const char *body, size_t n)
 {
 	size_t used = strlen(prefix) + zeros + n;
-	size_t pad = used < (size_t)spec->width ? (size_t)spec->width - used : 0;
+	size_t pad = used < spec->width ? spec->width - used : 0;
 
 	if (!spec->left)
 		put_repeated(s, ' ', pad);
@@ -61,45 +57,18 @@ static void put_field(struct sink *s, const struct spec *spec, const char *prefi
 }
 
 static void put_number(struct sink *s, const struct spec *spec, u64 value, u32 base,
-		       const char *digits, const char *prefix)
+		       const char *prefix)
 {
 	char text[20]; /* 2^64 - 1 in decimal */
 	size_t at = sizeof(text);
-	size_t n, wanted;
+	size_t n, wanted = 1;
 
 	for (u64 rest = value; rest != 0; rest /= base)
-		text[--at] = digits[rest % base];
+		text[--at] = "0123456789abcdef"[rest % base];
 	n = sizeof(text) - at;
-	if (spec->precision >= 0)
-		wanted = (size_t)spec->precision;
-	else if (spec->zero && !spec->left && (size_t)spec->width > strlen(prefix))
-		wanted = (size_t)spec->width - strlen(prefix);
-	else
-		wanted = 1;
+	if (spec->zero && !spec->left && spec->width > strlen(prefix))
+		wanted = spec->width - strlen(prefix);
 	put_field(s, spec, prefix, wanted > n ? wanted - n : 0, text + at, n);
-}
-
-static void put_string(struct sink *s, const struct spec *spec, const char *text)
-{
-	size_t n;
-
-	if (!text)
-		text = "(null)";
-	n = spec->precision >= 0 ? strnlen(text, (size_t)spec->precision) : strlen(text);
-	put_field(s, spec, "", 0, text, n);
-}
-
-/* Digits at *fmt; too many count as WIDTH_MAX. */
-static int parse_count(const char **fmt)
-{
-	int value = 0;
-
-	for (; **fmt >= '0' && **fmt <= '9'; (*fmt)++) {
-		value = value * 10 + (**fmt - '0');
-		if (value > WIDTH_MAX)
-			value = WIDTH_MAX;
-	}
-	return value;
 }
 
 static void parse_flags(const char **fmt, struct spec *spec)
@@ -116,132 +85,69 @@ static void parse_flags(const char **fmt, struct spec *spec)
 	}
 }
 
-static enum length parse_length(const char **fmt)
+/* Digits at *fmt; too many count as WIDTH_MAX. */
+static u32 parse_width(const char **fmt)
 {
-	if (**fmt == 'z') {
-		(*fmt)++;
-		return LENGTH_LONG;
-	}
-	if (**fmt == 'l') {
-		*fmt += (*fmt)[1] == 'l' ? 2 : 1;
-		return LENGTH_LONG;
-	}
-	if (**fmt == 'h') {
-		bool is_char = (*fmt)[1] == 'h';
+	u32 value = 0;
 
-		*fmt += is_char ? 2 : 1;
-		return is_char ? LENGTH_CHAR : LENGTH_SHORT;
+	for (; **fmt >= '0' && **fmt <= '9'; (*fmt)++) {
+		value = value * 10 + (u32)(**fmt - '0');
+		if (value > WIDTH_MAX)
+			value = WIDTH_MAX;
 	}
-	return LENGTH_INT;
+	return value;
 }
 
 _Static_assert(sizeof(long) == sizeof(u64) && sizeof(long long) == sizeof(u64) &&
 		       sizeof(size_t) == sizeof(u64),
 	       "l, ll and z are one");
 
-static i64 narrow_signed(enum length length, i64 value)
+/* Whether the argument has 64 bits. */
+static bool parse_length(const char **fmt)
 {
-	switch (length) {
-	case LENGTH_CHAR:
-		return (signed char)value;
-	case LENGTH_SHORT:
-		return (short)value;
-	default:
-		return value;
-	}
-}
+	const char *const start = *fmt;
 
-static u64 narrow_unsigned(enum length length, u64 value)
-{
-	switch (length) {
-	case LENGTH_CHAR:
-		return (u8)value;
-	case LENGTH_SHORT:
-		return (u16)value;
-	default:
-		return value;
-	}
-}
-
-static int clamp_count(int value)
-{
-	return value > WIDTH_MAX ? WIDTH_MAX : value;
+	while (**fmt == 'l' || **fmt == 'z')
+		(*fmt)++;
+	return *fmt != start;
 }
 
 int fmt_vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 {
-	static const char lower[] = "0123456789abcdef";
-	static const char upper[] = "0123456789ABCDEF";
 	struct sink s = {.buf = buf, .size = size};
 
 	while (*fmt != '\0') {
-		struct spec spec = {.precision = -1};
-		const char *start = fmt;
+		struct spec spec = {0};
+		const char *start = fmt, *text;
+		bool is_long;
 		i64 number;
 		u64 value;
-		char c;
 
 		if (*fmt++ != '%') {
 			put(&s, *start);
 			continue;
 		}
 		parse_flags(&fmt, &spec);
-		if (*fmt == '*') {
-			int width = va_arg(args, int);
-
-			fmt++;
-			spec.left |= width < 0;
-			/* Limited before it is negated: -INT_MIN does not exist. */
-			if (width < -WIDTH_MAX)
-				width = -WIDTH_MAX;
-			spec.width = clamp_count(width < 0 ? -width : width);
-		} else {
-			spec.width = parse_count(&fmt);
-		}
-		if (*fmt == '.') {
-			fmt++;
-			if (*fmt == '*') {
-				fmt++;
-				spec.precision = clamp_count(va_arg(args, int));
-			} else {
-				spec.precision = parse_count(&fmt);
-			}
-		}
-		spec.length = parse_length(&fmt);
+		spec.width = parse_width(&fmt);
+		is_long = parse_length(&fmt);
 
 		switch (*fmt) {
 		case 'd':
-		case 'i':
-			number = spec.length == LENGTH_LONG ? va_arg(args, i64) : va_arg(args, int);
-			number = narrow_signed(spec.length, number);
+			number = is_long ? va_arg(args, i64) : va_arg(args, int);
 			value = number < 0 ? 0 - (u64)number : (u64)number;
-			put_number(&s, &spec, value, 10, lower, number < 0 ? "-" : "");
+			put_number(&s, &spec, value, 10, number < 0 ? "-" : "");
 			break;
 		case 'u':
+			value = is_long ? va_arg(args, u64) : va_arg(args, unsigned int);
+			put_number(&s, &spec, value, 10, "");
+			break;
 		case 'x':
-		case 'X':
-			value = spec.length == LENGTH_LONG ? va_arg(args, u64)
-							   : va_arg(args, unsigned int);
-			value = narrow_unsigned(spec.length, value);
-			if (*fmt == 'u')
-				put_number(&s, &spec, value, 10, lower, "");
-			else if (*fmt == 'x')
-				put_number(&s, &spec, value, 16, lower,
-					   spec.alternate && value != 0 ? "0x" : "");
-			else
-				put_number(&s, &spec, value, 16, upper,
-					   spec.alternate && value != 0 ? "0X" : "");
-			break;
-		case 'p':
-			value = (uintptr_t)va_arg(args, void *);
-			put_number(&s, &spec, value, 16, lower, "0x");
-			break;
-		case 'c':
-			c = (char)va_arg(args, int);
-			put_field(&s, &spec, "", 0, &c, 1);
+			value = is_long ? va_arg(args, u64) : va_arg(args, unsigned int);
+			put_number(&s, &spec, value, 16, spec.alternate && value ? "0x" : "");
 			break;
 		case 's':
-			put_string(&s, &spec, va_arg(args, const char *));
+			text = va_arg(args, const char *);
+			put_field(&s, &spec, "", 0, text, strlen(text));
 			break;
 		case '%':
 			put(&s, '%');
@@ -257,15 +163,4 @@ out:
 	if (size > 0)
 		buf[s.length < size ? s.length : size - 1] = '\0';
 	return s.length > INT32_MAX ? INT32_MAX : (int)s.length;
-}
-
-int fmt_snprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list args;
-	int length;
-
-	va_start(args, fmt);
-	length = fmt_vsnprintf(buf, size, fmt, args);
-	va_end(args);
-	return length;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * printf's formats, as far as the image uses them: %d %i %u %x %X %c %s %p %%, the length
- * modifiers h hh l ll z, width and precision (also as '*'), and the flags '-', '0' and '#'.
- * They print what the C standard says; %p prints 0x and lower-case hexadecimal digits.
+ * printf's formats, as far as the image uses them: %d %u %x %s %%, the length modifiers l ll z,
+ * a width, and the flags '-', '0' and '#'. They print what the C standard says.
  */
 #pragma once
 
@@ -16,5 +15,3 @@
  */
 __attribute__((format(printf, 3, 0))) int fmt_vsnprintf(char *buf, size_t size, const char *fmt,
 							va_list args);
-__attribute__((format(printf, 3, 4))) int fmt_snprintf(char *buf, size_t size, const char *fmt,
-						       ...);

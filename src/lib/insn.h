@@ -156,11 +156,6 @@ static inline void outb(u16 port, u8 value)
 	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
 }
 
-static inline void outw(u16 port, u16 value)
-{
-	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
-}
-
 static inline void outl(u16 port, u32 value)
 {
 	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));

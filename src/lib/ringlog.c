@@ -3,11 +3,6 @@
 
 #include "lib/string.h"
 
-void ringlog_init(struct ringlog *log, char *buf, size_t size)
-{
-	*log = (struct ringlog){.buf = buf, .size = size};
-}
-
 /* Bytes from position `at` to the end of the buffer, but no more than n. */
 static size_t run(const struct ringlog *log, u64 at, size_t n)
 {

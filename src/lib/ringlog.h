@@ -8,13 +8,10 @@
 #include <x86/types.h>
 
 struct ringlog {
-	char *buf;
-	size_t size;
-	u64 head; /* bytes ever written; the next one goes to buf[head % size] */
+	char *buf;   /* the caller's */
+	size_t size; /* of it; 0 keeps nothing */
+	u64 head;    /* bytes ever written; the next one goes to buf[head % size] */
 };
-
-/* An empty log over a buffer that stays the caller's. A size of 0 keeps nothing. */
-void ringlog_init(struct ringlog *log, char *buf, size_t size);
 
 /* Append n bytes, over the oldest ones when the buffer is full. */
 void ringlog_write(struct ringlog *log, const char *text, size_t n);

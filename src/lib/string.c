@@ -82,24 +82,6 @@ NO_IDIOM size_t strnlen(const char *s, size_t max)
 	return n;
 }
 
-int strcmp(const char *a, const char *b)
-{
-	return strncmp(a, b, SIZE_MAX);
-}
-
-NO_IDIOM int strncmp(const char *a, const char *b, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		u8 x = (u8)a[i], y = (u8)b[i];
-
-		if (x != y)
-			return x < y ? -1 : 1;
-		if (x == '\0')
-			break;
-	}
-	return 0;
-}
-
 #endif /* UMBRA_HOSTED */
 
 size_t str_copy(char *dst, size_t size, const char *src)

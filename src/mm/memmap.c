@@ -46,8 +46,8 @@ static u32 first_above(const struct memmap *map, paddr_t pa)
 	return low;
 }
 
-/* Make [start, end) of this type whatever it was, in a table that may hold `limit` entries. */
-static bool overwrite(struct memmap *map, u32 limit, paddr_t start, paddr_t end, u32 type)
+/* Makes [start, end) of this type whatever it was. False: the table is full. */
+static bool overwrite(struct memmap *map, paddr_t start, paddr_t end, u32 type)
 {
 	struct memmap_entry *e = map->e;
 	struct memmap_entry piece[3];
@@ -78,7 +78,7 @@ static bool overwrite(struct memmap *map, u32 limit, paddr_t start, paddr_t end,
 		};
 	}
 
-	if (map->count - (last - first) + n > limit)
+	if (map->count - (last - first) + n > MEMMAP_MAX)
 		return false;
 	memmove(&e[first + n], &e[last], (map->count - last) * sizeof(e[0]));
 	memcpy(&e[first], piece, n * sizeof(e[0]));
@@ -86,7 +86,7 @@ static bool overwrite(struct memmap *map, u32 limit, paddr_t start, paddr_t end,
 	return true;
 }
 
-static bool insert(struct memmap *map, u32 limit, paddr_t start, u64 size, u32 type)
+bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type)
 {
 	paddr_t end = end_of(start, size);
 
@@ -105,32 +105,9 @@ static bool insert(struct memmap *map, u32 limit, paddr_t start, u64 size, u32 t
 				break;
 			}
 		}
-		if (start < stop && !overwrite(map, limit, start, stop, type))
+		if (start < stop && !overwrite(map, start, stop, type))
 			return false;
 		start = resume;
-	}
-	return true;
-}
-
-bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type)
-{
-	return insert(map, MEMMAP_MAX, start, size, type);
-}
-
-bool memmap_normalise(struct memmap *map)
-{
-	u32 raw = map->count;
-
-	map->count = 0;
-	if (raw > MEMMAP_MAX)
-		return false;
-	/* Raw entries wait at the end of the table while the valid map grows from its beginning. */
-	memmove(&map->e[MEMMAP_MAX - raw], &map->e[0], raw * sizeof(map->e[0]));
-	for (u32 i = MEMMAP_MAX - raw; i < MEMMAP_MAX; i++) {
-		struct memmap_entry next = map->e[i];
-
-		if (!insert(map, i + 1, next.start, next.size, next.type))
-			return false;
 	}
 	return true;
 }

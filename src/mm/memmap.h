@@ -44,13 +44,6 @@ struct range {
  */
 bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type);
 
-/*
- * Bring a map whose first `count` entries were written directly, in any order and with any
- * overlaps, into the form every other function here expects.
- * False: the table is full, or count is beyond it. The map is valid then, but incomplete.
- */
-bool memmap_normalise(struct memmap *map);
-
 /* Mark a range as reserved whatever it was, described or not. False: as for memmap_add(). */
 bool memmap_reserve(struct memmap *map, paddr_t start, u64 size);
 

@@ -116,13 +116,8 @@ void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value)
 	vmcs->vmcs12->f[field] = field_truncate(field, value);
 	field_set_add(&vmcs->dirty, field);
 	field_set_remove(&vmcs->stale, field);
-	if ((field >= F_PIN_CONTROLS && field <= F_ENTRY_CONTROLS) ||
-	    field == F_VM_ENTRY_MSR_LOAD_COUNT || field == F_VM_EXIT_MSR_STORE_COUNT ||
-	    field == F_VM_EXIT_MSR_LOAD_COUNT)
+	if (field_info[field].invalidates == INVALIDATES_CONTROLS)
 		vmcs->controls_merged = false;
-	/* There is no check on the host's RSP, which some hypervisors write for each entry. */
-	if (field_info[field].type == VMCS_TYPE_CONTROL ||
-	    (field_info[field].type == VMCS_TYPE_HOST && field != F_HOST_RSP) ||
-	    field == F_GUEST_CR0 || field == F_GUEST_CR4 || field == F_VMCS_LINK_POINTER)
+	if (field_info[field].invalidates != INVALIDATES_NOTHING)
 		vmcs->checked = false;
 }

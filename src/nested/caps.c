@@ -6,44 +6,21 @@
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
-/* Bits that were 1 on the first VT-x CPUs and need be 1 unless the true controls say otherwise. */
-enum {
-	PIN_DEFAULT1 = 0x16,
-	PRIMARY_DEFAULT1 = 0x0401e172,
-	EXIT_DEFAULT1 = 0x36dff,
-	ENTRY_DEFAULT1 = 0x11ff,
+/*
+ * Of each word: the bits that were 1 on the first VT-x CPUs and must be 1 unless the true controls
+ * say otherwise, and of these the ones that they let L1 clear (CR3 accesses, debug controls). SDM
+ * "Reserved Controls and Default Settings".
+ */
+static const struct {
+	u32 default1;
+	u32 may_clear;
+} defaults[CONTROL_WORDS] = {
+	[CONTROL_WORD_PIN] = {0x16, 0},
+	[CONTROL_WORD_PRIMARY] = {0x0401e172, CPU_CR3_LOAD_EXITING | CPU_CR3_STORE_EXITING},
+	[CONTROL_WORD_EXIT] = {0x36dff, EXIT_SAVE_DEBUG_CONTROLS},
+	[CONTROL_WORD_ENTRY] = {0x11ff, ENTRY_LOAD_DEBUG_CONTROLS},
 };
 
-/* Of the default-1 bits, those that the true controls let L1 clear: CR3 and debug controls. */
-static const u64 primary_may_clear = CPU_CR3_LOAD_EXITING | CPU_CR3_STORE_EXITING;
-static const u64 exit_may_clear = EXIT_SAVE_DEBUG_CONTROLS;
-static const u64 entry_may_clear = ENTRY_LOAD_DEBUG_CONTROLS;
-
-static const u64 pin_implemented = PIN_EXT_INTR_EXITING | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS |
-				   PIN_PREEMPTION_TIMER | PIN_POSTED_INTR;
-static const u64 primary_implemented =
-	CPU_INTR_WINDOW_EXITING | CPU_TSC_OFFSETTING | CPU_HLT_EXITING | CPU_INVLPG_EXITING |
-	CPU_MWAIT_EXITING | CPU_RDPMC_EXITING | CPU_RDTSC_EXITING | CPU_CR3_LOAD_EXITING |
-	CPU_CR3_STORE_EXITING | CPU_CR8_LOAD_EXITING | CPU_CR8_STORE_EXITING | CPU_TPR_SHADOW |
-	CPU_NMI_WINDOW_EXITING | CPU_MOV_DR_EXITING | CPU_UNCOND_IO_EXITING | CPU_USE_IO_BITMAPS |
-	CPU_MONITOR_TRAP_FLAG | CPU_USE_MSR_BITMAPS | CPU_MONITOR_EXITING | CPU_PAUSE_EXITING |
-	CPU_SECONDARY_CONTROLS;
-static const u64 secondary_implemented =
-	CPU2_VIRTUAL_APIC_ACCESSES | CPU2_EPT | CPU2_DESCRIPTOR_TABLE_EXITING | CPU2_RDTSCP |
-	CPU2_VIRTUAL_X2APIC | CPU2_VPID | CPU2_WBINVD_EXITING | CPU2_UNRESTRICTED_GUEST |
-	CPU2_APIC_REGISTER_VIRT | CPU2_VIRTUAL_INTR_DELIVERY | CPU2_PAUSE_LOOP_EXITING |
-	CPU2_RDRAND_EXITING | CPU2_INVPCID | CPU2_RDSEED_EXITING | CPU2_XSAVES | CPU2_TSC_SCALING |
-	CPU2_USER_WAIT_PAUSE | CPU2_VM_FUNCTIONS | CPU2_VMCS_SHADOWING | CPU2_PML |
-	CPU2_EPT_VIOLATION_VE;
-static const u64 exit_implemented =
-	EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_ACK_INTR | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
-	EXIT_SAVE_EFER | EXIT_LOAD_EFER | EXIT_SAVE_PREEMPTION_TIMER | EXIT_CLEAR_BNDCFGS |
-	EXIT_CLEAR_LBR_CTL | EXIT_LOAD_CET | EXIT_LOAD_PKRS | EXIT_LOAD_PERF_GLOBAL_CTRL |
-	EXIT_SAVE_PERF_GLOBAL_CTRL;
-static const u64 entry_implemented = ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_IA32E_GUEST |
-				     ENTRY_LOAD_PAT | ENTRY_LOAD_EFER | ENTRY_LOAD_BNDCFGS |
-				     ENTRY_LOAD_CET | ENTRY_LOAD_LBR_CTL | ENTRY_LOAD_PKRS |
-				     ENTRY_LOAD_PERF_GLOBAL_CTRL;
 static const u64 misc_implemented = VMX_MISC_PREEMPTION_RATE | VMX_MISC_SAVE_LMA | VMX_MISC_HLT |
 				    VMX_MISC_SHUTDOWN | VMX_MISC_WAIT_SIPI | VMX_MISC_CR3_TARGETS |
 				    VMX_MISC_VMWRITE_RO | VMX_MISC_ZERO_LEN_INJECT;
@@ -54,74 +31,26 @@ static const u64 ept_vpid_implemented =
 	VPID_CAP_SINGLE_GLOBALS;
 
 /* Must-be-1 bits are the default-1 class less those that may be cleared, here as in hardware. */
-static vmx_control_cap offer(vmx_control_cap hardware, u64 implemented, u64 default1, u64 may_clear)
+static vmx_control_cap offer(vmx_control_cap hardware, enum control_word word)
 {
+	const u32 default1 = defaults[word].default1;
+	const u64 implemented = controls_with(word, CONTROL_TAKEN) |
+				controls_with(word, CONTROL_UMBRAS) |
+				controls_with(word, CONTROL_EMULATED);
 	const u64 allowed1 = ((hardware >> 32) & implemented) | default1;
-	const u64 allowed0 = (default1 & ~may_clear) | (hardware & allowed1);
+	const u64 allowed0 = (default1 & ~defaults[word].may_clear) | (hardware & allowed1);
 
 	return allowed1 << 32 | allowed0;
 }
 
-/* The older MSRs insist on the whole default-1 class. */
-static u64 not_true(vmx_control_cap cap, u64 default1)
+static bool offers(const struct nested_caps *caps, u32 needs)
 {
-	return cap | default1;
-}
-
-static bool offers(const struct nested_caps *caps, enum field_needs needs)
-{
-	switch (needs) {
-	case NEEDS_NOTHING:
+	if (needs == NEEDS_NOTHING)
 		return true;
-	case NEEDS_VPID:
-		return vmx_can_set(caps->secondary, CPU2_VPID);
-	case NEEDS_POSTED_INTR:
-		return vmx_can_set(caps->pin, PIN_POSTED_INTR);
-	case NEEDS_VIRTUAL_INTR:
-		return vmx_can_set(caps->secondary, CPU2_VIRTUAL_INTR_DELIVERY);
-	case NEEDS_TPR_SHADOW:
-		return vmx_can_set(caps->primary, CPU_TPR_SHADOW);
-	case NEEDS_APIC_ACCESS:
-		return vmx_can_set(caps->secondary, CPU2_VIRTUAL_APIC_ACCESSES);
-	case NEEDS_EPT:
-		return vmx_can_set(caps->secondary, CPU2_EPT);
-	case NEEDS_MSR_BITMAP:
-		return vmx_can_set(caps->primary, CPU_USE_MSR_BITMAPS);
-	case NEEDS_XSAVES:
-		return vmx_can_set(caps->secondary, CPU2_XSAVES);
-	case NEEDS_TSC_SCALING:
-		return vmx_can_set(caps->secondary, CPU2_TSC_SCALING);
-	case NEEDS_PLE:
-		return vmx_can_set(caps->secondary, CPU2_PAUSE_LOOP_EXITING);
-	case NEEDS_PREEMPTION_TIMER:
-		return vmx_can_set(caps->pin, PIN_PREEMPTION_TIMER);
-	case NEEDS_BNDCFGS:
-		return vmx_can_set(caps->entry, ENTRY_LOAD_BNDCFGS);
-	case NEEDS_SHADOWING:
-		return vmx_can_set(caps->secondary, CPU2_VMCS_SHADOWING);
-	case NEEDS_PML:
-		return vmx_can_set(caps->secondary, CPU2_PML);
-	case NEEDS_VM_FUNCTIONS:
-		return vmx_can_set(caps->secondary, CPU2_VM_FUNCTIONS);
-	case NEEDS_EPT_VIOLATION_VE:
-		return vmx_can_set(caps->secondary, CPU2_EPT_VIOLATION_VE);
-	case NEEDS_CET:
-		return vmx_can_set(caps->entry, ENTRY_LOAD_CET);
-	case NEEDS_PKRS:
-		return vmx_can_set(caps->entry, ENTRY_LOAD_PKRS);
-	case NEEDS_LBR:
-		return vmx_can_set(caps->entry, ENTRY_LOAD_LBR_CTL);
-	case NEEDS_PERF_GLOBAL_CTRL:
-		return vmx_can_set(caps->entry, ENTRY_LOAD_PERF_GLOBAL_CTRL);
-	case NEEDS_CR3_TARGET0:
-	case NEEDS_CR3_TARGET1:
-	case NEEDS_CR3_TARGET2:
-	case NEEDS_CR3_TARGET3:
-		return (caps->misc & VMX_MISC_CR3_TARGETS) >> 16 > needs - NEEDS_CR3_TARGET0;
-	case NEEDS_COUNT:
-		break;
-	}
-	return false;
+	if (needs < CONTROL_COUNT)
+		return vmx_can_set(caps->control[control_info[needs].word],
+				   control_info[needs].bit);
+	return (caps->misc & VMX_MISC_CR3_TARGETS) >> 16 > needs - NEEDS_CR3_TARGET0;
 }
 
 /* State that an entry loads has to leave with an exit, as on all CPUs there are. */
@@ -151,12 +80,6 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 	u32 highest_index = 0;
 
 	*out = (struct nested_caps){
-		.pin = offer(hardware->pin, pin_implemented, PIN_DEFAULT1, 0),
-		.primary = offer(hardware->primary, primary_implemented, PRIMARY_DEFAULT1,
-				 primary_may_clear),
-		.secondary = offer(hardware->secondary, secondary_implemented, 0, 0),
-		.exit = offer(hardware->exit, exit_implemented, EXIT_DEFAULT1, exit_may_clear),
-		.entry = offer(hardware->entry, entry_implemented, ENTRY_DEFAULT1, entry_may_clear),
 		.basic = revision | PAGE_SIZE << 32 | (u64)MEMTYPE_WB << 50 | VMX_BASIC_INS_OUTS |
 			 VMX_BASIC_TRUE_CTLS,
 		.misc = hardware->misc & misc_implemented,
@@ -168,6 +91,10 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		.perf_global_ctrl = hardware->perf_global_ctrl,
 		.maxphyaddr = (u8)maxphyaddr,
 	};
+	for (u32 word = 0; word < CONTROL_WORDS; word++) {
+		out->control[word] = offer(hardware->control[word], (enum control_word)word);
+		out->taken[word] = controls_with((enum control_word)word, CONTROL_TAKEN);
+	}
 	drop_unpaired(out);
 	if (!hardware->perf_global_ctrl) {
 		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
@@ -189,7 +116,7 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 	if (!(hardware->basic & VMX_BASIC_INS_OUTS))
 		out->basic &= ~VMX_BASIC_INS_OUTS;
 	for (u32 f = 0; f < F_COUNT; f++) {
-		out->has_field[f] = offers(out, (enum field_needs)field_info[f].needs);
+		out->has_field[f] = offers(out, field_info[f].needs);
 		if (out->has_field[f] && VMCS_FIELD_INDEX(field_info[f].encoding) > highest_index)
 			highest_index = VMCS_FIELD_INDEX(field_info[f].encoding);
 	}
@@ -198,62 +125,34 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 
 bool nested_caps_msr(const struct nested_caps *caps, u32 msr, u64 *value)
 {
-	switch (msr) {
-	case MSR_IA32_VMX_BASIC:
-		*value = caps->basic;
-		return true;
-	case MSR_IA32_VMX_PINBASED_CTLS:
-		*value = not_true(caps->pin, PIN_DEFAULT1);
-		return true;
-	case MSR_IA32_VMX_PROCBASED_CTLS:
-		*value = not_true(caps->primary, PRIMARY_DEFAULT1);
-		return true;
-	case MSR_IA32_VMX_EXIT_CTLS:
-		*value = not_true(caps->exit, EXIT_DEFAULT1);
-		return true;
-	case MSR_IA32_VMX_ENTRY_CTLS:
-		*value = not_true(caps->entry, ENTRY_DEFAULT1);
-		return true;
-	case MSR_IA32_VMX_MISC:
-		*value = caps->misc;
-		return true;
-	case MSR_IA32_VMX_CR0_FIXED0:
-		*value = caps->cr0_fixed0;
-		return true;
-	case MSR_IA32_VMX_CR0_FIXED1:
-		*value = caps->cr0_fixed1;
-		return true;
-	case MSR_IA32_VMX_CR4_FIXED0:
-		*value = caps->cr4_fixed0;
-		return true;
-	case MSR_IA32_VMX_CR4_FIXED1:
-		*value = caps->cr4_fixed1;
-		return true;
-	case MSR_IA32_VMX_VMCS_ENUM:
-		*value = caps->vmcs_enum;
-		return true;
-	case MSR_IA32_VMX_PROCBASED_CTLS2:
-		*value = caps->secondary;
-		return true;
-	case MSR_IA32_VMX_EPT_VPID_CAP:
-		*value = caps->ept_vpid;
-		return true;
-	case MSR_IA32_VMX_VMFUNC:
-		*value = caps->vmfunc;
-		return caps->vmfunc;
-	case MSR_IA32_VMX_TRUE_PINBASED_CTLS:
-		*value = caps->pin;
-		return true;
-	case MSR_IA32_VMX_TRUE_PROCBASED_CTLS:
-		*value = caps->primary;
-		return true;
-	case MSR_IA32_VMX_TRUE_EXIT_CTLS:
-		*value = caps->exit;
-		return true;
-	case MSR_IA32_VMX_TRUE_ENTRY_CTLS:
-		*value = caps->entry;
-		return true;
-	default:
+	/* The older MSRs insist on the whole default-1 class. */
+	const u64 values[] = {
+		[0] = caps->basic,
+		[MSR_IA32_VMX_PINBASED_CTLS - MSR_IA32_VMX_BASIC] =
+			caps->pin | defaults[CONTROL_WORD_PIN].default1,
+		[MSR_IA32_VMX_PROCBASED_CTLS - MSR_IA32_VMX_BASIC] =
+			caps->primary | defaults[CONTROL_WORD_PRIMARY].default1,
+		[MSR_IA32_VMX_EXIT_CTLS - MSR_IA32_VMX_BASIC] =
+			caps->exit | defaults[CONTROL_WORD_EXIT].default1,
+		[MSR_IA32_VMX_ENTRY_CTLS - MSR_IA32_VMX_BASIC] =
+			caps->entry | defaults[CONTROL_WORD_ENTRY].default1,
+		[MSR_IA32_VMX_MISC - MSR_IA32_VMX_BASIC] = caps->misc,
+		[MSR_IA32_VMX_CR0_FIXED0 - MSR_IA32_VMX_BASIC] = caps->cr0_fixed0,
+		[MSR_IA32_VMX_CR0_FIXED1 - MSR_IA32_VMX_BASIC] = caps->cr0_fixed1,
+		[MSR_IA32_VMX_CR4_FIXED0 - MSR_IA32_VMX_BASIC] = caps->cr4_fixed0,
+		[MSR_IA32_VMX_CR4_FIXED1 - MSR_IA32_VMX_BASIC] = caps->cr4_fixed1,
+		[MSR_IA32_VMX_VMCS_ENUM - MSR_IA32_VMX_BASIC] = caps->vmcs_enum,
+		[MSR_IA32_VMX_PROCBASED_CTLS2 - MSR_IA32_VMX_BASIC] = caps->secondary,
+		[MSR_IA32_VMX_EPT_VPID_CAP - MSR_IA32_VMX_BASIC] = caps->ept_vpid,
+		[MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_BASIC] = caps->pin,
+		[MSR_IA32_VMX_TRUE_PROCBASED_CTLS - MSR_IA32_VMX_BASIC] = caps->primary,
+		[MSR_IA32_VMX_TRUE_EXIT_CTLS - MSR_IA32_VMX_BASIC] = caps->exit,
+		[MSR_IA32_VMX_TRUE_ENTRY_CTLS - MSR_IA32_VMX_BASIC] = caps->entry,
+		[MSR_IA32_VMX_VMFUNC - MSR_IA32_VMX_BASIC] = caps->vmfunc,
+	};
+
+	if (msr < MSR_IA32_VMX_BASIC || msr - MSR_IA32_VMX_BASIC >= ARRAY_SIZE(values))
 		return false;
-	}
+	*value = values[msr - MSR_IA32_VMX_BASIC];
+	return msr != MSR_IA32_VMX_VMFUNC || caps->vmfunc;
 }

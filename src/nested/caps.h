@@ -9,7 +9,13 @@
 #include "vmx/capabilities.h"
 
 struct nested_caps {
-	vmx_control_cap pin, primary, secondary, exit, entry; /* the "true" ones */
+	union { /* the "true" ones */
+		struct {
+			vmx_control_cap pin, primary, secondary, exit, entry;
+		};
+		vmx_control_cap control[CONTROL_WORDS];
+	};
+	u64 taken[CONTROL_WORDS]; /* the controls that vmcs02 takes from L1 as they are */
 	u64 basic;
 	u64 misc;
 	u64 ept_vpid;

@@ -68,6 +68,7 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 			switch (field_info[f].policy) {
 			case POLICY_GUEST:
 			case POLICY_COPY:
+			case POLICY_CHECKED:
 			case POLICY_ADDRESS:
 				vmcs_write(field_info[f].encoding, v->f[f]);
 				break;
@@ -86,8 +87,7 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	const struct vmx_capabilities *vmx = &vcpu->vmx;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
-	/* What hangs on ept12, and on VMCSs that only Umbra can read. */
-	const u64 emulated = CPU2_PML | CPU2_EPT_VIOLATION_VE | CPU2_VMCS_SHADOWING;
+	const u64 *taken = nested_caps.taken;
 	/* An exit that L1 does not see must not start the timer anew. */
 	const u64 save_timer =
 		v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER ? EXIT_SAVE_PREEMPTION_TIMER : 0;
@@ -96,15 +96,18 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmwrite32(VMCS_PRIMARY_CONTROLS,
 		  vmx_controls(vmx->primary, v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS, 0));
 	vmwrite32(VMCS_SECONDARY_CONTROLS,
-		  vmx_controls(vmx->secondary, (secondary_of(v) & ~emulated) | CPU2_EPT | CPU2_VPID,
+		  vmx_controls(vmx->secondary,
+			       (secondary_of(v) & taken[CONTROL_WORD_SECONDARY]) | CPU2_EPT |
+				       CPU2_VPID,
 			       CPU2_CONCEAL_PT));
-	vmwrite32(VMCS_ENTRY_CONTROLS, vmx_controls(vmx->entry,
-						    (entry & ENTRY_IA32E_GUEST) | ENTRY_LOAD_EFER |
-							    switched_entry_controls(),
-						    ENTRY_CONCEAL_PT));
+	vmwrite32(VMCS_ENTRY_CONTROLS,
+		  vmx_controls(vmx->entry,
+			       (entry & taken[CONTROL_WORD_ENTRY]) | ENTRY_LOAD_EFER |
+				       switched_entry_controls(),
+			       ENTRY_CONCEAL_PT));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
-			       (exit & EXIT_ACK_INTR) | save_timer | EXIT_HOST_64BIT |
+			       (exit & taken[CONTROL_WORD_EXIT]) | save_timer | EXIT_HOST_64BIT |
 				       EXIT_SAVE_EFER | EXIT_LOAD_EFER | switched_exit_controls(),
 			       EXIT_CONCEAL_PT));
 	msr_list_reset_exit(vmcs);

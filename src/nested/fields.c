@@ -11,21 +11,22 @@ enum {
 };
 
 const struct field_info field_info[F_COUNT] = {
-#define X(name_, width_, class_, policy_, needs_) \
-	[F_##name_] = {                           \
-		.encoding = VMCS_##name_,         \
-		.name = #name_,                   \
-		.width = WIDTH_##width_,          \
-		.type = VMCS_TYPE_##class_,       \
-		.policy = POLICY_##policy_,       \
-		.needs = NEEDS_##needs_,          \
+#define X(name_, width_, class_, policy_, needs_, invalidates_) \
+	[F_##name_] = {                                         \
+		.encoding = VMCS_##name_,                       \
+		.name = #name_,                                 \
+		.width = WIDTH_##width_,                        \
+		.type = VMCS_TYPE_##class_,                     \
+		.policy = POLICY_##policy_,                     \
+		.needs = NEEDS_##needs_,                        \
+		.invalidates = INVALIDATES_##invalidates_,      \
 	},
 	VMCS12_FIELDS(X)
 #undef X
 };
 
 /* Each row says what its encoding says. */
-#define X(name_, width_, class_, policy_, needs_)                                                  \
+#define X(name_, width_, class_, policy_, needs_, invalidates_)                                    \
 	_Static_assert(VMCS_FIELD_WIDTH(VMCS_##name_) == (u32)WIDTH_##width_, #name_ " width");    \
 	_Static_assert(VMCS_FIELD_TYPE(VMCS_##name_) == (u32)VMCS_TYPE_##class_, #name_ " class"); \
 	_Static_assert(VMCS_FIELD_INDEX(VMCS_##name_) < INDEX_MAX, #name_ " index");
@@ -33,9 +34,15 @@ VMCS12_FIELDS(X)
 #undef X
 _Static_assert(F_COUNT < 255, "field numbers fit a byte");
 
+/* An exit without shadowing copies the exit information from EXIT_REASON to IO_RIP. */
+#define X(name_, width_, class_, policy_, needs_, invalidates_) +(POLICY_##policy_ == POLICY_EXIT)
+_Static_assert((int)F_IO_RIP - (int)F_EXIT_REASON + 1 == 0 VMCS12_FIELDS(X),
+	       "rows of exit information");
+#undef X
+
 /* Field number plus one, 0 for none. */
 static const u8 by_encoding[4][4][INDEX_MAX] = {
-#define X(name_, width_, class_, policy_, needs_) \
+#define X(name_, width_, class_, policy_, needs_, invalidates_) \
 	[WIDTH_##width_][VMCS_TYPE_##class_][VMCS_FIELD_INDEX(VMCS_##name_)] = F_##name_ + 1,
 	VMCS12_FIELDS(X)
 #undef X

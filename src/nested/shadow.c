@@ -26,9 +26,8 @@ static bool can_shadow(enum vmcs12_field f)
 	switch (field_info[f].policy) {
 	case POLICY_GUEST:
 	case POLICY_EXIT:
-		return true;
 	case POLICY_COPY:
-		return f != F_CR3_TARGET_COUNT && f != F_POSTED_INTR_NOTIFICATION_VECTOR;
+		return true;
 	default:
 		return false;
 	}

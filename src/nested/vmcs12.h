@@ -38,12 +38,3 @@ static inline bool field_set_has(const struct field_set *set, enum vmcs12_field 
 {
 	return set->bits[f / 64] >> (f % 64) & 1;
 }
-
-static inline bool field_set_intersects(const struct field_set *a, const struct field_set *b)
-{
-	u64 common = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(a->bits); i++)
-		common |= a->bits[i] & b->bits[i];
-	return common;
-}

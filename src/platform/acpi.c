@@ -154,24 +154,45 @@ static bool has_signature(const struct header *h, const char *signature)
 	return memcmp(h->signature, signature, sizeof(h->signature)) == 0;
 }
 
-enum table_status { TABLE_OK, TABLE_UNREADABLE, TABLE_LENGTH, TABLE_CHECKSUM };
+/* What can be wrong with a table of one kind, in words. */
+struct table_errors {
+	const char *unreadable, *length, *checksum;
+};
 
-/* Map a whole table of at least `min` bytes. `length` is to be used from then on: what the
- * table says of itself may have been read at another time. */
-static enum table_status map_table(const struct reader *r, paddr_t pa, u32 min, const void **table,
-				   u32 *length)
+static const struct table_errors root_errors = {
+	"the ACPI root table cannot be read",
+	"the ACPI root table's length is impossible",
+	"the ACPI root table has a wrong checksum",
+};
+static const struct table_errors madt_errors = {
+	"the MADT cannot be read",
+	"the MADT's length is impossible",
+	"the MADT has a wrong checksum",
+};
+static const struct table_errors fadt_errors = {
+	"the FADT cannot be read",
+	"the FADT's length is impossible",
+	"the FADT has a wrong checksum",
+};
+
+/*
+ * Maps a whole table of at least `min` bytes. `length` is to be used from then on: what the table
+ * says of itself may have been read at another time.
+ */
+static const char *map_table(const struct reader *r, paddr_t pa, u32 min,
+			     const struct table_errors *errors, const void **table, u32 *length)
 {
 	const struct header *h = map_range(r, pa, sizeof(*h));
 
 	if (!h)
-		return TABLE_UNREADABLE;
+		return errors->unreadable;
 	*length = h->length;
 	if (*length < min || *length > TABLE_MAX)
-		return TABLE_LENGTH;
+		return errors->length;
 	*table = map_range(r, pa, *length);
 	if (!*table)
-		return TABLE_UNREADABLE;
-	return sums_to_zero(*table, *length) ? TABLE_OK : TABLE_CHECKSUM;
+		return errors->unreadable;
+	return sums_to_zero(*table, *length) ? NULL : errors->checksum;
 }
 
 static void add_cpu(struct acpi_info *out, u32 id, u32 none, u32 flags)
@@ -198,20 +219,14 @@ static void add_cpu(struct acpi_info *out, u32 id, u32 none, u32 flags)
 		out->apic_id[out->cpu_count++] = id;
 }
 
-static enum acpi_status parse_madt(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_info *out)
 {
-	static const enum acpi_status status[] = {
-		[TABLE_OK] = ACPI_OK,
-		[TABLE_UNREADABLE] = ACPI_MADT_UNREADABLE,
-		[TABLE_LENGTH] = ACPI_MADT_LENGTH,
-		[TABLE_CHECKSUM] = ACPI_MADT_CHECKSUM,
-	};
 	const void *table;
 	u32 length;
-	enum table_status mapped = map_table(r, pa, sizeof(struct madt), &table, &length);
+	const char *error = map_table(r, pa, sizeof(struct madt), &madt_errors, &table, &length);
 
-	if (mapped != TABLE_OK)
-		return status[mapped];
+	if (error)
+		return error;
 	out->lapic_base = ((const struct madt *)table)->lapic;
 
 	for (u32 at = sizeof(struct madt); at < length;) {
@@ -222,7 +237,7 @@ static enum acpi_status parse_madt(const struct reader *r, paddr_t pa, struct ac
 		size_t needed = sizeof(*e);
 
 		if (length - at < sizeof(*e))
-			return ACPI_MADT_ENTRY_OVERRUN;
+			return "an entry of the MADT runs past its end";
 		if (e->type == MADT_LAPIC)
 			needed = sizeof(*lapic);
 		else if (e->type == MADT_X2APIC)
@@ -230,9 +245,9 @@ static enum acpi_status parse_madt(const struct reader *r, paddr_t pa, struct ac
 		else if (e->type == MADT_LAPIC_ADDRESS)
 			needed = sizeof(*address);
 		if (e->length < needed)
-			return ACPI_MADT_ENTRY_SHORT;
+			return "an entry of the MADT is too short for its type";
 		if (e->length > length - at)
-			return ACPI_MADT_ENTRY_OVERRUN;
+			return "an entry of the MADT runs past its end";
 
 		if (e->type == MADT_LAPIC)
 			add_cpu(out, lapic->id, LAPIC_ID_NONE, lapic->flags);
@@ -243,7 +258,7 @@ static enum acpi_status parse_madt(const struct reader *r, paddr_t pa, struct ac
 		at += e->length;
 	}
 	out->has_madt = true;
-	return ACPI_OK;
+	return NULL;
 }
 
 static void parse_reset(const struct fadt *fadt, u32 length, struct acpi_info *out)
@@ -281,23 +296,17 @@ static void parse_pm_timer(const struct fadt *fadt, u32 length, struct acpi_info
 	out->pm_timer_32bit = fadt->flags & FADT_TMR_VAL_EXT;
 }
 
-static enum acpi_status parse_fadt(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *parse_fadt(const struct reader *r, paddr_t pa, struct acpi_info *out)
 {
-	static const enum acpi_status status[] = {
-		[TABLE_OK] = ACPI_OK,
-		[TABLE_UNREADABLE] = ACPI_FADT_UNREADABLE,
-		[TABLE_LENGTH] = ACPI_FADT_LENGTH,
-		[TABLE_CHECKSUM] = ACPI_FADT_CHECKSUM,
-	};
 	const void *table;
 	u32 length;
-	enum table_status mapped = map_table(r, pa, FADT_V1_LEN, &table, &length);
+	const char *error = map_table(r, pa, FADT_V1_LEN, &fadt_errors, &table, &length);
 
-	if (mapped != TABLE_OK)
-		return status[mapped];
+	if (error)
+		return error;
 	parse_reset(table, length, out);
 	parse_pm_timer(table, length, out);
-	return ACPI_OK;
+	return NULL;
 }
 
 /* The RSDT or XSDT, checked; entries are `width` bytes each. */
@@ -307,87 +316,82 @@ struct root {
 	u32 width;
 };
 
-static enum acpi_status map_root(const struct reader *r, paddr_t pa, const char *signature,
-				 u32 width, struct root *root)
+static const char *map_root(const struct reader *r, paddr_t pa, const char *signature, u32 width,
+			    struct root *root)
 {
-	static const enum acpi_status status[] = {
-		[TABLE_OK] = ACPI_OK,
-		[TABLE_UNREADABLE] = ACPI_ROOT_UNREADABLE,
-		[TABLE_LENGTH] = ACPI_ROOT_LENGTH,
-		[TABLE_CHECKSUM] = ACPI_ROOT_CHECKSUM,
-	};
 	const struct header *h = map_range(r, pa, sizeof(*h));
 	const void *table;
 	u32 length;
-	enum table_status mapped;
+	const char *error;
 
 	if (!h)
-		return ACPI_ROOT_UNREADABLE;
+		return root_errors.unreadable;
 	if (!has_signature(h, signature))
-		return ACPI_ROOT_SIGNATURE;
-	mapped = map_table(r, pa, sizeof(*h), &table, &length);
-	if (mapped != TABLE_OK)
-		return status[mapped];
+		return "the ACPI root table has a wrong signature";
+	error = map_table(r, pa, sizeof(*h), &root_errors, &table, &length);
+	if (error)
+		return error;
 	if ((length - sizeof(*h)) % width != 0)
-		return ACPI_ROOT_LENGTH;
+		return root_errors.length;
 	*root = (struct root){
 		.entries = (const u8 *)table + sizeof(*h),
 		.count = (u32)(length - sizeof(*h)) / width,
 		.width = width,
 	};
-	return ACPI_OK;
+	return NULL;
 }
 
-static enum acpi_status find_root(const struct reader *r, const u8 *bytes, size_t len,
-				  struct root *root)
+static const char no_root[] = "the ACPI root pointer names no root table";
+
+static const char *find_root(const struct reader *r, const u8 *bytes, size_t len, struct root *root)
 {
 	struct rsdp rsdp = {0};
-	enum acpi_status status = ACPI_NO_ROOT;
+	const char *error = no_root;
 
 	if (len == 0)
-		return ACPI_NO_RSDP;
+		return "the boot loader gave no ACPI root pointer";
 	if (len < RSDP_V1_LEN)
-		return ACPI_RSDP_SHORT;
+		return "the ACPI root pointer is too short";
 	memcpy(&rsdp, bytes, len < sizeof(rsdp) ? len : sizeof(rsdp));
 	if (memcmp(rsdp.signature, "RSD PTR ", sizeof(rsdp.signature)) != 0)
-		return ACPI_RSDP_SIGNATURE;
+		return "the ACPI root pointer has a wrong signature";
 	if (!sums_to_zero(bytes, RSDP_V1_LEN))
-		return ACPI_RSDP_CHECKSUM;
+		return "the ACPI root pointer has a wrong checksum";
 
 	/* A damaged extension costs only the XSDT: its first 20 bytes have a sum of their own. */
 	if (rsdp.revision >= 2 && len >= sizeof(rsdp) && rsdp.length >= sizeof(rsdp) &&
 	    rsdp.length <= len && rsdp.xsdt != 0) {
-		status = sums_to_zero(bytes, rsdp.length)
-				 ? map_root(r, rsdp.xsdt, "XSDT", sizeof(u64), root)
-				 : ACPI_RSDP_CHECKSUM;
-		if (status == ACPI_OK)
-			return ACPI_OK;
+		error = sums_to_zero(bytes, rsdp.length)
+				? map_root(r, rsdp.xsdt, "XSDT", sizeof(u64), root)
+				: "the ACPI root pointer has a wrong checksum";
+		if (!error)
+			return NULL;
 	}
 	if (rsdp.rsdt != 0) {
-		enum acpi_status old = map_root(r, rsdp.rsdt, "RSDT", sizeof(u32), root);
+		const char *old = map_root(r, rsdp.rsdt, "RSDT", sizeof(u32), root);
 
 		/* When both fail, it is the XSDT's trouble that wants mending. */
-		if (old == ACPI_OK || status == ACPI_NO_ROOT)
+		if (!old || error == no_root)
 			return old;
 	}
-	return status;
+	return error;
 }
 
-enum acpi_status acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
-			    struct acpi_info *out)
+const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
+		       struct acpi_info *out)
 {
 	const struct reader reader = {.map = map, .ctx = ctx};
 	struct root root;
 	bool seen_madt = false, seen_fadt = false;
-	enum acpi_status status;
+	const char *error;
 
 	memset(out, 0, sizeof(*out));
-	status = find_root(&reader, rsdp, len, &root);
-	if (status != ACPI_OK)
-		return status;
+	error = find_root(&reader, rsdp, len, &root);
+	if (error)
+		return error;
 
 	for (u32 i = 0; i < root.count; i++) {
-		enum acpi_status one = ACPI_OK;
+		const char *one = NULL;
 		const struct header *h;
 		paddr_t pa = 0;
 
@@ -404,36 +408,8 @@ enum acpi_status acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *c
 			seen_fadt = true;
 			one = parse_fadt(&reader, pa, out);
 		}
-		if (status == ACPI_OK)
-			status = one;
+		if (!error)
+			error = one;
 	}
-	return status;
-}
-
-const char *acpi_status_text(enum acpi_status status)
-{
-	static const char *const text[ACPI_STATUS_COUNT] = {
-		[ACPI_OK] = "ACPI tables are valid",
-		[ACPI_NO_RSDP] = "the boot loader gave no ACPI root pointer",
-		[ACPI_RSDP_SHORT] = "the ACPI root pointer is too short",
-		[ACPI_RSDP_SIGNATURE] = "the ACPI root pointer has a wrong signature",
-		[ACPI_RSDP_CHECKSUM] = "the ACPI root pointer has a wrong checksum",
-		[ACPI_NO_ROOT] = "the ACPI root pointer names no root table",
-		[ACPI_ROOT_UNREADABLE] = "the ACPI root table cannot be read",
-		[ACPI_ROOT_SIGNATURE] = "the ACPI root table has a wrong signature",
-		[ACPI_ROOT_LENGTH] = "the ACPI root table's length is impossible",
-		[ACPI_ROOT_CHECKSUM] = "the ACPI root table has a wrong checksum",
-		[ACPI_MADT_UNREADABLE] = "the MADT cannot be read",
-		[ACPI_MADT_LENGTH] = "the MADT's length is impossible",
-		[ACPI_MADT_CHECKSUM] = "the MADT has a wrong checksum",
-		[ACPI_MADT_ENTRY_SHORT] = "an entry of the MADT is too short for its type",
-		[ACPI_MADT_ENTRY_OVERRUN] = "an entry of the MADT runs past its end",
-		[ACPI_FADT_UNREADABLE] = "the FADT cannot be read",
-		[ACPI_FADT_LENGTH] = "the FADT's length is impossible",
-		[ACPI_FADT_CHECKSUM] = "the FADT has a wrong checksum",
-	};
-
-	if ((u32)status >= ACPI_STATUS_COUNT)
-		return "unknown ACPI error";
-	return text[status];
+	return error;
 }

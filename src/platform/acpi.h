@@ -14,28 +14,6 @@
  */
 typedef const void *(*acpi_map_fn)(void *ctx, paddr_t pa, size_t len);
 
-enum acpi_status {
-	ACPI_OK,
-	ACPI_NO_RSDP, /* len is 0 */
-	ACPI_RSDP_SHORT,
-	ACPI_RSDP_SIGNATURE,
-	ACPI_RSDP_CHECKSUM,
-	ACPI_NO_ROOT,
-	ACPI_ROOT_UNREADABLE,
-	ACPI_ROOT_SIGNATURE,
-	ACPI_ROOT_LENGTH,
-	ACPI_ROOT_CHECKSUM,
-	ACPI_MADT_UNREADABLE,
-	ACPI_MADT_LENGTH,
-	ACPI_MADT_CHECKSUM,
-	ACPI_MADT_ENTRY_SHORT,
-	ACPI_MADT_ENTRY_OVERRUN,
-	ACPI_FADT_UNREADABLE,
-	ACPI_FADT_LENGTH,
-	ACPI_FADT_CHECKSUM,
-	ACPI_STATUS_COUNT,
-};
-
 /* "Generic Address Structure", address space ID: those a reset register may be in. */
 enum acpi_space {
 	ACPI_SPACE_MEMORY = 0,
@@ -69,11 +47,9 @@ struct acpi_info {
 /*
  * Follow a copy of the RSDP to the MADT ("APIC") and the FADT ("FACP"). The XSDT is preferred;
  * the RSDT is used when there is no sound one. A missing MADT or FADT is no error.
- * After an error of one table the others are still read: *out holds what was sound (in a damaged
- * MADT the entries before the damage, with has_madt false) and the first error is returned.
+ * NULL, or what is wrong, for people. After an error of one table the others are still read: *out
+ * holds what was sound (in a damaged MADT the entries before the damage, with has_madt false), and
+ * the first error is returned.
  */
-enum acpi_status acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
-			    struct acpi_info *out);
-
-/* One line of text for people, never NULL. */
-const char *acpi_status_text(enum acpi_status status);
+const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
+		       struct acpi_info *out);

@@ -4,7 +4,6 @@
 
 #include <x86/gpr.h>
 
-#include "config.h"
 #include "smp/trap.h"
 
 /*
@@ -30,9 +29,3 @@ void panic_show_registers(const struct guest_regs *regs);
 
 /* The machine or its configuration will not do: one line that says what to do, and a halt. */
 __attribute__((format(printf, 1, 2))) _Noreturn void fail(const char *format, ...);
-
-#define ASSERT(condition)                                                                     \
-	do {                                                                                  \
-		if (UMBRA_ASSERTIONS && !(condition))                                         \
-			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #condition); \
-	} while (0)

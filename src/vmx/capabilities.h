@@ -10,11 +10,26 @@
 /* Low half: bits that must be 1. High half: bits that may be 1. */
 typedef u64 vmx_control_cap;
 
+/* The words of controls, as indexes into `control` below. */
+enum control_word {
+	CONTROL_WORD_PIN,
+	CONTROL_WORD_PRIMARY,
+	CONTROL_WORD_SECONDARY,
+	CONTROL_WORD_EXIT,
+	CONTROL_WORD_ENTRY,
+	CONTROL_WORDS,
+};
+
 struct vmx_capabilities {
 	bool has_vmx; /* CPUID.1:ECX.VMX; all else is 0 without it */
 	u64 feature_control;
 	u64 basic;
-	vmx_control_cap pin, primary, secondary, exit, entry;
+	union {
+		struct {
+			vmx_control_cap pin, primary, secondary, exit, entry;
+		};
+		vmx_control_cap control[CONTROL_WORDS];
+	};
 	u64 misc;
 	u64 ept_vpid;
 	u64 cr0_fixed0, cr0_fixed1;

@@ -12,11 +12,13 @@ RESERVED = re.compile(r"umbra: .*, (\d+) KiB reserved at 0x([0-9a-f]+)")
 
 
 def bare(options=""):
-    return lambda context: native_multiboot2(context.probe, options)
+    return lambda context: native_multiboot2(context.probe,
+                                             options + context.probe_options)
 
 
 def guest(options="", umbra_args=""):
-    return lambda context: under_umbra(context.image, context.probe, options, None, umbra_args)
+    return lambda context: under_umbra(context.image, context.probe,
+                                       options + context.probe_options, None, umbra_args)
 
 
 def umbra_memory(hardware):

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* docs/vmcs-fields.md, from the table in nested/fields.h. */
+/* docs/vmcs-fields.md, from the tables in nested/fields.h and nested/controls.h. */
 #include <string.h>
 
 #include "machine.h"
@@ -8,37 +8,35 @@
 
 struct nested_caps nested_caps;
 
-static const char *const needs_text[NEEDS_COUNT] = {
-	[NEEDS_NOTHING] = "",
-	[NEEDS_VPID] = "enable VPID",
-	[NEEDS_POSTED_INTR] = "process posted interrupts",
-	[NEEDS_VIRTUAL_INTR] = "virtual-interrupt delivery",
-	[NEEDS_TPR_SHADOW] = "use TPR shadow",
-	[NEEDS_APIC_ACCESS] = "virtualize APIC accesses",
-	[NEEDS_EPT] = "enable EPT",
-	[NEEDS_MSR_BITMAP] = "use MSR bitmaps",
-	[NEEDS_XSAVES] = "enable XSAVES/XRSTORS",
-	[NEEDS_TSC_SCALING] = "use TSC scaling",
-	[NEEDS_PLE] = "PAUSE-loop exiting",
-	[NEEDS_PREEMPTION_TIMER] = "activate VMX-preemption timer",
-	[NEEDS_BNDCFGS] = "load IA32_BNDCFGS",
-	[NEEDS_SHADOWING] = "VMCS shadowing",
-	[NEEDS_PML] = "enable PML",
-	[NEEDS_VM_FUNCTIONS] = "enable VM functions",
-	[NEEDS_EPT_VIOLATION_VE] = "EPT-violation #VE",
-	[NEEDS_CET] = "load CET state",
-	[NEEDS_PKRS] = "load PKRS",
-	[NEEDS_LBR] = "load guest IA32_LBR_CTL",
-	[NEEDS_PERF_GLOBAL_CTRL] = "load IA32_PERF_GLOBAL_CTRL",
-	[NEEDS_CR3_TARGET0] = "1 CR3-target value",
-	[NEEDS_CR3_TARGET1] = "2 CR3-target values",
-	[NEEDS_CR3_TARGET2] = "3 CR3-target values",
-	[NEEDS_CR3_TARGET3] = "4 CR3-target values",
+static const char *needs_text(u8 needs)
+{
+	static const char *const targets[] = {"1 CR3-target value", "2 CR3-target values",
+					      "3 CR3-target values", "4 CR3-target values"};
+
+	if (needs < CONTROL_COUNT)
+		return control_info[needs].text;
+	return needs == NEEDS_NOTHING ? "" : targets[needs - NEEDS_CR3_TARGET0];
+}
+
+static const char *const word_text[CONTROL_WORDS] = {
+	[CONTROL_WORD_PIN] = "Pin-based VM-execution controls",
+	[CONTROL_WORD_PRIMARY] = "Primary processor-based VM-execution controls",
+	[CONTROL_WORD_SECONDARY] = "Secondary processor-based VM-execution controls",
+	[CONTROL_WORD_EXIT] = "VM-exit controls",
+	[CONTROL_WORD_ENTRY] = "VM-entry controls",
+};
+
+static const char *const control_text[] = {
+	[CONTROL_TAKEN] = "as L1 has it",
+	[CONTROL_UMBRAS] = "as Umbra needs it, who does what L1 asks for",
+	[CONTROL_EMULATED] = "never; Umbra does it",
+	[CONTROL_ABSENT] = "not offered",
 };
 
 static const char *const policy_text[] = {
 	[POLICY_GUEST] = "copied both ways",
 	[POLICY_COPY] = "copied",
+	[POLICY_CHECKED] = "copied, after a check",
 	[POLICY_ADDRESS] = "copied, if not Umbra's memory",
 	[POLICY_MERGE] = "computed",
 	[POLICY_EXIT] = "copied back",
@@ -73,13 +71,30 @@ static int by_encoding(const void *a, const void *b)
 static void print_field(FILE *out, enum vmcs12_field f)
 {
 	const struct field_info *info = &field_info[f];
-	const char *needs = needs_text[info->needs];
-
-	if (!needs)
-		MACHINE_FAIL("vmcs_fields.c has no text for what %s needs", info->name);
 	fprintf(out, "| %04x | `%s` | %s | %s | %s | %s |\n", info->encoding, info->name,
-		width_text[info->width], policy_text[info->policy], needs,
+		width_text[info->width], policy_text[info->policy], needs_text(info->needs),
 		field_set_has(&shadow_fields, f) ? "yes" : "");
+}
+
+/* SDM: the bit's position, its name, and what becomes of it. */
+static void print_controls(FILE *out)
+{
+	fprintf(out,
+		"\n# Controls\n\n"
+		"What L1 is offered if the CPU has it, from `src/nested/controls.h`, and what\n"
+		"the VMCS that L2 runs on has.\n");
+	for (u32 word = 0; word < CONTROL_WORDS; word++) {
+		fprintf(out, "\n## %s\n\n| bit | control | vmcs02 |\n|---|---|---|\n",
+			word_text[word]);
+		for (u32 i = 0; i < CONTROL_COUNT; i++) {
+			const struct control_info *info = &control_info[i];
+
+			if (info->word == word)
+				fprintf(out, "| %d | %s | %s%s%s |\n", __builtin_ctzll(info->bit),
+					info->text, control_text[info->policy],
+					*info->why ? ": " : "", info->why);
+		}
+	}
 }
 
 static void print_all(FILE *out)
@@ -109,6 +124,7 @@ static void print_all(FILE *out)
 				print_field(out, (enum vmcs12_field)order[n]);
 		}
 	}
+	print_controls(out);
 }
 
 /* Which fields are shadowed is for shadow.c to say, on a CPU that has everything. */

@@ -203,10 +203,37 @@ static int set_up(void **state)
 	return 0;
 }
 
-static enum acpi_status parse_len(size_t len)
+/* What is wrong, as acpi_parse() says it. */
+static const char ACPI_NO_RSDP[] = "the boot loader gave no ACPI root pointer";
+static const char ACPI_RSDP_SHORT[] = "the ACPI root pointer is too short";
+static const char ACPI_RSDP_SIGNATURE[] = "the ACPI root pointer has a wrong signature";
+static const char ACPI_RSDP_CHECKSUM[] = "the ACPI root pointer has a wrong checksum";
+static const char ACPI_NO_ROOT[] = "the ACPI root pointer names no root table";
+static const char ACPI_ROOT_UNREADABLE[] = "the ACPI root table cannot be read";
+static const char ACPI_ROOT_SIGNATURE[] = "the ACPI root table has a wrong signature";
+static const char ACPI_ROOT_LENGTH[] = "the ACPI root table's length is impossible";
+static const char ACPI_ROOT_CHECKSUM[] = "the ACPI root table has a wrong checksum";
+static const char ACPI_MADT_UNREADABLE[] = "the MADT cannot be read";
+static const char ACPI_MADT_LENGTH[] = "the MADT's length is impossible";
+static const char ACPI_MADT_CHECKSUM[] = "the MADT has a wrong checksum";
+static const char ACPI_MADT_ENTRY_SHORT[] = "an entry of the MADT is too short for its type";
+static const char ACPI_MADT_ENTRY_OVERRUN[] = "an entry of the MADT runs past its end";
+static const char ACPI_FADT_UNREADABLE[] = "the FADT cannot be read";
+static const char ACPI_FADT_LENGTH[] = "the FADT's length is impossible";
+static const char ACPI_FADT_CHECKSUM[] = "the FADT has a wrong checksum";
+
+static void expect(const char *got, const char *expected)
+{
+	if (expected)
+		assert_string_equal(got ? got : "no error", expected);
+	else
+		assert_null(got);
+}
+
+static const char *parse_len(size_t len)
 {
 	u8 *copy = malloc(len ? len : 1);
-	enum acpi_status status;
+	const char *status;
 
 	memcpy(copy, rsdp, len);
 	memset(&info, 0xcc, sizeof(info));
@@ -216,7 +243,7 @@ static enum acpi_status parse_len(size_t len)
 	return status;
 }
 
-static enum acpi_status parse(void)
+static const char *parse(void)
 {
 	return parse_len(sizeof(rsdp));
 }
@@ -231,7 +258,7 @@ static void test_machine(void **state)
 	append(MADT, (const u8[12]){1, 12, 0, 0, 0, 0, 0xc0, 0xfe}, 12);
 	append(MADT, (const u8[6]){4, 6, 0xff, 0, 0, 1}, 6);
 	lapic(6, 1);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_true(info.has_madt);
 	assert_int_equal(info.lapic_base, 0xfee00000);
 	assert_int_equal(info.cpu_count, 4);
@@ -255,15 +282,15 @@ static void test_old_rsdp(void **state)
 	lapic(0, 1);
 	make_rsdp(0);
 	memset(rsdp + 20, 0xff, 16);
-	assert_int_equal(parse_len(20), ACPI_OK);
+	expect(parse_len(20), NULL);
 	assert_int_equal(info.cpu_count, 1);
 	/* What follows an old one means nothing. */
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.cpu_count, 1);
 	/* A new one of which only the old part was handed over. */
 	make_rsdp(2);
-	assert_int_equal(parse_len(20), ACPI_OK);
-	assert_int_equal(parse_len(35), ACPI_OK);
+	expect(parse_len(20), NULL);
+	expect(parse_len(35), NULL);
 	assert_int_equal(info.cpu_count, 1);
 }
 
@@ -272,20 +299,20 @@ static void test_xsdt_preferred(void **state)
 	(void)state;
 	lapic(0, 1);
 	table(RSDT, "RSDT", 36);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_true(info.has_madt);
 	/* No XSDT, or none that can be trusted: the RSDT it is. */
 	set64(rsdp + 24, 0);
 	seal_rsdp();
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_false(info.has_madt);
 	make_rsdp(2);
 	rsdp[33] ^= 1;
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_false(info.has_madt);
 	make_rsdp(2);
 	memory[XSDT + 20] ^= 1;
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_false(info.has_madt);
 }
 
@@ -298,7 +325,7 @@ static void test_rsdp_length(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		set32(rsdp + 20, bad[i]);
 		seal_rsdp();
-		assert_int_equal(parse(), ACPI_OK);
+		expect(parse(), NULL);
 		assert_false(info.has_madt);
 	}
 }
@@ -306,29 +333,29 @@ static void test_rsdp_length(void **state)
 static void test_bad_rsdp(void **state)
 {
 	(void)state;
-	assert_int_equal(parse_len(0), ACPI_NO_RSDP);
+	expect(parse_len(0), ACPI_NO_RSDP);
 	for (size_t len = 1; len < 20; len++)
-		assert_int_equal(parse_len(len), ACPI_RSDP_SHORT);
+		expect(parse_len(len), ACPI_RSDP_SHORT);
 	rsdp[7] = '_';
 	seal_rsdp();
-	assert_int_equal(parse(), ACPI_RSDP_SIGNATURE);
+	expect(parse(), ACPI_RSDP_SIGNATURE);
 	for (size_t i = 8; i < 20; i++) {
 		make_rsdp(2);
 		rsdp[i] ^= 0x10;
-		assert_int_equal(parse(), ACPI_RSDP_CHECKSUM);
+		expect(parse(), ACPI_RSDP_CHECKSUM);
 		assert_int_equal(info.cpu_count, 0);
 	}
 	make_rsdp(2);
 	set32(rsdp + 16, 0);
 	set64(rsdp + 24, 0);
 	seal_rsdp();
-	assert_int_equal(parse(), ACPI_NO_ROOT);
+	expect(parse(), ACPI_NO_ROOT);
 	/* Nothing but a damaged extension. */
 	make_rsdp(2);
 	set32(rsdp + 16, 0);
 	seal_rsdp();
 	rsdp[33] ^= 1;
-	assert_int_equal(parse(), ACPI_RSDP_CHECKSUM);
+	expect(parse(), ACPI_RSDP_CHECKSUM);
 }
 
 static void test_bad_root(void **state)
@@ -338,35 +365,35 @@ static void test_bad_root(void **state)
 	memset(memory + RSDT, 0, 36);
 	memcpy(memory + XSDT, "RSDT", 4);
 	seal(XSDT);
-	assert_int_equal(parse(), ACPI_ROOT_SIGNATURE);
+	expect(parse(), ACPI_ROOT_SIGNATURE);
 	memcpy(memory + XSDT, "XSDT", 4);
 	seal(XSDT);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	memory[XSDT + 11] ^= 1;
-	assert_int_equal(parse(), ACPI_ROOT_CHECKSUM);
+	expect(parse(), ACPI_ROOT_CHECKSUM);
 	seal(XSDT);
 	append(XSDT, "\0\0\0\0", 4);
-	assert_int_equal(parse(), ACPI_ROOT_LENGTH);
+	expect(parse(), ACPI_ROOT_LENGTH);
 	for (u32 length = 0; length < 36; length++) {
 		set32(memory + XSDT + 4, length);
-		assert_int_equal(parse(), ACPI_ROOT_LENGTH);
+		expect(parse(), ACPI_ROOT_LENGTH);
 	}
 	set32(memory + XSDT + 4, MEMORY);
-	assert_int_equal(parse(), ACPI_ROOT_UNREADABLE);
+	expect(parse(), ACPI_ROOT_UNREADABLE);
 	set32(memory + XSDT + 4, 0xffffffff);
-	assert_int_equal(parse(), ACPI_ROOT_LENGTH);
+	expect(parse(), ACPI_ROOT_LENGTH);
 	set64(rsdp + 24, UINT64_MAX - 10);
 	seal_rsdp();
-	assert_int_equal(parse(), ACPI_ROOT_UNREADABLE);
+	expect(parse(), ACPI_ROOT_UNREADABLE);
 	set64(rsdp + 24, MEMORY - 35);
 	seal_rsdp();
-	assert_int_equal(parse(), ACPI_ROOT_UNREADABLE);
+	expect(parse(), ACPI_ROOT_UNREADABLE);
 
 	/* The old RSDT: its own troubles, when there is no XSDT. */
 	make_rsdp(0);
-	assert_int_equal(parse(), ACPI_ROOT_SIGNATURE);
+	expect(parse(), ACPI_ROOT_SIGNATURE);
 	table(RSDT, "RSDT", 38);
-	assert_int_equal(parse(), ACPI_ROOT_LENGTH);
+	expect(parse(), ACPI_ROOT_LENGTH);
 }
 
 static void test_root_entries(void **state)
@@ -379,27 +406,27 @@ static void test_root_entries(void **state)
 	append64(XSDT, MEMORY - 4);
 	append64(XSDT, MADT);
 	lapic(3, 1);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.cpu_count, 1);
 	assert_int_equal(info.pm_timer_port, 0);
 	assert_false(info.reset.valid);
 	/* A second MADT: the first counts. */
 	table(OTHER, "APIC", 44);
 	append64(XSDT, OTHER);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.cpu_count, 1);
 	assert_int_equal(info.lapic_base, 0xfee00000);
 	/* A second FADT likewise. */
 	set_up(state);
 	table(OTHER, "FACP", 244);
 	append64(XSDT, OTHER);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.pm_timer_port, 0x608);
 	/* An empty slot is empty even when address 0 could be read as a table. */
 	table(0, "APIC", 44);
 	table(XSDT, "XSDT", 36);
 	append64(XSDT, 0);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_false(info.has_madt);
 }
 
@@ -422,7 +449,7 @@ static void test_cpus(void **state)
 	x2apic(0, 1);
 	lapic(1, 1);
 	x2apic(7, 1);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.cpu_count, 5);
 	assert_int_equal(info.apic_id[0], 1);
 	assert_int_equal(info.apic_id[1], 0);
@@ -440,7 +467,7 @@ static void test_many_cpus(void **state)
 		x2apic(i, 1);
 	for (u32 i = 0; i < 255; i++)
 		lapic((u8)i, 1);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.cpu_count, 256);
 	assert_int_equal(info.cpus_over_limit, 44);
 	for (u32 i = 0; i < 256; i++)
@@ -452,7 +479,7 @@ static void test_lapic_address_override(void **state)
 	(void)state;
 	lapic(0, 1);
 	lapic_address(0x12fee00000);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.lapic_base, 0x12fee00000);
 }
 
@@ -461,19 +488,19 @@ static void test_bad_madt(void **state)
 	(void)state;
 	lapic(0, 1);
 	memory[MADT + 30] ^= 1;
-	assert_int_equal(parse(), ACPI_MADT_CHECKSUM);
+	expect(parse(), ACPI_MADT_CHECKSUM);
 	assert_false(info.has_madt);
 	/* The other table is read all the same. */
 	assert_int_equal(info.pm_timer_port, 0x608);
 
 	for (u32 length = 0; length < 44; length++) {
 		set32(memory + MADT + 4, length);
-		assert_int_equal(parse(), ACPI_MADT_LENGTH);
+		expect(parse(), ACPI_MADT_LENGTH);
 	}
 	set32(memory + MADT + 4, 0x7fffffff);
-	assert_int_equal(parse(), ACPI_MADT_LENGTH);
+	expect(parse(), ACPI_MADT_LENGTH);
 	set32(memory + MADT + 4, MEMORY);
-	assert_int_equal(parse(), ACPI_MADT_UNREADABLE);
+	expect(parse(), ACPI_MADT_UNREADABLE);
 	assert_false(info.has_madt);
 	assert_int_equal(info.cpu_count, 0);
 }
@@ -492,7 +519,7 @@ static void test_bad_madt_entries(void **state)
 			empty_madt();
 			lapic(0, 1);
 			append(MADT, e, sizeof(e));
-			assert_int_equal(parse(), ACPI_MADT_ENTRY_SHORT);
+			expect(parse(), ACPI_MADT_ENTRY_SHORT);
 			assert_false(info.has_madt);
 		}
 		for (u8 present = 2; present < kinds[k].needed; present++) {
@@ -500,27 +527,27 @@ static void test_bad_madt_entries(void **state)
 
 			empty_madt();
 			append(MADT, e, present);
-			assert_int_equal(parse(), ACPI_MADT_ENTRY_OVERRUN);
+			expect(parse(), ACPI_MADT_ENTRY_OVERRUN);
 			assert_false(info.has_madt);
 		}
 	}
 	/* Half a header, and an entry that reaches far. */
 	empty_madt();
 	append(MADT, "\0", 1);
-	assert_int_equal(parse(), ACPI_MADT_ENTRY_OVERRUN);
+	expect(parse(), ACPI_MADT_ENTRY_OVERRUN);
 	empty_madt();
 	append(MADT, (const u8[2]){0x7f, 255}, 2);
-	assert_int_equal(parse(), ACPI_MADT_ENTRY_OVERRUN);
+	expect(parse(), ACPI_MADT_ENTRY_OVERRUN);
 	/* The smallest entry there is, at the very end. */
 	empty_madt();
 	append(MADT, (const u8[2]){0x7f, 2}, 2);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_true(info.has_madt);
 	/* A longer entry of a known kind, as a later specification may define. */
 	empty_madt();
 	append(MADT, (const u8[12]){0, 12, 0, 9, 1}, 12);
 	lapic(3, 1);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.cpu_count, 2);
 	assert_int_equal(info.apic_id[0], 9);
 	assert_int_equal(info.apic_id[1], 3);
@@ -531,7 +558,7 @@ static void test_reset_register(void **state)
 	(void)state;
 	gas(FADT + 116, 0, 32, 0xfed80000);
 	seal(FADT);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_true(info.reset.valid);
 	assert_int_equal(info.reset.space, ACPI_SPACE_MEMORY);
 	assert_int_equal(info.reset.width, 32);
@@ -545,7 +572,7 @@ static void test_reset_register(void **state)
 	for (u8 space = 3; space != 0; space++) {
 		gas(FADT + 116, space, 8, 0xcf9);
 		seal(FADT);
-		assert_int_equal(parse(), ACPI_OK);
+		expect(parse(), NULL);
 		assert_false(info.reset.valid);
 	}
 	gas(FADT + 116, 1, 8, 0);
@@ -564,18 +591,18 @@ static void test_reset_register(void **state)
 	make_fadt();
 	set32(memory + FADT + 112, BIT(8));
 	seal(FADT);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_false(info.reset.valid);
 
 	/* The value register is the table's byte 128. */
 	make_fadt();
 	set32(memory + FADT + 4, 128);
 	seal(FADT);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_false(info.reset.valid);
 	set32(memory + FADT + 4, 129);
 	seal(FADT);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_true(info.reset.valid);
 }
 
@@ -602,7 +629,7 @@ static void test_pm_timer(void **state)
 	assert_int_equal(info.pm_timer_port, 0x608);
 	set32(memory + FADT + 4, 116);
 	seal(FADT);
-	assert_int_equal(parse(), ACPI_OK);
+	expect(parse(), NULL);
 	assert_int_equal(info.pm_timer_port, 0x608);
 
 	/* 24 bits unless the flag says otherwise. */
@@ -641,32 +668,19 @@ static void test_bad_fadt(void **state)
 	(void)state;
 	lapic(0, 1);
 	memory[FADT + 200] ^= 1;
-	assert_int_equal(parse(), ACPI_FADT_CHECKSUM);
+	expect(parse(), ACPI_FADT_CHECKSUM);
 	assert_true(info.has_madt);
 	assert_int_equal(info.cpu_count, 1);
 	assert_false(info.reset.valid);
 	assert_int_equal(info.pm_timer_port, 0);
 	set32(memory + FADT + 4, 115);
 	seal(FADT);
-	assert_int_equal(parse(), ACPI_FADT_LENGTH);
+	expect(parse(), ACPI_FADT_LENGTH);
 	set32(memory + FADT + 4, MEMORY);
-	assert_int_equal(parse(), ACPI_FADT_UNREADABLE);
+	expect(parse(), ACPI_FADT_UNREADABLE);
 	/* Both bad: the first one met is told. */
 	set32(memory + MADT + 4, 3);
-	assert_int_equal(parse(), ACPI_FADT_UNREADABLE);
-}
-
-static void test_every_error_has_its_text(void **state)
-{
-	(void)state;
-	for (int i = 0; i < ACPI_STATUS_COUNT; i++) {
-		const char *text = acpi_status_text((enum acpi_status)i);
-
-		assert_true(text && text[0] != '\0');
-		for (int j = 0; j < i; j++)
-			assert_string_not_equal(text, acpi_status_text((enum acpi_status)j));
-	}
-	assert_non_null(acpi_status_text(ACPI_STATUS_COUNT));
+	expect(parse(), ACPI_FADT_UNREADABLE);
 }
 
 int main(void)
@@ -687,7 +701,6 @@ int main(void)
 		cmocka_unit_test_setup(test_reset_register, set_up),
 		cmocka_unit_test_setup(test_pm_timer, set_up),
 		cmocka_unit_test_setup(test_bad_fadt, set_up),
-		cmocka_unit_test_setup(test_every_error_has_its_text, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,12 +160,110 @@ static void no_room(void **state)
 	free(map.bytes);
 }
 
+/* UEFI Specification, "Memory Type Usage after ExitBootServices()": which types are of no use then.
+ */
+static bool holds_firmware(u32 type)
+{
+	const u32 loader_code = 1, loader_data = 2;
+
+	return type != loader_code && type != loader_data && type != CONVENTIONAL;
+}
+
+static void firmware_keeps_its_memory(void **state)
+{
+	const u32 types = 16; /* and some that the specification does not know */
+
+	(void)state;
+	for (u32 type = 0; type < types; type++) {
+		struct map map = new_map();
+		struct memmap out = {0};
+
+		assert_true(memmap_add(&out, 0, 0x100000, MEMMAP_USABLE));
+		add(&map, type, 0x10000, 0x10, WB);
+		efi_map_reserve_firmware(map.bytes, map.size, STRIDE, &out);
+		assert_int_equal(memmap_is_usable(&out, 0x10000, 0x10000), !holds_firmware(type));
+		assert_int_equal(memmap_is_usable(&out, 0x1f000, 0x1000), !holds_firmware(type));
+		assert_true(memmap_is_usable(&out, 0xf000, 0x1000));
+		assert_true(memmap_is_usable(&out, 0x20000, 0x1000));
+		free(map.bytes);
+	}
+}
+
+/* A length that wraps reserves up to the end of the address space, an empty one nothing. */
+static void firmware_nonsense(void **state)
+{
+	struct map map = new_map();
+	struct memmap out = {0};
+
+	(void)state;
+	assert_true(memmap_add(&out, 0, 0x100000, MEMMAP_USABLE));
+	add(&map, RUNTIME_DATA, 0x10000, 0, WB);
+	efi_map_reserve_firmware(map.bytes, map.size, STRIDE, &out);
+	assert_true(memmap_is_usable(&out, 0, 0x100000));
+	add(&map, RUNTIME_DATA, 0x80000, ~0ull, WB);
+	/* The last descriptor is cut short: it must not be read. */
+	efi_map_reserve_firmware(map.bytes, map.size + STRIDE - 1, STRIDE, &out);
+	assert_true(memmap_is_usable(&out, 0, 0x80000));
+	assert_false(memmap_is_usable(&out, 0x80000, 1));
+	assert_false(memmap_is_usable(&out, 0xff000, 1));
+	free(map.bytes);
+}
+
+/*
+ * Umbra's home is what memmap_find_top() finds: whatever the map, it has no page of firmware's, and
+ * is found if there is a run of free pages that is long enough.
+ */
+static void home_is_no_memory_of_firmware(void **state)
+{
+	enum { PAGES = 128, ROUNDS = 20000 };
+
+	(void)state;
+	srand(1);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		struct map map = new_map();
+		struct memmap out = {0};
+		u32 owner[PAGES];
+		u64 page = 0, wanted = 1 + (u64)rand() % 24, longest = 0, run = 0;
+		paddr_t home;
+
+		assert_true(memmap_add(&out, 0, PAGES * 0x1000, MEMMAP_USABLE));
+		for (unsigned int i = 0; i < MAX; i++) {
+			const u64 count = i + 1 < MAX ? 1 + (u64)rand() % 24 : PAGES;
+			const u32 type = (u32)rand() % 12;
+			const u64 fits = count < PAGES - page ? count : PAGES - page;
+
+			add(&map, type, page * 0x1000, fits, WB);
+			for (u64 n = 0; n < fits; n++)
+				owner[page++] = type;
+		}
+		efi_map_reserve_firmware(map.bytes, map.size, STRIDE, &out);
+		for (u64 n = 0; n < PAGES; n++) {
+			run = holds_firmware(owner[n]) ? 0 : run + 1;
+			longest = run > longest ? run : longest;
+		}
+		if (memmap_find_top(&out, wanted * 0x1000, 0x1000, PAGES * 0x1000, NULL, 0,
+				    &home)) {
+			for (u64 n = 0; n < wanted; n++)
+				assert_false(holds_firmware(owner[home / 0x1000 + n]));
+		} else {
+			assert_true(longest < wanted);
+		}
+		free(map.bytes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(middle),         cmocka_unit_test(ends),
-		cmocka_unit_test(whole_and_more), cmocka_unit_test(elsewhere),
-		cmocka_unit_test(wraps),          cmocka_unit_test(no_room),
+		cmocka_unit_test(middle),
+		cmocka_unit_test(ends),
+		cmocka_unit_test(whole_and_more),
+		cmocka_unit_test(elsewhere),
+		cmocka_unit_test(wraps),
+		cmocka_unit_test(no_room),
+		cmocka_unit_test(firmware_keeps_its_memory),
+		cmocka_unit_test(firmware_nonsense),
+		cmocka_unit_test(home_is_no_memory_of_firmware),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

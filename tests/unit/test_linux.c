@@ -291,6 +291,8 @@ static void params_initrd_rsdp_efi_screen(void **state)
 	assert_int_equal(get(&bp, 0x1d4, 4), 4800);
 	assert_int_equal(get(&bp, 0x1d8, 4), 0x11);
 	assert_int_equal(get(&bp, 0x1dc, 4), 0x66);
+	/* Who starts the unsigned Umbra enforces no Secure Boot: efi_secureboot_mode_disabled. */
+	assert_int_equal(get(&bp, 0x1ec, 1), 2);
 	assert_int_equal(get(&bp, 0x0f, 1), 0x70); /* efifb */
 	assert_int_equal(get(&bp, 0x12, 2), 1920);
 	assert_int_equal(get(&bp, 0x14, 2), 1080);
@@ -314,6 +316,7 @@ static void params_initrd_rsdp_efi_screen(void **state)
 	h.screen.bpp = 24;
 	fill(&h);
 	assert_int_equal(get(&bp, 0x0f, 1), 0x23);
+	assert_int_equal(get(&bp, 0x1ec, 1), 0); /* no EFI: efi_secureboot_mode_unset */
 	assert_int_equal(get(&bp, 0x1c, 4), (7680 * 1080 + 65535) / 65536);
 	assert_int_equal(get(&bp, 0x2c, 2), 0);
 }

@@ -162,31 +162,6 @@ static void test_full(void **state)
 	assert_int_equal(map.count, MEMMAP_MAX);
 }
 
-static void test_normalise_full_table(void **state)
-{
-	(void)state;
-	fill_table(MEMMAP_MAX);
-	for (u32 i = 0; i < MEMMAP_MAX / 2; i++) {
-		struct memmap_entry e = map.e[i];
-
-		map.e[i] = map.e[MEMMAP_MAX - 1 - i];
-		map.e[MEMMAP_MAX - 1 - i] = e;
-	}
-	assert_true(memmap_normalise(&map));
-	assert_int_equal(map.count, MEMMAP_MAX);
-	for (u32 i = 0; i < MEMMAP_MAX; i++)
-		expect(i, i * 0x10000ull, 0x8000, MEMMAP_USABLE);
-
-	/* Two reserved holes in one usable range need more entries than there are. */
-	map.e[3] = (struct memmap_entry){0x2000, 0x1000, MEMMAP_RESERVED};
-	map.e[4] = (struct memmap_entry){0x4000, 0x1000, MEMMAP_RESERVED};
-	assert_false(memmap_normalise(&map));
-	assert_in_range(map.count, 1, MEMMAP_MAX);
-	map.count = MEMMAP_MAX + 1;
-	assert_false(memmap_normalise(&map));
-	assert_int_equal(map.count, 0);
-}
-
 /* --- random maps against one type per unit --- */
 
 enum { UNITS = 96 };
@@ -302,7 +277,6 @@ static void test_random(void **state)
 	srand(7);
 	for (int round = 0; round < 3000; round++) {
 		bool known[UNITS] = {false};
-		struct memmap raw = {0};
 		int n = 1 + rand() % 14;
 
 		clear();
@@ -315,16 +289,12 @@ static void test_random(void **state)
 			if (rand() % 2)
 				size %= 16;
 			assert_true(memmap_add(&map, start, size, type));
-			raw.e[raw.count++] = (struct memmap_entry){start, size, type};
 			reference_add(start, size, type, known);
 			check_against_reference(known);
 		}
 		check_totals(known);
 		for (int i = 0; i < 10; i++)
 			check_searches(known);
-		map = raw;
-		assert_true(memmap_normalise(&map));
-		check_against_reference(known);
 	}
 }
 
@@ -367,7 +337,6 @@ int main(void)
 		cmocka_unit_test(test_top_of_address_space),
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_normalise_full_table),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_search_arguments),
 	};

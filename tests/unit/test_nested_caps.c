@@ -223,6 +223,33 @@ static void test_not_implemented(void **state)
 	assert_false(nested_caps_msr(&caps, 0x494, &value));
 }
 
+/* SDM "VM-Execution Control Fields", "VM-Exit Controls", "VM-Entry Controls": all the bits defined.
+ */
+static void test_every_control_has_a_row(void **state)
+{
+	static const u64 defined[CONTROL_WORDS] = {
+		[CONTROL_WORD_PIN] = BIT(0) | BIT(3) | BITS(7, 5),
+		[CONTROL_WORD_PRIMARY] = BIT(2) | BIT(3) | BIT(7) | BITS(12, 9) | BITS(17, 15) |
+					 BITS(25, 19) | BITS(31, 27),
+		[CONTROL_WORD_SECONDARY] = BITS(28, 0) | BIT(30) | BIT(31),
+		[CONTROL_WORD_EXIT] = BIT(2) | BIT(9) | BIT(12) | BIT(15) | BITS(31, 18),
+		[CONTROL_WORD_ENTRY] = BIT(2) | BITS(11, 9) | BITS(22, 13),
+	};
+
+	(void)state;
+	for (u32 word = 0; word < CONTROL_WORDS; word++) {
+		u64 seen = 0;
+
+		for (u32 i = 0; i < CONTROL_COUNT; i++) {
+			if (control_info[i].word != word)
+				continue;
+			assert_true((seen & control_info[i].bit) == 0);
+			seen |= control_info[i].bit;
+		}
+		assert_true(seen == defined[word]);
+	}
+}
+
 /* A capability, and one field that exists only with it. */
 static void test_fields_and_capabilities(void **state)
 {
@@ -319,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_default1),
 		cmocka_unit_test(test_basic),
 		cmocka_unit_test(test_not_implemented),
+		cmocka_unit_test(test_every_control_has_a_row),
 		cmocka_unit_test(test_fields_and_capabilities),
 		cmocka_unit_test(test_enumeration),
 		cmocka_unit_test(test_pass_through),

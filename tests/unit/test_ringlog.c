@@ -18,7 +18,7 @@ static void test_empty(void **state)
 	u64 at = 0;
 
 	(void)state;
-	ringlog_init(&log, buf, sizeof(buf));
+	log = (struct ringlog){.buf = buf, .size = sizeof(buf)};
 	assert_int_equal(ringlog_read(&log, &at, out, sizeof(out)), 0);
 	ringlog_write(&log, "", 0);
 	assert_int_equal(ringlog_read(&log, &at, out, sizeof(out)), 0);
@@ -32,7 +32,7 @@ static void test_no_buffer(void **state)
 	u64 at = 0;
 
 	(void)state;
-	ringlog_init(&log, NULL, 0);
+	log = (struct ringlog){.buf = NULL, .size = 0};
 	ringlog_write(&log, "text", 4);
 	assert_int_equal(ringlog_read(&log, &at, out, sizeof(out)), 0);
 }
@@ -50,7 +50,7 @@ static void test_against_whole_text(void **state)
 		/* Of the exact size, so that the sanitizer sees a byte too many. */
 		char *buf = malloc(sizes[s]);
 
-		ringlog_init(&log, buf, sizes[s]);
+		log = (struct ringlog){.buf = buf, .size = sizes[s]};
 		for (size_t i = 0; i < sizeof(all); i++)
 			all[i] = (char)(rand() & 0xff);
 		while (written < sizeof(all) - 200) {
@@ -81,7 +81,7 @@ static void test_reader_falls_behind(void **state)
 	u64 at = 0;
 
 	(void)state;
-	ringlog_init(&log, buf, sizeof(buf));
+	log = (struct ringlog){.buf = buf, .size = sizeof(buf)};
 	ringlog_write(&log, "abc", 3);
 	assert_int_equal(ringlog_read(&log, &at, out, 1), 1);
 	assert_int_equal(out[0], 'a');

@@ -26,6 +26,7 @@ static const struct feature FEATURE_INVPCID = {7, 0, CPUID_EBX, 10};
 static const struct feature FEATURE_PKU = {7, 0, CPUID_ECX, 3};
 static const struct feature FEATURE_OSPKE = {7, 0, CPUID_ECX, 4};
 static const struct feature FEATURE_WAITPKG = {7, 0, CPUID_ECX, 5};
+static const struct feature FEATURE_LA57 = {7, 0, CPUID_ECX, 16};
 static const struct feature FEATURE_RDPID = {7, 0, CPUID_ECX, 22};
 static const struct feature FEATURE_XSAVES = {0xd, 1, CPUID_EAX, 3};
 static const struct feature FEATURE_NX = {0x80000001, 0, CPUID_EDX, 20};
@@ -44,4 +45,14 @@ static inline bool has(struct feature f)
 				     : r.edx) >>
 		       f.bit &
 	       1;
+}
+
+/*
+ * SDM "Canonicality Checking": registers that hold linear addresses take what is canonical for the
+ * processor's own linear-address width, whichever paging mode is in use; INVPCID and INVVPID take
+ * this lowest address of all that are not canonical in any mode.
+ */
+static inline u64 first_non_canonical(void)
+{
+	return BIT(has(FEATURE_LA57) ? 56 : 47);
 }

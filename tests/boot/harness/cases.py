@@ -30,8 +30,9 @@ FORBID_ERRORS = FORBID + (r"umbra: error:",)
 class Context:
     """What a test's media are made of; one per run, with a directory of its own."""
 
-    def __init__(self, variant, directory):
+    def __init__(self, variant, directory, probe_options=""):
         self.variant = variant
+        self.probe_options = probe_options
         self.image = variant and variant.image
         self.probe = variant and variant.probe
         self.directory = directory
@@ -81,6 +82,7 @@ class Result:
     problem: str = None              # None: passed
     detail: str = ""
     note: str = ""
+    skipped: str = ""                # why it was not run
 
 
 def find(directory=TABLES):
@@ -124,8 +126,10 @@ def execute(test):
 def boot(test):
     """One boot, judged; returns as execute()."""
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
-        context = Context(test.variant, pathlib.Path(work))
-        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"))
+        context = Context(test.variant, pathlib.Path(work),
+                          engines.probe_options(test.engine, test.hardware))
+        cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"),
+                                           test.hardware.firmware)
         disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
         judge = judge_of(test)
         engine = engines.choose(test.engine)

@@ -3,7 +3,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import os
 import pathlib
 import shutil
@@ -11,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import host, media
+from . import bochs, media
 from .console import Console
 
 TSC_KHZ = 50000  # Bochs: ticks of its TSC, of which each CPU executes an instruction
@@ -25,6 +24,8 @@ class Hardware:
     cpus: int = 1
     memory: int = 512                # MiB
     cpu_model: str = None
+    firmware: str = "bios"           # or "uefi"
+    bochs: str = ""                  # its version, or how that begins; "": what --bochs says
     tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
     hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
@@ -50,6 +51,14 @@ def choose(name):
     return {"bochs": Bochs, "kvm": Kvm, "tcg": Tcg}[name]
 
 
+def probe_options(engine, hardware):
+    """The probe's options that leave out what the engine does not survive."""
+    if choose(engine) is not Bochs:
+        return ""
+    left_out = bochs.VERSIONS[Bochs.version(hardware)].left_out
+    return f" skip={','.join(left_out)}" if left_out else ""
+
+
 @functools.lru_cache
 def network_namespace():
     """Command prefix that gives a run its own network namespace, or nothing where not allowed.
@@ -62,22 +71,6 @@ def network_namespace():
         except OSError:
             pass
     return []
-
-
-@functools.lru_cache
-def vmx_fixes():
-    """A library to preload into Bochs 2.7: see bochs_vmx_fixes.c."""
-    source = pathlib.Path(__file__).with_name("bochs_vmx_fixes.c")
-    version = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    library = host.CACHE / f"bochs_vmx_fixes-{version}.so"
-    if library.exists():
-        return library
-    host.CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
-        fresh = pathlib.Path(work) / library.name
-        host.run(["clang", "-O2", "-shared", "-fPIC", "-o", fresh, source])
-        fresh.rename(library)
-    return library
 
 
 class Machine:
@@ -130,21 +123,42 @@ class Bochs(Machine):
     """Bochs executes every instruction in software, VT-x included."""
 
     name = "bochs"
+    default_cpu = "corei7_haswell_4770"
+
+    def __init__(self, hardware, *arguments, **options):
+        self.model = hardware.cpu_model or self.default_cpu
+        self.bochs = bochs.get(self.version(hardware))
+        super().__init__(hardware, *arguments, **options)
+
+    @staticmethod
+    def version(hardware):
+        return bochs.version_for(hardware.cpu_model, hardware.firmware, hardware.bochs)
+
+    def firmware(self):
+        """Lines of the configuration."""
+        rom = self.work / "rom.bin"
+        if self.hardware.firmware == "uefi":
+            rom.write_bytes(b"".join(part.read_bytes() for part in self.bochs.uefi))
+            return [f"romimage: file={rom}, address={(1 << 32) - rom.stat().st_size:#x}",
+                    "fw_cfg: enabled=1", "vga: extension=vbe"]
+        if not self.hardware.hide_table:
+            rom = self.bochs.bios
+        else:
+            media.bios_without(self.bochs.bios, self.hardware.hide_table, rom)
+        return [f"romimage: file={rom}"]
 
     def config(self):
         hardware = self.hardware
-        bios = media.BIOS
-        if hardware.hide_table:
-            bios = media.bios_without(hardware.hide_table, self.work / "bios.bin")
         lines = [
             'display_library: rfb, options="timeout=0"',
             "config_interface: textconfig",
             f"megs: {hardware.memory}",
-            f"cpu: model={hardware.cpu_model or 'corei7_haswell_4770'}, count={hardware.cpus}, "
+            f"cpu: model={self.model}, count={hardware.cpus}, "
             f"ips={hardware.tsc_khz * 1000}, reset_on_triple_fault=0, "
-            f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}",
-            f"romimage: file={bios}",
-            "vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest",
+            f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}"
+            + self.bochs.cpu_options(self.model, self.work),
+            *self.firmware(),
+            f"vgaromimage: file={self.bochs.vga_bios}",
             f"com1: enabled=1, mode=term, dev={self.console.device}",
             "clock: sync=none, time0=utc",
             # Bochs may die of a machine without a sound card.
@@ -168,8 +182,9 @@ class Bochs(Machine):
     def command(self):
         (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
         (self.work / "commands").write_text("c\n", encoding="ascii")
-        return [*network_namespace(), *DIE_WITH_PARENT, "env", f"LD_PRELOAD={vmx_fixes()}",
-                "bochs", "-q", "-f", "bochsrc", "-rc", "commands"]
+        return [*network_namespace(), *DIE_WITH_PARENT, *self.bochs.command(),
+                "-q", "-f", "bochsrc",
+                *(["-rc", "commands"] if self.bochs.debugger else [])]
 
 
 class Qemu(Machine):

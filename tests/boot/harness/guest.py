@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The guest: Debian's stock cloud kernel and an initramfs made of busybox."""
 
-import fcntl
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -23,15 +21,6 @@ COMMAND_LINE = ("console=ttyS0,115200 cryptomgr.notests rodata=off audit=0 appar
                 "mitigations=off tsc=reliable no_timer_check idle=halt")
 
 WORKLOAD_LINES = 100000
-
-
-@contextlib.contextmanager
-def cache_lock():
-    """One process at a time fills the cache."""
-    host.CACHE.mkdir(exist_ok=True)
-    with open(host.CACHE / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _resolve_kernel_package():
@@ -75,7 +64,7 @@ def _fetch_kernel(tree):
 def kernel_tree():
     """Directory with the unpacked kernel package (boot/, lib/modules/); fetched once."""
     tree = host.CACHE / "kernel"
-    with cache_lock():
+    with host.cache_lock():
         if not tree.is_dir():
             _fetch_kernel(tree)
     return tree
@@ -109,7 +98,7 @@ def vmlinux():
     """Path of the stock kernel as an ELF file with a PVH note."""
     image = bzimage()
     elf = host.CACHE / "vmlinux"
-    with cache_lock():
+    with host.cache_lock():
         if not elf.exists() or elf.stat().st_mtime < image.stat().st_mtime:
             extract_vmlinux(image, elf)
             os.utime(elf)

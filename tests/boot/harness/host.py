@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The build machine: where things are, what is installed, how commands are run."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -14,8 +16,8 @@ BUILD_PACKAGES = (
     "libclang-rt-14-dev",
 )
 BOOT_PACKAGES = (
-    "bochs", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin", "grub-common", "xorriso",
-    "mtools", "busybox-static", "cpio", "lz4", "e2fsprogs", "python3-pexpect",
+    "bochs", "bochsbios", "vgabios", "qemu-system-x86", "grub-pc-bin", "grub-efi-amd64-bin",
+    "grub-common", "xorriso", "mtools", "busybox-static", "cpio", "lz4", "e2fsprogs", "python3-pexpect",
 )
 CHECK_PACKAGES = (
     "clang-format", "clang-19", "lld-19", "llvm-19", "libclang-rt-19-dev",
@@ -26,6 +28,19 @@ ALL_PACKAGES = BUILD_PACKAGES + BOOT_PACKAGES + CHECK_PACKAGES
 
 class Failure(Exception):
     """Something the user must read: printed as one line, no traceback."""
+
+
+class Skip(Exception):
+    """What was asked for cannot be done on this machine, and nothing is wrong for that."""
+
+
+@contextlib.contextmanager
+def cache_lock():
+    """One process at a time fills the cache."""
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run(command, **options):

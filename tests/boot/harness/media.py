@@ -9,11 +9,15 @@ import tempfile
 
 from . import host
 
-GRUB_DIRECTORY = pathlib.Path("/usr/lib/grub/i386-pc")
-CD_MODULES = "biosdisk iso9660 normal multiboot2 linux serial test"
+GRUB = pathlib.Path("/usr/lib/grub")
+GRUB_DIRECTORY = GRUB / "i386-pc"
+# What GRUB is made of on a CD, by the firmware that starts it.
+CD_GRUB = {
+    "bios": (GRUB_DIRECTORY, "biosdisk iso9660 normal multiboot2 linux serial test"),
+    "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video"),
+}
 DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
 PARTITION_START = 2048  # sectors; leaves the usual gap for GRUB's core image
-BIOS = pathlib.Path("/usr/share/bochs/BIOS-bochs-latest")
 
 CONFIG_HEAD = """\
 serial --unit=0 --speed=115200
@@ -74,12 +78,13 @@ def _lay_out(entry, tree):
     config.write_text(entry.config(), encoding="ascii")
 
 
-def make_cd(entry, destination):
-    """A bootable CD for PC BIOS."""
+def make_cd(entry, destination, firmware="bios"):
+    """A bootable CD."""
+    directory, modules = CD_GRUB[firmware]
     with tempfile.TemporaryDirectory() as work:
         tree = pathlib.Path(work)
         _lay_out(entry, tree)
-        host.run(["grub-mkrescue", "-d", GRUB_DIRECTORY, "--install-modules=" + CD_MODULES,
+        host.run(["grub-mkrescue", "-d", directory, "--install-modules=" + modules,
                   "--fonts=", "--locales=", "--themes=", "-o", destination, tree])
     return destination
 
@@ -116,12 +121,12 @@ def boot_sector(sectors):
     return bytes(mbr)
 
 
-def bios_without(signature, destination):
-    """A copy of the Bochs BIOS in which a table's signature is broken, its checksum kept."""
-    rom = bytearray(BIOS.read_bytes())
+def bios_without(bios, signature, destination):
+    """A copy of Bochs's BIOS in which a table's signature is broken, its checksum kept."""
+    rom = bytearray(bios.read_bytes())
     start = rom.find(signature)
     if start < 0:
-        raise host.Failure(f"{BIOS} holds no {signature!r}")
+        raise host.Failure(f"{bios} holds no {signature!r}")
     while start >= 0:
         # Swapping bytes keeps the sum of the ROM, which the machine checks.
         rom[start], rom[start + 1] = rom[start + 1], rom[start]

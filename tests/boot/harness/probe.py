@@ -37,6 +37,9 @@ class Setting:
 
 def run_one(setting, options, cpus, engine, variant, directory):
     """Console lines of one run of the probe."""
+    hardware = engines.Hardware(cpus=cpus, memory=MEMORY, cpu_model=setting.model,
+                                ignore_bad_msrs=False)
+    options += engines.probe_options(engine, hardware)
     if setting.shadow is None:
         entry = media.native_multiboot2(variant.probe, options)
     else:
@@ -46,8 +49,6 @@ def run_one(setting, options, cpus, engine, variant, directory):
     cd = media.make_cd(entry, directory / f"{slug}.iso")
     log = host.ROOT / f"build/logs/probe.{slug}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    hardware = engines.Hardware(cpus=cpus, memory=MEMORY, cpu_model=setting.model,
-                                ignore_bad_msrs=False)
     judge = console.Judge((transcript.END,), cases.FORBID)
     start = time.monotonic()
     with engines.choose(engine)(hardware, log, cdrom=cd) as machine:

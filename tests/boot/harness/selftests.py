@@ -101,7 +101,7 @@ def names(makefile):
 def programs():
     """Directory with the tests; built once."""
     directory = host.CACHE / "kvm-selftests"
-    with guest.cache_lock():
+    with host.cache_lock():
         if not directory.is_dir():
             _build(directory)
     return directory

@@ -19,9 +19,13 @@ class Report:
     """Prints results as they come and counts them."""
 
     def __init__(self):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
 
     def add(self, result):
+        if result.skipped:
+            self.skipped += 1
+            print(f"SKIP {result.name}: {result.skipped}", flush=True)
+            return
         if result.problem is None:
             self.passed += 1
             note = f" ({result.note})" if result.note else ""
@@ -33,8 +37,9 @@ class Report:
             print("\n".join("    " + line for line in result.detail.splitlines()), flush=True)
 
     def close(self):
-        print(f"{self.passed} passed, {self.failed} failed", flush=True)
-        return 1 if self.failed or not self.passed else 0
+        print(f"{self.passed} passed, {self.failed} failed"
+              + (f", {self.skipped} skipped" if self.skipped else ""), flush=True)
+        return 1 if self.failed or not (self.passed or self.skipped) else 0
 
 
 def timed(name, action):
@@ -98,6 +103,8 @@ def run_boot_test(test):
     start = time.monotonic()
     try:
         problem, detail, judge, _ = cases.execute(test)
+    except host.Skip as reason:
+        return Result(test.name, time.monotonic() - start, skipped=str(reason))
     except host.Failure as failure:
         return Result(test.name, time.monotonic() - start, "could not be run", str(failure))
     note = judge.summary() if test.tap else ""

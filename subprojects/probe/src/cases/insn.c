@@ -201,7 +201,7 @@ PROBE_CASE(insn_invpcid, "insn.invpcid", CASE_EACH_CPU)
 {
 	const u64 descriptor[2] = {0, 0};
 	const u64 bad_pcid[2] = {BIT(12), 0};
-	const u64 bad_address[2] = {0, BIT(47)};
+	const u64 bad_address[2] = {0, first_non_canonical()};
 
 	if (!has(FEATURE_INVPCID)) {
 		CHECK_UD(t, try_invpcid(2, descriptor));
@@ -303,7 +303,7 @@ PROBE_CASE(insn_promised, "insn.promised_are_not_ud", CASE_EACH_CPU)
 	NOT_UD(7, EBX, 24, "clwb (%%rdi)");
 	NOT_UD(7, EBX, 19, "adcx %%rdi, %%rax");
 	NOT_UD(7, EBX, 8, "bzhi %%rdi, %%rdi, %%rax");
-	NOT_UD(7, ECX, 27, "movdiri %%rdi, (%%rdi)");
+	NOT_UD(7, ECX, 27, "movdiri %%rdx, (%%rdi)");
 	NOT_UD(7, ECX, 28, "movdir64b (%%rsi), %%rdi");
 	NOT_UD(7, EDX, 14, ".byte 0x0f, 0x01, 0xe8");         /* SERIALIZE */
 	v = 0xffffffff;                                       /* no such leaf of PCONFIG */

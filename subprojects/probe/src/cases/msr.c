@@ -6,8 +6,6 @@
 #include "mtrr.h"
 #include "probe.h"
 
-static const u64 NON_CANONICAL = 0x0000800000000000;
-
 static void check_unchanged(struct run *t, u32 msr, u64 bad)
 {
 	u64 before, after;
@@ -133,8 +131,10 @@ PROBE_CASE(msr_canonical, "msr.non_canonical_addresses", CASE_EACH_CPU)
 			    MSR_IA32_LSTAR,       MSR_IA32_CSTAR,   MSR_IA32_SYSENTER_ESP,
 			    MSR_IA32_SYSENTER_EIP};
 
-	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++)
-		check_unchanged(t, msrs[i], NON_CANONICAL);
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		check_unchanged(t, msrs[i], first_non_canonical());
+		check_unchanged(t, msrs[i], ~first_non_canonical());
+	}
 }
 
 /* What a kernel writes once and needs kept. GS_BASE is this kernel's own. */
@@ -145,7 +145,8 @@ PROBE_CASE(msr_stick, "msr.writes_stick", CASE_EACH_CPU)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
 		check_sticks(t, msrs[i], 0x123456789abc);
-		check_sticks(t, msrs[i], 0xffff800000000000);
+		check_sticks(t, msrs[i], first_non_canonical() - 1);
+		check_sticks(t, msrs[i], -first_non_canonical());
 	}
 	check_sticks(t, MSR_IA32_STAR, 0x0023001000000000);
 	check_sticks(t, MSR_IA32_SYSENTER_CS, 0x10);

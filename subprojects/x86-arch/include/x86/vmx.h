@@ -109,6 +109,11 @@
 #define CPU2_BUS_LOCK_EXITING         BIT(30)
 #define CPU2_INSTRUCTION_TIMEOUT      BIT(31)
 
+/* Tertiary. */
+#define CPU3_HLAT                 BIT(1)
+#define CPU3_IPI_VIRTUALIZATION   BIT(4)
+#define CPU3_VIRTUALIZE_SPEC_CTRL BIT(7)
+
 /* IA32_VMX_VMFUNC. SDM "VM Functions". */
 #define VMFUNC_EPTP_SWITCHING BIT(0)
 

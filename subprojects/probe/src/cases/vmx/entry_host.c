@@ -2,6 +2,7 @@
 /* SDM "Checks on Host Control Registers, MSRs and SSP", "… Segment and Descriptor-Table Registers".
  */
 #include "entries.h"
+#include "features.h"
 
 static const u64 BAD = VM_FAIL(VMERR_ENTRY_INVALID_HOST_STATE);
 
@@ -30,11 +31,11 @@ PROBE_CASE(entry_host_canonical, "vmx.entry.host_addresses", CASE_EACH_CPU)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
 		ENTRY(fields[i], NONCANONICAL, BAD);
-		ENTRY(fields[i], 0x0000800000000000, BAD);
-		ENTRY(fields[i], 0xffff7fffffffffff, BAD);
+		ENTRY(fields[i], first_non_canonical(), BAD);
+		ENTRY(fields[i], ~first_non_canonical(), BAD);
 	}
 	ENTRY(VMCS_HOST_RIP, NONCANONICAL, FAIL_7_OR_8);
-	ENTRY(VMCS_HOST_RIP, 0x0000800000000000, FAIL_7_OR_8);
+	ENTRY(VMCS_HOST_RIP, first_non_canonical(), FAIL_7_OR_8);
 	ENTRY_STILL_GOOD();
 }
 
