@@ -103,12 +103,13 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmwrite32(VMCS_ENTRY_CONTROLS,
 		  vmx_controls(vmx->entry,
 			       (entry & taken[CONTROL_WORD_ENTRY]) | ENTRY_LOAD_EFER |
-				       switched_entry_controls(),
+				       vcpu->nested->switched.entry_controls,
 			       ENTRY_CONCEAL_PT));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
 			       (exit & taken[CONTROL_WORD_EXIT]) | save_timer | EXIT_HOST_64BIT |
-				       EXIT_SAVE_EFER | EXIT_LOAD_EFER | switched_exit_controls(),
+				       EXIT_SAVE_EFER | EXIT_LOAD_EFER |
+				       vcpu->nested->switched.exit_controls,
 			       EXIT_CONCEAL_PT));
 	msr_list_reset_exit(vmcs);
 	vmcs->controls_merged = true;
@@ -203,6 +204,7 @@ static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_
 {
 	const struct check_context context = {
 		.caps = &nested_caps,
+		.perf_global_ctrl = vcpu->vmx.perf_global_ctrl,
 		.l1_in_ia32e = l1_in_ia32e,
 		.shadowed = shadow_on,
 	};
@@ -304,6 +306,10 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	const struct vmcs12 *v = vmcs->vmcs12;
 	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
 	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
+	const struct check_context context = {
+		.caps = &nested_caps,
+		.perf_global_ctrl = vcpu->vmx.perf_global_ctrl,
+	};
 	struct switched l1;
 	const char *failed_check;
 	u64 qualification;
@@ -312,7 +318,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	    !check_entry(vcpu, vmcs, l1_efer & EFER_LMA))
 		return;
 	if (!vmcs->controls_merged)
-		switched_plan(v, &vmcs->plan);
+		switched_plan(&vcpu->nested->switched, v, &vmcs->plan);
 	switched_read_l1(&vmcs->plan, &l1);
 	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
 		write_back_linked(vcpu, vmcs);
@@ -328,7 +334,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
 	nested_set_l2(vcpu, true);
-	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
+	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &context,
 					 &qualification);
 	if (!failed_check) {
 		failed_check = check_link(vmcs);

@@ -32,7 +32,14 @@ struct switched {
 	u64 value[SWITCHED_COUNT];
 };
 
+/* Which of them a CPU has, a bit for each, and the controls of vmcs02 for these. */
+struct switched_set {
+	u32 present;
+	u64 entry_controls, exit_controls;
+};
+
 struct switched_plan {
+	u32 present;
 	u32 entry_loads;
 	u32 exit_loads;
 	u32 saves;
@@ -76,6 +83,7 @@ struct nested {
 	u64 clock;
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
+	struct switched_set switched;
 	struct ept02 ept02;
 	/* The EPT violation that L1 is handling; its next entry probably repeats the access. */
 	struct {
@@ -130,8 +138,12 @@ void nested_close_nmi_window(struct vcpu *vcpu);
 /* events.c: puts back what nested_keep_entry_event() kept. vmcs02 is current. */
 void nested_restore_entry_event(struct vcpu *vcpu);
 
-/* Decides whether shadowing is used and makes the bitmaps. */
-void shadow_init(const struct vcpu *vcpu, bool wanted);
+/* Once. */
+void shadow_init(bool wanted);
+
+/* Whether shadowing is used and for which fields, by what all CPUs can do and nested_caps offers.
+ */
+void shadow_decide(const struct vmx_capabilities *vmx);
 
 /* For L1's VMXON and VMXOFF: vmcs01's controls. */
 void shadow_start(void);
@@ -240,15 +252,12 @@ void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
 
 /* switched.c: registers that entries and exits load or not, by controls. */
 
-/* Once. */
-void switched_init(const struct vmx_capabilities *vmx);
-
-/* The controls of vmcs02 for them. */
-u64 switched_entry_controls(void);
-u64 switched_exit_controls(void);
+/* What this CPU has. */
+void switched_init(const struct vmx_capabilities *vmx, struct switched_set *out);
 
 /* What L1's controls come to. */
-void switched_plan(const struct vmcs12 *v, struct switched_plan *plan);
+void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
+		   struct switched_plan *plan);
 
 /* What L2 takes over from L1, while vmcs01 is current; and then L2's registers, into vmcs02. */
 void switched_read_l1(const struct switched_plan *plan, struct switched *out);

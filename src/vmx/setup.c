@@ -205,12 +205,28 @@ void vmx_setup_shared(void)
 	guest_linear_init();
 }
 
+/*
+ * The guest's page tables are made once, for what the boot processor can do. Other capabilities may
+ * differ from CPU to CPU: each has controls of its own.
+ */
+static void require_shared_map(const struct vcpu *vcpu)
+{
+	const struct vcpu *boot = (const struct vcpu *)cpus[0];
+
+	if ((boot->vmx.ept_vpid & ~vcpu->vmx.ept_vpid & EPT_CAP_1G) ||
+	    vcpu->mtrr.maxphyaddr < boot->mtrr.maxphyaddr)
+		fail("the CPU with APIC id %u cannot use the page tables made for the first one: "
+		     "it has narrower physical addresses or no 1 GiB pages",
+		     vcpu->cpu.apic_id);
+}
+
 void vmx_setup_cpu(struct vcpu *vcpu)
 {
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
 	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
 	/* Before VM entries: those that load IA32_RTIT_CTL fail while a trace runs. */
 	msr_init_cpu(vcpu);
+	require_shared_map(vcpu);
 	enter_vmx_operation(vcpu);
 	set_controls(vcpu);
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit);

@@ -136,7 +136,8 @@ static void find_shadowed(void)
 	machine_memory_init(1, 8);
 	machine_vmx_init(1, &vmx);
 	memset(nested_caps.has_field, true, sizeof(nested_caps.has_field));
-	shadow_init(machine_cpu(0), true);
+	shadow_init(true);
+	shadow_decide(&vmx);
 	REQUIRE(shadow_on);
 }
 
