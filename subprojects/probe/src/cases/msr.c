@@ -263,6 +263,27 @@ PROBE_CASE(msr_feature_control, "msr.feature_control", CASE_EACH_CPU)
 	check_unchanged(t, MSR_IA32_FEATURE_CONTROL, value ^ 4);
 }
 
+/* SDM "Enabling the XSAVE Feature Set…": a bit that CPUID does not show is #GP. */
+PROBE_CASE(msr_xss, "msr.xss", CASE_EACH_CPU)
+{
+	struct cpuid_regs supported;
+	u64 before, after;
+
+	if (!has(FEATURE_XSAVE) || !has(FEATURE_XSAVES)) {
+		run_skip(t, "no XSAVES");
+		return;
+	}
+	supported = cpuid(0xd, 1);
+	CHECK_OK(t, try_rdmsr(MSR_IA32_XSS, &before));
+	for (unsigned n = 0; n < 64; n++) {
+		if (((u64)supported.edx << 32 | supported.ecx) >> n & 1)
+			continue;
+		CHECK_GP(t, try_wrmsr(MSR_IA32_XSS, before | BIT(n)));
+	}
+	CHECK_OK(t, try_rdmsr(MSR_IA32_XSS, &after));
+	CHECK_EQ(t, after, before);
+}
+
 PROBE_CASE(msr_tsc, "msr.tsc", CASE_EACH_CPU)
 {
 	u64 a = rdtsc(), b = rdmsr(MSR_IA32_TSC), c = rdtsc();
