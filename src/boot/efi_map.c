@@ -18,7 +18,12 @@ enum {
 	EFI_RESERVED_MEMORY = 0,
 	EFI_LOADER_CODE = 1,
 	EFI_LOADER_DATA = 2,
+	EFI_BOOT_SERVICES_CODE = 3,
+	EFI_BOOT_SERVICES_DATA = 4,
 	EFI_CONVENTIONAL_MEMORY = 7,
+	EFI_UNUSABLE_MEMORY = 8,
+	EFI_ACPI_RECLAIM_MEMORY = 9,
+	EFI_ACPI_MEMORY_NVS = 10,
 };
 
 #define EFI_MEMORY_RUNTIME BIT(63)
@@ -109,4 +114,39 @@ void efi_map_reserve_firmware(const void *map, size_t size, size_t stride, struc
 		    d.type != EFI_CONVENTIONAL_MEMORY)
 			memmap_reserve(out, d.physical_start, end_of(&d) - d.physical_start);
 	}
+}
+
+bool efi_map_read(const void *map, size_t size, size_t stride, struct memmap *out)
+{
+	const u8 *base = map;
+
+	*out = (struct memmap){0};
+	for (size_t offset = 0; offset + stride <= size; offset += stride) {
+		const struct efi_memory_descriptor d = load(base + offset);
+		u32 type = MEMMAP_RESERVED;
+
+		switch (d.type) {
+		case EFI_LOADER_CODE:
+		case EFI_LOADER_DATA:
+		case EFI_BOOT_SERVICES_CODE:
+		case EFI_BOOT_SERVICES_DATA:
+		case EFI_CONVENTIONAL_MEMORY:
+			type = MEMMAP_USABLE;
+			break;
+		case EFI_ACPI_RECLAIM_MEMORY:
+			type = MEMMAP_ACPI_RECLAIM;
+			break;
+		case EFI_ACPI_MEMORY_NVS:
+			type = MEMMAP_ACPI_NVS;
+			break;
+		case EFI_UNUSABLE_MEMORY:
+			type = MEMMAP_BAD;
+			break;
+		default:
+			break;
+		}
+		if (!memmap_add(out, d.physical_start, end_of(&d) - d.physical_start, type))
+			return false;
+	}
+	return true;
 }

@@ -22,6 +22,12 @@ size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, p
 		       u64 bytes);
 
 /*
+ * What such a map describes, while the boot services run: memory that an operating system will have
+ * is usable. False: *out is full.
+ */
+bool efi_map_read(const void *map, size_t size, size_t stride, struct memmap *out);
+
+/*
  * Reserves in `out` all that such a map gives to anyone but the boot loader: runtime services,
  * ACPI, devices, and also the boot services. These are over, but Linux keeps their memory until it
  * has told the runtime services their virtual addresses, because firmware is known to use it in

@@ -199,6 +199,7 @@ early_far_pointer:
 
 	.section .bss
 	.balign 4096
+	.globl	early_pml4, early_pdpt, early_pd, early_pdpt_image, early_pd_image
 early_pml4:
 	.skip	4096
 early_pdpt:

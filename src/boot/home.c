@@ -29,22 +29,38 @@ static u64 table_pages(const struct memmap *map)
 	return 160 + map->count + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
 }
 
+u64 home_size(const struct memmap *map, u64 wanted)
+{
+	return image_size() + wanted + table_pages(map) * PAGE_SIZE;
+}
+
+paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root)(paddr_t cr3))
+{
+	paddr_t cr3;
+
+	pages_init(home.start + image_size(), home.size - image_size());
+	cr3 = host_paging_init(map, home.start, home.size);
+	if (cr3 && root)
+		cr3 = root(cr3);
+	if (!cr3)
+		fail("the memory map has too many pieces for Umbra's page tables");
+	boot_switch_home(phys_to_virt(home.start), image_start, image_size(), cr3);
+	return cr3;
+}
+
 struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted,
 			  const struct range *avoid, size_t n_avoid)
 {
-	struct range home = {.size = image_size() + wanted + table_pages(map) * PAGE_SIZE};
-	paddr_t cr3;
+	struct range home = {.size = home_size(map, wanted)};
 
 	if (!memmap_find_top(room, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start) &&
 	    !memmap_find_top(map, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start))
 		fail("no %llu KiB of free memory in one piece below 4 GiB: more memory is needed",
 		     (unsigned long long)(home.size / KIB));
-	pages_init(home.start + image_size(), home.size - image_size());
-	cr3 = host_paging_init(map, home.start, home.size);
-	if (!cr3 || !memmap_reserve(map, home.start, home.size))
-		fail("the memory map has too many pieces for Umbra's page tables");
+	if (!memmap_reserve(map, home.start, home.size))
+		fail("the memory map has too many pieces");
 	/* If the table is full now, so much less of it is known to be free. */
 	memmap_reserve(room, home.start, home.size);
-	boot_switch_home(phys_to_virt(home.start), image_start, image_size(), cr3);
+	home_move_to(map, home, NULL);
 	return home;
 }

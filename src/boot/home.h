@@ -16,3 +16,12 @@
  */
 struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted,
 			  const struct range *avoid, size_t n_avoid);
+
+/* The same for a home that the firmware has allocated: its size, then the move. */
+u64 home_size(const struct memmap *map, u64 wanted);
+
+/*
+ * `root` may make another root of the new page tables' (physical), to go on with, or give 0 for
+ * want of memory. Returns CR3.
+ */
+paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root)(paddr_t cr3));

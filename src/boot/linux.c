@@ -251,10 +251,10 @@ void linux_fill_boot_params(struct boot_params *bp, const void *image,
 	if (handover->efi.system_table) {
 		bp->efi_info = efi_info_from(&handover->efi);
 		/*
-		 * Linux's EFI stub would ask firmware's variables whether every step of the boot
-		 * was verified, and lock the kernel down if so. Here it was not: the boot loader
-		 * has started Umbra, which carries no signature. So the answer is no, whatever
-		 * the variables say.
+		 * Linux's EFI stub, or GRUB in its place, asks the firmware's variables whether
+		 * every step of the boot was verified, and the kernel locks itself down if so.
+		 * Here it was not: the boot loader has started Umbra, which carries no signature.
+		 * So the answer is no, whatever the variables say.
 		 */
 		bp->secure_boot = SECURE_BOOT_DISABLED;
 	}

@@ -112,6 +112,14 @@ static inline void clear_breakpoint_addresses(void)
 			 "mov %0, %%dr3" ::"r"(0ull));
 }
 
+static inline u64 read_dr7(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%dr7, %0" : "=r"(value));
+	return value;
+}
+
 static inline u64 read_dr6(void)
 {
 	u64 value;
@@ -231,6 +239,47 @@ static inline void lgdt(const struct table_pointer *p)
 static inline void lidt(const struct table_pointer *p)
 {
 	__asm__ volatile("lidt %0" ::"m"(*p));
+}
+
+static inline void sidt(struct table_pointer *pointer)
+{
+	__asm__ volatile("sidt %0" : "=m"(*pointer));
+}
+
+static inline void sgdt(struct table_pointer *pointer)
+{
+	__asm__ volatile("sgdt %0" : "=m"(*pointer));
+}
+
+#define SELECTOR_READER(name, instruction)                            \
+	static inline u16 read_##name(void)                           \
+	{                                                             \
+		u16 selector;                                         \
+		__asm__ volatile(instruction " %0" : "=r"(selector)); \
+		return selector;                                      \
+	}
+SELECTOR_READER(es, "mov %%es,")
+SELECTOR_READER(cs, "mov %%cs,")
+SELECTOR_READER(ss, "mov %%ss,")
+SELECTOR_READER(ds, "mov %%ds,")
+SELECTOR_READER(fs, "mov %%fs,")
+SELECTOR_READER(gs, "mov %%gs,")
+SELECTOR_READER(ldtr, "sldt")
+SELECTOR_READER(tr, "str")
+#undef SELECTOR_READER
+
+static inline void load_cs(u16 selector)
+{
+	u64 scratch;
+
+	__asm__ volatile("push %q1\n\t"
+			 "lea 1f(%%rip), %0\n\t"
+			 "push %0\n\t"
+			 "lretq\n"
+			 "1:"
+			 : "=&r"(scratch)
+			 : "r"((u64)selector)
+			 : "memory");
 }
 
 static inline void ltr(u16 selector)

@@ -88,6 +88,7 @@ void cpu_load(struct cpu *cpu)
 	const struct table_pointer gdt = {.limit = sizeof(cpu->gdt) - 1, .base = (u64)cpu->gdt};
 
 	lgdt(&gdt);
+	load_cs(SELECTOR_CODE);
 	__asm__ volatile(
 		"mov %0, %%ss; mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(
 			SELECTOR_DATA),

@@ -15,6 +15,8 @@ static bool panicking;
 /* What vmx knows of the guest; set once, at boot. */
 static void (*show_guest)(void);
 
+static void (*fail_way_out)(void);
+
 bool panic_in_progress(void)
 {
 	return __atomic_load_n(&panicking, __ATOMIC_RELAXED);
@@ -123,6 +125,11 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	cpu_halt_forever();
 }
 
+void fail_set_way_out(void (*way_out)(void))
+{
+	fail_way_out = way_out;
+}
+
 _Noreturn void fail(const char *format, ...)
 {
 	char text[200];
@@ -132,6 +139,8 @@ _Noreturn void fail(const char *format, ...)
 	fmt_vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_error("%s", text);
+	if (fail_way_out)
+		fail_way_out();
 	log_error("stopped; restart the machine.");
 	cpu_halt_forever();
 }

@@ -39,14 +39,14 @@ extern const struct restart_range restart_start[], restart_end[];
 
 static struct idt_gate idt[TRAP_VECTORS];
 
-void trap_init(bool with_ist)
+void trap_init(bool with_ist, u16 code_selector)
 {
 	for (u32 v = 0; v < TRAP_VECTORS; v++) {
 		u64 stub = (u64)(trap_stubs + v * STUB_SIZE);
 
 		idt[v] = (struct idt_gate){
 			.offset_low = (u16)stub,
-			.selector = SELECTOR_CODE,
+			.selector = code_selector,
 			.type = GATE_INTERRUPT,
 			.offset_middle = (u16)(stub >> 16),
 			.offset_high = (u32)(stub >> 32),

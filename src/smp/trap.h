@@ -23,8 +23,9 @@ enum trap_ist {
 	IST_MC,
 };
 
-/* Builds the IDT, one for all CPUs. Before a CPU has its TSS no vector uses a stack of its own. */
-void trap_init(bool with_ist);
+/* Builds the IDT, one for all CPUs, for code that runs with this CS. Before a CPU has its TSS no
+ * vector uses a stack of its own. */
+void trap_init(bool with_ist, u16 code_selector);
 
 /* Loads it on this CPU. */
 void trap_load(void);

@@ -3,7 +3,7 @@
 
 from harness import guest
 from harness.cases import BootTest
-from harness.engines import Hardware
+from harness.engines import TSC_KHZ, Hardware
 from harness.media import native_linux, under_umbra
 
 
@@ -30,6 +30,14 @@ def mwait(context):
 def native(more):
     return lambda context: native_linux(guest.bzimage(), context.command_line(more),
                                         context.initrd())
+
+
+def newer_cpu(model, more=""):
+    """Linux on a CPU model that only Bochs 3 has; its CPUID tells a wrong frequency of the TSC."""
+    return BootTest(f"linux.{model.replace('_', '-')}", slow=True, ends=True, timeout=400,
+                    cd=bzimage(f"tsc_early_khz={TSC_KHZ} umbra.after=poweroff {more}"),
+                    hardware=Hardware(cpus=2, cpu_model=model), engine="bochs",
+                    expect=(userspace(2),))
 
 
 TESTS = [
@@ -60,4 +68,8 @@ TESTS = [
     BootTest("linux.reboot", cd=bzimage("umbra.after=reboot reboot=pci"),
              expect=(userspace(1), r"UMBRA-GUEST: reboot", r"Linux version "), engine="bochs",
              timeout=400, slow=True),
+    newer_cpu("arrow_lake"),
+    # A VM entry there refuses addresses of 57 bits if the hypervisor itself uses 48.
+    newer_cpu("sapphire_rapids", "no5lvl"),
+    newer_cpu("wildcat_lake"),
 ]

@@ -252,9 +252,41 @@ static void home_is_no_memory_of_firmware(void **state)
 	}
 }
 
+/* UEFI Specification, "Memory Type Usage after ExitBootServices()"; E820's types. */
+static void test_read_while_boot_services_run(void **state)
+{
+	static const u32 expected[] = {2, 1, 1, 1, 1, 2, 2, 1, 5, 3, 4, 2, 2, 2, 2, 2, 2};
+	struct memmap out;
+	u8 *bytes = malloc(ARRAY_SIZE(expected) * STRIDE);
+
+	(void)state;
+	for (u32 type = 0; type < ARRAY_SIZE(expected); type++)
+		put(bytes + type * STRIDE, type, type * 0x10000ull, 2, WB);
+	assert_true(efi_map_read(bytes, ARRAY_SIZE(expected) * STRIDE, STRIDE, &out));
+	assert_int_equal(out.count, ARRAY_SIZE(expected));
+	for (u32 type = 0; type < ARRAY_SIZE(expected); type++) {
+		assert_int_equal(out.e[type].start, type * 0x10000);
+		assert_int_equal(out.e[type].size, 2 * PAGE_SIZE);
+		assert_int_equal(out.e[type].type, expected[type]);
+	}
+	/* The last byte of the address space ends a range that would wrap. */
+	put(bytes, CONVENTIONAL, ~0ull - PAGE_SIZE + 1, 7, WB);
+	assert_true(efi_map_read(bytes, STRIDE, STRIDE, &out));
+	assert_int_equal(out.count, 1);
+	free(bytes);
+	/* More pieces than the table holds. */
+	bytes = malloc((MEMMAP_MAX + 1) * STRIDE);
+	for (u32 i = 0; i <= MEMMAP_MAX; i++)
+		put(bytes + i * STRIDE, CONVENTIONAL, i * 0x10000ull, 1, WB);
+	assert_true(efi_map_read(bytes, MEMMAP_MAX * STRIDE, STRIDE, &out));
+	assert_false(efi_map_read(bytes, (MEMMAP_MAX + 1) * STRIDE, STRIDE, &out));
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read_while_boot_services_run),
 		cmocka_unit_test(middle),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(whole_and_more),

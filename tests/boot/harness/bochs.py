@@ -26,7 +26,7 @@ class Version:
     """What is to be known of one version."""
     releases: tuple      # Debian's that have it; the first one that still has it is taken
     fixes: str           # source of a library to preload into it, beside this file
-    models: tuple = ()   # CPU models that no earlier version has
+    models: tuple = ()   # CPU models that no earlier version has right
     packages: tuple = PACKAGES
     uefi: bool = False
     left_out: dict = dataclasses.field(default_factory=dict)  # the probe's cases it breaks -> how
@@ -41,10 +41,11 @@ LEFT_OUT = {
 
 VERSIONS = {
     "2.7": Version(("bookworm",), "bochs_vmx_fixes.c"),
-    "3.0": Version(("trixie",), "bochs3_fixes.c", ("sapphire_rapids", "arrow_lake"), left_out={
+    "3.0": Version(("trixie",), "bochs3_fixes.c", ("arrow_lake",), left_out={
         **LEFT_OUT, "cr.cr0.wp_acts": "a write to a read-only page with CR0.WP clear is a panic"}),
-    # Its device fw_cfg is what OVMF, the UEFI firmware, asks for the size of memory.
-    "3.1": Version(("forky", "sid"), "bochs3_fixes.c", ("wildcat_lake",),
+    # In 3.0, with Sapphire Rapids, MSRs take no addresses of 57 bits, and a VM entry that changes
+    # CR4.LA57 is a panic. 3.1's device fw_cfg is what OVMF, the UEFI firmware, asks for memory.
+    "3.1": Version(("forky", "sid"), "bochs3_fixes.c", ("sapphire_rapids", "wildcat_lake"),
                    (*PACKAGES, "ovmf-generic"), True, LEFT_OUT),
 }
 

@@ -31,6 +31,11 @@ class Variant:
         return self.directory / "src/umbra.elf"
 
     @property
+    def efi(self):
+        """Umbra as an EFI program."""
+        return self.directory / "src/umbra.efi"
+
+    @property
     def probe(self):
         """The guest payload that tests Umbra from inside."""
         return self.directory / "subprojects/probe/probe.elf"

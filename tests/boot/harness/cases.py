@@ -35,6 +35,7 @@ class Context:
         self.probe_options = probe_options
         self.image = variant and variant.image
         self.probe = variant and variant.probe
+        self.efi = variant and variant.efi
         self.directory = directory
 
     def path(self, name):
@@ -55,10 +56,12 @@ class Context:
 
 @dataclasses.dataclass(frozen=True)
 class BootTest:
-    """One boot. `cd` and `disk` make the GRUB entries from a Context; at least one is given."""
+    """One boot. `cd` and `disk` make the GRUB entries, `esp` an EFI system partition, from a Context;
+    at least one is given."""
     name: str
     cd: typing.Callable = None
     disk: typing.Callable = None
+    esp: typing.Callable = None
     expect: tuple = ()               # patterns of serial lines, in this order
     forbid: tuple = FORBID_ERRORS
     tap: bool = False                # the guest reports by TAP instead
@@ -113,7 +116,8 @@ def execute(test):
     """Run one test. Returns (problem or None, detail for the reader, judge, console lines)."""
     problem, detail, judge, lines = boot(test)
     if test.same_as and not problem:
-        other = dataclasses.replace(test, name=f"{test.name}.other", cd=test.same_as)
+        medium = "esp" if test.esp else "cd"
+        other = dataclasses.replace(test, name=f"{test.name}.other", **{medium: test.same_as})
         problem, detail, _, others = boot(other)
         if not problem and (differences := test.compare(others, lines)):
             problem = f"{len(differences)} differing lines"
@@ -131,6 +135,8 @@ def boot(test):
         cd = test.cd and media.make_cd(test.cd(context), context.path("cd.iso"),
                                            test.hardware.firmware)
         disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
+        if test.esp:
+            disk = media.make_esp(test.esp(context), context.path("disk.img"))
         judge = judge_of(test)
         engine = engines.choose(test.engine)
         with engine(test.hardware, log_path(test), cdrom=cd, disk=disk) as machine:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import bochs, media
+from . import bochs, media, ovmf
 from .console import Console
 
 TSC_KHZ = 50000  # Bochs: ticks of its TSC, of which each CPU executes an instruction
@@ -24,7 +24,7 @@ class Hardware:
     cpus: int = 1
     memory: int = 512                # MiB
     cpu_model: str = None
-    firmware: str = "bios"           # or "uefi"
+    firmware: str = "bios"           # or "uefi"; QEMU: or "uefi-secure", with Debian's test keys
     bochs: str = ""                  # its version, or how that begins; "": what --bochs says
     tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
@@ -140,7 +140,8 @@ class Bochs(Machine):
         if self.hardware.firmware == "uefi":
             rom.write_bytes(b"".join(part.read_bytes() for part in self.bochs.uefi))
             return [f"romimage: file={rom}, address={(1 << 32) - rom.stat().st_size:#x}",
-                    "fw_cfg: enabled=1", "vga: extension=vbe"]
+                    "fw_cfg: enabled=1", "vga: extension=vbe",
+                    "pci: enabled=1, chipset=i440fx, slot1=pcivga"]
         if not self.hardware.hide_table:
             rom = self.bochs.bios
         else:
@@ -149,8 +150,11 @@ class Bochs(Machine):
 
     def config(self):
         hardware = self.hardware
+        # Nobody looks at it. The network's display refuses the modes that OVMF sets, and ends Bochs;
+        # the terminal's can go on without showing them.
+        display = "term" if hardware.firmware == "uefi" else 'rfb, options="timeout=0"'
         lines = [
-            'display_library: rfb, options="timeout=0"',
+            f"display_library: {display}",
             "config_interface: textconfig",
             f"megs: {hardware.memory}",
             f"cpu: model={self.model}, count={hardware.cpus}, "
@@ -164,7 +168,7 @@ class Bochs(Machine):
             # Bochs may die of a machine without a sound card.
             "sound: driver=dummy",
             "log: bochs.log",
-            "panic: action=fatal",
+            "panic: action=fatal" + (", TERM=report" if display == "term" else ""),
             "error: action=report",
             "info: action=ignore",
             "debug: action=ignore",
@@ -182,8 +186,8 @@ class Bochs(Machine):
     def command(self):
         (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
         (self.work / "commands").write_text("c\n", encoding="ascii")
-        return [*network_namespace(), *DIE_WITH_PARENT, *self.bochs.command(),
-                "-q", "-f", "bochsrc",
+        return [*network_namespace(), *DIE_WITH_PARENT, "env", "TERM=linux",
+                *self.bochs.command(), "-q", "-f", "bochsrc",
                 *(["-rc", "commands"] if self.bochs.debugger else [])]
 
 
@@ -193,13 +197,30 @@ class Qemu(Machine):
     accelerator = None
     default_cpu = None
 
+    def firmware(self):
+        """Arguments."""
+        if self.hardware.firmware == "bios":
+            return []
+        secure = self.hardware.firmware == "uefi-secure"
+        code, variables = ovmf.files(secure)
+        own = self.work / "variables.fd"
+        shutil.copy(variables, own)
+        flash = [("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
+                 ("-drive", f"if=pflash,unit=1,format=raw,file={own}")]
+        if secure:
+            # Variables are safe from the operating system only behind System Management Mode.
+            flash += [("-machine", "q35,smm=on"),
+                      ("-global", "driver=cfi.pflash01,property=secure,value=on"),
+                      ("-global", "ICH9-LPC.disable_s3=1")]
+        return [word for pair in flash for word in pair]
+
     def command(self):
         hardware = self.hardware
         command = [*DIE_WITH_PARENT, "qemu-system-x86_64", "-accel", self.accelerator,
                    "-cpu", hardware.cpu_model or self.default_cpu,
                    "-smp", str(hardware.cpus), "-m", str(hardware.memory),
                    "-nodefaults", "-nic", "none", "-display", "none", "-vga", "std",
-                   "-no-reboot", "-chardev", f"serial,id=com1,path={self.console.device}",
+                   *self.firmware(), "-no-reboot", "-chardev", f"serial,id=com1,path={self.console.device}",
                    "-serial", "chardev:com1"]
         if self.disk:
             command += ["-drive", f"file={self.disk},format=raw,if=ide,index=0,snapshot=on"]

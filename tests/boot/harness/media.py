@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the machine boots from: a GRUB CD, a disk with GRUB in its MBR, a patched BIOS."""
+"""What the machine boots from: a GRUB CD, a disk with GRUB in its MBR, an EFI system partition, a
+patched BIOS."""
 
 import dataclasses
 import pathlib
@@ -14,9 +15,12 @@ GRUB_DIRECTORY = GRUB / "i386-pc"
 # What GRUB is made of on a CD, by the firmware that starts it.
 CD_GRUB = {
     "bios": (GRUB_DIRECTORY, "biosdisk iso9660 normal multiboot2 linux serial test"),
-    "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video"),
+    # grub-mkrescue loads modules for all kinds of partitions before it looks for the CD.
+    "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video "
+             + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),
 }
 DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
+ESP_MODULES = ("part_msdos", "fat", "normal", "linux", "multiboot2", "serial", "test", "all_video")
 PARTITION_START = 2048  # sectors; leaves the usual gap for GRUB's core image
 
 CONFIG_HEAD = """\
@@ -24,6 +28,8 @@ serial --unit=0 --speed=115200
 terminal_output serial
 set timeout=0
 """
+# By firmware: what gives an operating system a screen. A BIOS has its text mode already.
+CONFIG_VIDEO = {"bios": "", "uefi": "insmod all_video\n"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +38,9 @@ class Entry:
     commands: tuple
     files: dict
 
-    def config(self):
-        return CONFIG_HEAD + "\n".join((*self.commands, "boot")) + "\n"
+    def config(self, firmware="bios"):
+        return (CONFIG_HEAD + CONFIG_VIDEO[firmware]
+                + "\n".join((*self.commands, "boot")) + "\n")
 
 
 def under_umbra(image, kernel, command_line="", initrd=None, umbra_args=""):
@@ -68,14 +75,14 @@ def under_umbra_chainload(image, umbra_args="drive=0x80"):
                  {"/boot/umbra.elf": image})
 
 
-def _lay_out(entry, tree):
+def _lay_out(entry, tree, firmware="bios"):
     for inside, outside in entry.files.items():
         target = tree / inside.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(outside, target)
     config = tree / "boot/grub/grub.cfg"
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(entry.config(), encoding="ascii")
+    config.write_text(entry.config(firmware), encoding="ascii")
 
 
 def make_cd(entry, destination, firmware="bios"):
@@ -83,7 +90,7 @@ def make_cd(entry, destination, firmware="bios"):
     directory, modules = CD_GRUB[firmware]
     with tempfile.TemporaryDirectory() as work:
         tree = pathlib.Path(work)
-        _lay_out(entry, tree)
+        _lay_out(entry, tree, firmware)
         host.run(["grub-mkrescue", "-d", directory, "--install-modules=" + modules,
                   "--fonts=", "--locales=", "--themes=", "-o", destination, tree])
     return destination
@@ -108,6 +115,43 @@ def make_disk(entry, destination, megabytes=64):
         host.run(["/usr/sbin/mke2fs", "-q", "-t", "ext2", "-b", "1024",
                   "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
                   f"{(sectors - PARTITION_START) // 2}k"])
+    return destination
+
+
+@dataclasses.dataclass(frozen=True)
+class Esp:
+    """An EFI system partition: path on it -> file here, or text."""
+    files: dict
+
+
+def esp_grub(entry, directory):
+    """GRUB as an EFI program with one boot entry, and what that needs: files of a partition."""
+    program = directory / "grubx64.efi"
+    host.run(["grub-mkimage", "-d", GRUB / "x86_64-efi", "-O", "x86_64-efi", "-o", program,
+              "-p", "/EFI/debian", *ESP_MODULES])
+    return {"/EFI/debian/grubx64.efi": program, "/EFI/debian/grub.cfg": entry.config(),
+            **entry.files}
+
+
+def make_esp(esp, destination, megabytes=96):
+    """A disk image with one FAT partition, which UEFI firmware boots from. Needs no root."""
+    sectors = megabytes * 2048
+    with open(destination, "wb") as disk:
+        disk.truncate(sectors * 512)
+        entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0xef, b"\xfe\xff\xff",
+                            PARTITION_START, sectors - PARTITION_START)
+        disk.write(b"\0" * 446 + entry.ljust(64, b"\0") + b"\x55\xaa")
+    partition = f"{destination}@@{PARTITION_START * 512}"
+    host.run(["mformat", "-i", partition, "-F", "-h", "16", "-s", "63",
+              "-T", sectors - PARTITION_START, "::"])
+    folders = {str(parent) for path in esp.files for parent in pathlib.PurePosixPath(path).parents}
+    for folder in sorted(folders - {"/"}):
+        host.run(["mmd", "-i", partition, f"::{folder}"])
+    for inside, outside in esp.files.items():
+        if isinstance(outside, str):
+            host.run(["mcopy", "-i", partition, "-", f"::{inside}"], input=outside)
+        else:
+            host.run(["mcopy", "-i", partition, outside, f"::{inside}"])
     return destination
 
 

@@ -29,5 +29,9 @@ def of(lines):
 
 def differences(bare, umbra):
     """The differing lines, as a unified diff without context; empty: equal."""
-    return list(difflib.unified_diff(of(bare), of(umbra), "bare", "Umbra", "", "",
-                                     0, ""))
+    return unified(of(bare), of(umbra))
+
+
+def unified(bare, umbra):
+    """The same for any lines."""
+    return list(difflib.unified_diff(bare, umbra, "bare", "Umbra", "", "", 0, ""))

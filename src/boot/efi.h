@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The firmware's interface, as far as Umbra calls it. UEFI Specification; section titles at each
+ * structure. Members that are not used are only counted.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+typedef u64 efi_status;
+typedef void *efi_handle;
+typedef u16 efi_char;
+
+#define EFIAPI          __attribute__((ms_abi))
+#define EFI_ERROR(code) (BIT(63) | (code))
+
+enum {
+	EFI_SUCCESS = 0,
+	EFI_LOAD_ERROR = 1,
+	EFI_UNSUPPORTED = 3,
+	EFI_BUFFER_TOO_SMALL = 5,
+	EFI_NOT_FOUND = 14,
+};
+
+struct efi_guid {
+	u32 a;
+	u16 b, c;
+	u8 d[8];
+};
+
+/* "EFI Simple Text Output Protocol" */
+struct efi_text_output {
+	void *reset;
+	efi_status EFIAPI (*output_string)(struct efi_text_output *this, const efi_char *text);
+};
+
+/* "Memory Allocation Services" */
+enum efi_allocate_type { EFI_ALLOCATE_ANY_PAGES, EFI_ALLOCATE_MAX_ADDRESS, EFI_ALLOCATE_ADDRESS };
+enum efi_memory_type { EFI_RESERVED_MEMORY_TYPE = 0, EFI_LOADER_DATA_TYPE = 2 };
+
+/* "Device Path Protocol" */
+struct __attribute__((packed)) efi_device_path {
+	u8 type;
+	u8 subtype;
+	u16 length;
+};
+enum {
+	EFI_PATH_MEDIA = 4,
+	EFI_PATH_MEDIA_FILE = 4,
+	EFI_PATH_END = 0x7f,
+	EFI_PATH_END_ALL = 0xff,
+};
+
+/* "EFI Boot Services Table" */
+struct efi_boot_services {
+	u8 header[24];
+	void *raise_tpl, *restore_tpl;
+	efi_status EFIAPI (*allocate_pages)(enum efi_allocate_type type,
+					    enum efi_memory_type memory, u64 pages, u64 *address);
+	efi_status EFIAPI (*free_pages)(u64 address, u64 pages);
+	efi_status EFIAPI (*get_memory_map)(u64 *size, void *map, u64 *key, u64 *descriptor_size,
+					    u32 *version);
+	efi_status EFIAPI (*allocate_pool)(enum efi_memory_type memory, u64 size, void **buffer);
+	efi_status EFIAPI (*free_pool)(void *buffer);
+	void *events[6];
+	void *install_protocol[3];
+	efi_status EFIAPI (*handle_protocol)(efi_handle handle, const struct efi_guid *protocol,
+					     void **interface);
+	void *reserved, *register_protocol_notify, *locate_handle, *locate_device_path;
+	void *install_configuration_table;
+	efi_status EFIAPI (*load_image)(bool boot_policy, efi_handle parent,
+					const struct efi_device_path *path, const void *source,
+					u64 size, efi_handle *image);
+	efi_status EFIAPI (*start_image)(efi_handle image, u64 *exit_size, efi_char **exit_data);
+	void *exit;
+	efi_status EFIAPI (*unload_image)(efi_handle image);
+	void *exit_boot_services, *get_next_monotonic_count;
+	efi_status EFIAPI (*stall)(u64 microseconds);
+	void *set_watchdog_timer, *connect_controller, *disconnect_controller;
+	void *open_protocol[3];
+	void *protocols_per_handle;
+	efi_status EFIAPI (*locate_handle_buffer)(u32 search, const struct efi_guid *protocol,
+						  void *key, u64 *count, efi_handle **handles);
+	efi_status EFIAPI (*locate_protocol)(const struct efi_guid *protocol, void *registration,
+					     void **interface);
+};
+/* For efi_entry.S. */
+_Static_assert(offsetof(struct efi_boot_services, start_image) == 208, "see efi_entry.S");
+
+/* "EFI Runtime Services Table" */
+struct efi_runtime_services {
+	u8 header[24];
+	void *time[4];
+	void *set_virtual_address_map, *convert_pointer;
+	efi_status EFIAPI (*get_variable)(const efi_char *name, const struct efi_guid *vendor,
+					  u32 *attributes, u64 *size, void *data);
+};
+
+struct efi_configuration_table {
+	struct efi_guid guid;
+	const void *table;
+};
+
+/* "EFI System Table" */
+struct efi_system_table {
+	u8 header[24];
+	const efi_char *vendor;
+	u32 revision;
+	efi_handle console_in_handle;
+	void *console_in;
+	efi_handle console_out_handle;
+	struct efi_text_output *console_out;
+	efi_handle error_handle;
+	struct efi_text_output *error;
+	struct efi_runtime_services *runtime;
+	struct efi_boot_services *boot;
+	u64 table_count;
+	const struct efi_configuration_table *tables;
+};
+_Static_assert(offsetof(struct efi_system_table, boot) == 96, "see efi_entry.S");
+
+/* "EFI Loaded Image Protocol" */
+struct efi_loaded_image {
+	u32 revision;
+	efi_handle parent;
+	struct efi_system_table *system;
+	efi_handle device;
+	const struct efi_device_path *path;
+	void *reserved;
+	u32 options_size; /* bytes */
+	efi_char *options;
+	void *image_base;
+	u64 image_size;
+};
+
+/* "EFI File Protocol" and "EFI Simple File System Protocol" */
+struct efi_file {
+	u64 revision;
+	efi_status EFIAPI (*open)(struct efi_file *this, struct efi_file **file,
+				  const efi_char *name, u64 mode, u64 attributes);
+	efi_status EFIAPI (*close)(struct efi_file *this);
+	void *delete;
+	efi_status EFIAPI (*read)(struct efi_file *this, u64 *size, void *buffer);
+};
+enum { EFI_FILE_MODE_READ = 1 };
+
+struct efi_file_system {
+	u64 revision;
+	efi_status EFIAPI (*open_volume)(struct efi_file_system *this, struct efi_file **root);
+};
+
+/* PI Specification, "EFI MP Services Protocol" */
+struct efi_mp_services {
+	efi_status EFIAPI (*get_number)(struct efi_mp_services *this, u64 *all, u64 *enabled);
+	void *get_info;
+	efi_status EFIAPI (*startup_all_aps)(struct efi_mp_services *this, u64 procedure,
+					     bool single_thread, void *event, u64 timeout,
+					     void *argument, void **failed);
+};
+
+enum { EFI_SEARCH_BY_PROTOCOL = 2 };
+
+#define EFI_GLOBAL_VARIABLE_GUID                                       \
+	{                                                              \
+		0x8be4df61, 0x93ca, 0x11d2,                            \
+		{                                                      \
+			0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c \
+		}                                                      \
+	}
+#define EFI_LOADED_IMAGE_GUID                                          \
+	{                                                              \
+		0x5b1b31a1, 0x9562, 0x11d2,                            \
+		{                                                      \
+			0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
+		}                                                      \
+	}
+#define EFI_DEVICE_PATH_GUID                                           \
+	{                                                              \
+		0x09576e91, 0x6d3f, 0x11d2,                            \
+		{                                                      \
+			0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
+		}                                                      \
+	}
+#define EFI_FILE_SYSTEM_GUID                                           \
+	{                                                              \
+		0x964e5b22, 0x6459, 0x11d2,                            \
+		{                                                      \
+			0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
+		}                                                      \
+	}
+#define EFI_MP_SERVICES_GUID                                           \
+	{                                                              \
+		0x3fdda605, 0xa76e, 0x4f46,                            \
+		{                                                      \
+			0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 \
+		}                                                      \
+	}
+#define EFI_ACPI_20_TABLE_GUID                                         \
+	{                                                              \
+		0x8868e871, 0xe4f1, 0x11d3,                            \
+		{                                                      \
+			0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 \
+		}                                                      \
+	}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What every way into Umbra does: reading what the firmware says of the machine, making its CPUs,
+ * and what they share. All of it stops with a message where it cannot go on.
+ */
+#pragma once
+
+#include "boot/cmdline.h"
+#include "mm/memmap.h"
+#include "platform/acpi.h"
+#include "vmx/vcpu.h"
+
+enum {
+	DEFAULT_SERIAL_PORT = 0x3f8,
+	DEFAULT_BAUD = 115200,
+};
+
+/* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
+void machine_read_acpi(const u8 *rsdp, size_t length, struct acpi_info *acpi);
+
+/* Bytes of Umbra's home for the CPUs and for nested VMX. */
+u64 machine_memory_wanted(const struct acpi_info *acpi, const struct options *options);
+
+/* Makes this CPU's block and the others', in the firmware's order. */
+void machine_create_cpus(const struct acpi_info *acpi);
+
+/* What all CPUs share: ept01 without [home], what the guest is offered. On the boot processor. */
+void machine_prepare(const struct memmap *map, struct range home, const struct options *options);
+
+/* Takes this CPU into VMX operation; its guest's registers are still to be set. */
+void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options);

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OVMF, UEFI firmware for QEMU, from Debian's package; nothing is installed."""
+
+from . import guest, host
+
+# The package's own test key, which its Secure Boot variables trust.
+PASSPHRASE = "snakeoil"
+
+
+def _tree():
+    tree = host.CACHE / "ovmf"
+    with host.cache_lock():
+        if not tree.is_dir():
+            guest.unpack_package("ovmf", tree)
+    return tree / "usr/share"
+
+
+def files(secure=False):
+    """The firmware's code and the variables it starts with."""
+    share = _tree() / "OVMF"
+    if secure:
+        return share / "OVMF_CODE_4M.secboot.fd", share / "OVMF_VARS_4M.snakeoil.fd"
+    return share / "OVMF_CODE_4M.fd", share / "OVMF_VARS_4M.fd"
+
+
+def sign(program, destination):
+    """An EFI program signed with the key that the secure variables trust."""
+    host.ensure_packages(("sbsigntool", "openssl"))
+    locked, certificate = (_tree() / "ovmf" / f"PkKek-1-snakeoil.{kind}" for kind in ("key", "pem"))
+    key = destination.with_suffix(".key")
+    host.run(["openssl", "rsa", "-in", locked, "-passin", f"pass:{PASSPHRASE}", "-out", key])
+    host.run(["sbsign", "--key", key, "--cert", certificate, "--output", destination, program])
+    return destination

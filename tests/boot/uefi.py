@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Under UEFI, Umbra is started by GRUB, which ends the boot services, or by the firmware itself, which
+goes on as its guest and starts what it always did. Linux uses the firmware as on the bare machine."""
+
+import re
+
+from harness import guest, ovmf, tools, transcript
+from harness.cases import BootTest, FORBID
+from harness.engines import Hardware
+from harness.media import Esp, esp_grub, native_linux, under_umbra
+
+
+def uefi(cpus):
+    return Hardware(cpus=cpus, firmware="uefi")
+
+
+def initrd(context):
+    return context.initrd(modules=("efivarfs",), files={"/tests/efi": guest.INIT.with_name("efi")})
+
+
+def line(context):
+    return context.command_line("umbra.test=efi umbra.after=poweroff")
+
+
+def umbra(context):
+    return under_umbra(context.image, guest.bzimage(), line(context), initrd(context))
+
+
+def native(context):
+    return native_linux(guest.bzimage(), line(context), initrd(context))
+
+
+# What may differ in a line: a pattern, what of it is compared, and why.
+DIFFERENCES = ((r"(efifb: framebuffer at .*, total )\d+k", r"\1",
+                "GRUB rounds the size up to 64 KiB; Umbra's is exact, as of Linux's own EFI stub"),)
+
+
+def firmware_differences(bare, under):
+    """What else Linux knows of the firmware must not differ: its tables, variables, the memory it
+    keeps, Secure Boot, frame buffer."""
+    seen = [[text for text in lines if text.startswith("EFI: ")] for lines in (bare, under)]
+    for pattern, kept, _ in DIFFERENCES:
+        seen = [[re.sub(pattern, kept, text) for text in lines] for lines in seen]
+    return transcript.unified(*seen)
+
+
+def works(cpus):
+    return (rf"UMBRA-GUEST: userspace nproc={cpus} workload=ok",
+            r"EFI: variable written, read, changed and deleted",
+            r"EFI: runtime-map 0x5 ", r"EFI: dmesg efi: EFI v2", r"UMBRA-GUEST: test efi=ok")
+
+
+# The firmware's first choice on a disk without boot entries of its own.
+FIRST = "/EFI/BOOT/BOOTX64.EFI"
+IN_PLACE = r"umbra: starting \\EFI\\debian\\\S+ under Umbra on {} CPUs"
+
+
+def config(**lines):
+    return "# made for a test\n" + "".join(f"{key} = {value}\n" for key, value in lines.items()
+                                           if value)
+
+
+def in_place(entry=native, **settings):
+    """The firmware starts umbra.efi, that GRUB, and that Linux."""
+    def esp(context):
+        return Esp({FIRST: context.efi,
+                    "/EFI/umbra/umbra.conf": config(**{"start": r"\EFI\debian\grubx64.efi"} | settings),
+                    **esp_grub(entry(context), context.directory)})
+    return esp
+
+
+def bare(context):
+    """The firmware starts the same GRUB."""
+    files = esp_grub(native(context), context.directory)
+    return Esp({FIRST: files["/EFI/debian/grubx64.efi"], **files})
+
+
+def kvm(context):
+    """Linux with KVM and its client."""
+    line = context.command_line("umbra.workload=off umbra.test=kvm umbra.after=poweroff")
+    return native_linux(guest.bzimage(), line, context.initrd(
+        modules=("kvm-intel",), files={"/tests/kvm": tools.kvm_client(context.path("client"))}))
+
+
+def stub(context):
+    """The firmware starts umbra.efi, that the kernel itself."""
+    arguments = rf"initrd=\initrd.img {line(context)}"
+    return Esp({FIRST: context.efi, "/vmlinuz.efi": guest.bzimage(),
+                "/initrd.img": initrd(context),
+                "/EFI/umbra/umbra.conf": config(start=r"\vmlinuz.efi", arguments=arguments)})
+
+
+def secure(sign_umbra=True, sign_kernel=True):
+    """The firmware verifies what it starts, and what Umbra asks it to load."""
+    def esp(context):
+        files = {name: ovmf.sign(file, context.path(name.strip("/") + ".signed")) if signed else file
+                 for name, file, signed in (("umbra", context.efi, sign_umbra),
+                                            ("kernel", guest.bzimage(), sign_kernel))}
+        arguments = rf"initrd=\initrd.img {context.command_line('umbra.after=poweroff')}"
+        return Esp({FIRST: files["umbra"], "/vmlinuz.efi": files["kernel"],
+                    "/initrd.img": context.initrd(),
+                    "/EFI/umbra/umbra.conf": config(start=r"\vmlinuz.efi", arguments=arguments)})
+    return esp
+
+
+def no_vmx(name, esp, firmware="uefi", expect=(), **options):
+    """On QEMU's software CPU: it has no VT-x, so that Umbra stays out of it."""
+    options.setdefault("timeout", 300)
+    return BootTest(f"uefi.{name}", esp=esp, engine="tcg", forbid=FORBID, expect=expect,
+                    hardware=Hardware(firmware=firmware), **options)
+
+
+def under_umbra_in_place(lines):
+    """The bare machine must not say this, so it is no line to expect in both boots."""
+    seen = any(re.search(IN_PLACE.format(1), text) for text in lines)
+    return [] if seen else ["Umbra did not start"]
+
+
+TESTS = [
+    BootTest("uefi.equal", cd=umbra, hardware=uefi(1), ends=True, expect=works(1), same_as=native,
+             compare=firmware_differences),
+    BootTest("uefi.2cpu", cd=umbra, hardware=uefi(2), ends=True, expect=works(2), timeout=400),
+    BootTest("uefi.in-place", esp=in_place(), hardware=uefi(1), ends=True, same_as=bare,
+             expect=works(1), compare=firmware_differences, accept=under_umbra_in_place,
+             timeout=400),
+    BootTest("uefi.in-place-2cpu", esp=in_place(), hardware=uefi(2), ends=True, timeout=400,
+             expect=(IN_PLACE.format(2), *works(2))),
+    BootTest("uefi.in-place-4cpu", esp=in_place(), hardware=uefi(4), ends=True, timeout=800,
+             expect=(IN_PLACE.format(4), *works(4)), slow=True),
+    BootTest("uefi.in-place-stub", esp=stub, hardware=uefi(2), ends=True, timeout=400,
+             expect=(r"umbra: starting \\vmlinuz.efi under Umbra on 2 CPUs", *works(2)), slow=True),
+    BootTest("uefi.in-place-kvm", esp=in_place(kvm), hardware=uefi(2), ends=True, timeout=1200,
+             expect=(IN_PLACE.format(2), r"KVM-CLIENT: end [1-9]\d* ok 0 failed"), slow=True),
+    no_vmx("in-place-no-vmx", in_place(), ends=True,
+           expect=(r"umbra: error: .* lacks VMX", r"umbra: error: starting \\EFI.* without Umbra",
+                   *works(1))),
+    # Without a line `start` the firmware's next boot entry, here its shell.
+    no_vmx("in-place-next", in_place(start=None),
+           expect=(r"umbra: error: starting EFI Internal Shell without Umbra",
+                   r"UEFI Interactive Shell")),
+    no_vmx("in-place-bad-config", in_place(strat="x"),
+           expect=(r"umbra: error: \\EFI\\umbra\\umbra.conf, line 3: a key that is none of",)),
+    no_vmx("secure", secure(), "uefi-secure", ends=True, slow=True,
+           expect=(r"umbra: error: .* lacks VMX", r"without Umbra",
+                   r"[Ss]ecure ?[Bb]oot.* enabled", r"UMBRA-GUEST: userspace nproc=1 workload=ok")),
+    no_vmx("secure-unsigned-kernel", secure(sign_kernel=False), "uefi-secure", slow=True,
+           expect=(r"umbra: error: .vmlinuz.efi cannot be loaded: EFI status 0x80000000000000(0f|1a)",)),
+    no_vmx("secure-unsigned", secure(sign_umbra=False), "uefi-secure", slow=True,
+           expect=(r"Access Denied|Security Violation|rejected",)),
+]
