@@ -276,13 +276,13 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 }
 
 /* Umbra loads IA32_PERF_GLOBAL_CTRL itself, CR4.SMXE is hardware's to set but hidden from L1. */
-const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4,
-			      const struct check_context *ctx, u64 *qualification)
+const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, u64 perf_global_ctrl,
+			      const struct nested_caps *caps, u64 *qualification)
 {
 	*qualification = 0;
-	CHECK(!(guest_cr4 & ~ctx->caps->cr4_fixed1));
+	CHECK(!(guest_cr4 & ~caps->cr4_fixed1));
 	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL)
-		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~ctx->perf_global_ctrl));
+		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~perf_global_ctrl));
 	return NULL;
 }
 

@@ -306,10 +306,6 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	const struct vmcs12 *v = vmcs->vmcs12;
 	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
 	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
-	const struct check_context context = {
-		.caps = &nested_caps,
-		.perf_global_ctrl = vcpu->vmx.perf_global_ctrl,
-	};
 	struct switched l1;
 	const char *failed_check;
 	u64 qualification;
@@ -334,8 +330,8 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
 	nested_set_l2(vcpu, true);
-	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &context,
-					 &qualification);
+	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
+					 vcpu->vmx.perf_global_ctrl, &nested_caps, &qualification);
 	if (!failed_check) {
 		failed_check = check_link(vmcs);
 		qualification = QUALIFICATION_LINK_POINTER;

@@ -74,7 +74,8 @@ static int setup(void **state)
 
 static const char *guest_state(void)
 {
-	const char *failed = check_guest_state(&v, v.f[F_GUEST_CR4], &context, &qualification);
+	const char *failed = check_guest_state(&v, v.f[F_GUEST_CR4], context.perf_global_ctrl,
+					       context.caps, &qualification);
 
 	if (failed)
 		return failed;
