@@ -193,8 +193,9 @@ static struct msr_entry random_entry(struct rng *rng)
 	if (rng_below(rng, 4))
 		e.value &= e.index == 0xc0000080 ? 0xd01 : 0xffffffffff0000;
 	/* What can be loaded, mostly: or lists would end at once. */
-	if (kind > 2 && (e.index >> 8 == 8 || e.index >> 8 == 0 || e.index == 0xc0000100 ||
-			 e.index == 0xc0000101))
+	if (kind > 2 && !is_counter(e.index) &&
+	    (e.index >> 8 == 8 || e.index >> 8 == 0 || e.index == 0xc0000100 ||
+	     e.index == 0xc0000101))
 		e.index = 0xc0000102;
 	if (rng_below(rng, 64) == 0)
 		e.reserved = 1u << rng_below(rng, 32);
