@@ -38,11 +38,6 @@ static u8 row_of[INDEXED_MSRS];
 static u32 rows_behind;
 static u8 behaviours[NO_ROW + 1];
 
-static u32 stride_of(const struct msr_policy *row)
-{
-	return row->stride ? row->stride : 1;
-}
-
 static const struct msr_policy *find(u32 msr)
 {
 	if (msr < INDEXED_MSRS)
@@ -70,7 +65,7 @@ static void index_table(void)
 		if (row->first >= INDEXED_MSRS)
 			continue;
 		behaviours[i] = behaviour_of_row(row);
-		for (u32 msr = row->first; msr <= row->last; msr += stride_of(row))
+		for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row))
 			row_of[msr] = (u8)i;
 		rows_behind = i + 1;
 	}
@@ -142,24 +137,11 @@ u64 msr_bitmap_word(u32 index)
 
 static void intercept_row(const struct msr_policy *row)
 {
-	for (u32 msr = row->first; msr <= row->last; msr += stride_of(row)) {
+	for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row)) {
 		if (row->read != MSR_READ_CPU)
 			intercept(msr, false);
 		if (row->write != MSR_WRITE_CPU)
 			intercept(msr, true);
-	}
-}
-
-/* Of a range that the CPU does not have, not even the first one can be read. */
-static void clear_row(const struct msr_policy *row)
-{
-	u64 value;
-
-	for (u32 msr = row->first; msr <= row->last; msr += stride_of(row)) {
-		if (!rdmsr_safe(msr, &value))
-			return;
-		if (value)
-			wrmsr_safe(msr, 0);
 	}
 }
 
@@ -171,15 +153,6 @@ static u64 xss_bits(const struct vcpu *vcpu)
 	return cpuid_xss_mask(vcpu) & ~(applies(vcpu, lbr) ? XSS_LBR : 0);
 }
 
-static void clear_hidden_components(const struct vcpu *vcpu)
-{
-	const u64 allowed = xss_bits(vcpu);
-	u64 value;
-
-	if (rdmsr_safe(MSR_IA32_XSS, &value) && (value & ~allowed))
-		wrmsr_safe(MSR_IA32_XSS, value & allowed);
-}
-
 void msr_init_cpu(struct vcpu *vcpu)
 {
 	vcpu->is_bsp = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
@@ -188,10 +161,8 @@ void msr_init_cpu(struct vcpu *vcpu)
 	for (u32 i = 0; i < msr_table_rows; i++) {
 		if (applies(vcpu, &msr_table[i]))
 			intercept_row(&msr_table[i]);
-		if (msr_table[i].clear)
-			clear_row(&msr_table[i]);
 	}
-	clear_hidden_components(vcpu);
+	msr_clear_leftovers(xss_bits(vcpu));
 }
 
 /* Locked by firmware, without SMX, and without VMX where the guest is not to see it. */

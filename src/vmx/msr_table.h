@@ -85,3 +85,8 @@ struct msr_policy {
 
 extern const struct msr_policy msr_table[]; /* by `first`, no MSR in two rows */
 extern const u32 msr_table_rows;
+
+static inline u32 msr_stride(const struct msr_policy *row)
+{
+	return row->stride ? row->stride : 1;
+}
