@@ -234,13 +234,13 @@ static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_
 static void refuse_entry(struct vcpu *vcpu, enum vm_instruction_error error)
 {
 	vcpu->nested->current->checked = false;
-	nested_close_nmi_window(vcpu);
+	nested_cancel_asked_exit(vcpu);
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vcpu->nested->current);
 	perf_global_ctrl_undo(vcpu->nested->current);
 	/* RIP still is on the instruction, whose length vmcs01 remembers. */
 	nested_vmfail(vcpu, error);
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 }
 
 /* SDM "VM-Execution Control Fields": without virtual-interrupt delivery or APIC accesses. */
@@ -359,11 +359,11 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	if (vmcs->plan.rare_entry)
 		msr_list_prepare_exit(vcpu, vmcs);
-	/* One that L1 had blocked may be due in L2, and end it before it begins. */
-	if (vcpu->nmi_latched)
-		nested_nmi(vcpu);
+	/* What L1 had blocked may be due in L2. */
+	if (vcpu->nmi_latched || vcpu->init_held)
+		nested_event_waits(vcpu);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
-	if (vcpu->level && !vmcs->vmcs02_launched)
+	if (!vmcs->vmcs02_launched)
 		switch_launch(regs);
 }
 

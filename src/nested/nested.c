@@ -25,7 +25,7 @@ u64 nested_pages_per_cpu(void)
 
 static const struct guest_level l2_level = {
 	.exception = nested_take_exception,
-	.nmi = nested_nmi,
+	.event_waits = nested_event_waits,
 	.machine_check = nested_take_machine_check,
 	.triple_fault = nested_triple_fault,
 	.entry_refused = nested_entry_refused,
@@ -47,6 +47,7 @@ static void offer(void)
 	offered_vmx.offered = true;
 	offered_vmx.instruction = nested_instruction_exit;
 	offered_vmx.msrs = 0;
+	offered_vmx.entry_failed = nested_l1_entry_failed;
 	for (u32 i = 0; i < ARRAY_SIZE(offered_vmx.msr); i++)
 		offered_vmx.msrs |= (u32)nested_caps_msr(&nested_caps, MSR_IA32_VMX_BASIC + i,
 							 &offered_vmx.msr[i])

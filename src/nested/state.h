@@ -74,12 +74,25 @@ struct nested_vmcs {
 	struct field_set stale;  /* vmcs02 has a newer value than vmcs12; shadowed fields always */
 };
 
+/*
+ * An exit that Umbra asks of L2, to hand over an NMI, INIT or machine check where it is due; see
+ * nested_event_waits().
+ */
+enum asked_exit {
+	ASKED_NOTHING,
+	ASKED_NMI_WINDOW,
+	ASKED_IMMEDIATE, /* by the preemption timer */
+};
+
 struct nested {
 	bool vmx_on;
 	paddr_t vmxon_region;
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
-	bool nmi_window;             /* vmcs02 has one for Umbra: a latched NMI waits for L2 */
-	u32 l1_interruptibility;     /* at its last VMLAUNCH or VMRESUME */
+	enum asked_exit
+		asked_exit; /* what vmcs02 has beside L1's controls, for an event that waits */
+	bool unblocked_to_inject; /* … with the NMI window: L2's blocking, taken away */
+	u32 timer;                /* … with the immediate exit: the preemption timer's value */
+	u32 l1_interruptibility;  /* at its last VMLAUNCH or VMRESUME */
 	u64 clock;
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
@@ -114,11 +127,14 @@ void nested_set_vmx_operation(struct vcpu *vcpu, bool on);
  */
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs);
 void nested_exit_handle(struct guest_regs *regs);
+
+/* reflect.c: an entry of L1 failed on guest state. Returns if that is not L1's own doing. */
+void nested_l1_entry_failed(struct vcpu *vcpu);
 extern const u8 switch_vm_exit_l2[]; /* host RIP of every VM exit from L2 */
 
 /* The hooks for L2: see vmx/guest_level.h. */
 bool nested_take_exception(struct vcpu *vcpu, u32 info, u32 error_code);
-bool nested_nmi(struct vcpu *vcpu);
+void nested_event_waits(struct vcpu *vcpu);
 bool nested_take_machine_check(struct vcpu *vcpu);
 void nested_triple_fault(struct vcpu *vcpu);
 void nested_entry_refused(struct vcpu *vcpu);
@@ -132,8 +148,11 @@ void nested_keep_entry_event(struct vcpu *vcpu);
 extern bool shadow_on;
 extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are the same thing */
 
-/* events.c: vmcs02, which is current, gets L1's controls for NMIs back. */
-void nested_close_nmi_window(struct vcpu *vcpu);
+/* events.c: vmcs02, which is current, gets L1's controls back. */
+void nested_cancel_asked_exit(struct vcpu *vcpu);
+
+/* events.c: the exit that is asked for by `exit`. False: it is L1's. */
+bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit);
 
 /* events.c: puts back what nested_keep_entry_event() kept. vmcs02 is current. */
 void nested_restore_entry_event(struct vcpu *vcpu);
@@ -247,8 +266,8 @@ void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 
 /* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs02 is current. */
 void nested_entry_failed(struct vcpu *vcpu, u32 reason, u64 qualification);
 
-/* A VMX abort with this indicator; vmcs01 is current. */
-void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
+/* A VMX abort with this indicator. */
+_Noreturn void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
 
 /* switched.c: registers that entries and exits load or not, by controls. */
 

@@ -35,7 +35,8 @@ struct vcpu {
 	u32 exit_reason;  /* the exit being handled, with its flag bits */
 	bool nmi_latched; /* for the guest: waits until it can be injected */
 	bool mc_latched;
-	bool is_bsp; /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
+	bool is_bsp;   /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
+	bool starting; /* by a SIPI, and it has run nothing yet */
 
 	paddr_t vmxon_region;
 	paddr_t vmcs01;

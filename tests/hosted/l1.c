@@ -57,7 +57,7 @@ void event_redeliver(bool nmi_unblocked)
 	(void)nmi_unblocked;
 }
 
-void event_after_l2(struct vcpu *vcpu)
+void event_deliver_latched(struct vcpu *vcpu)
 {
 	REQUIRE(machine_current_vmcs() == vcpu->vmcs01);
 }
@@ -157,7 +157,7 @@ bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
 	(void)vcpu;
 	(void)msr;
 	(void)value;
-	MACHINE_FAIL("the MSR lists are empty");
+	return true;
 }
 
 static void unexpected_exit(void)
