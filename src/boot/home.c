@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/home.h"
 
-#include <x86/msr.h>
-
-#include "lib/insn.h"
 #include "mm/ept01.h"
 #include "mm/host_paging.h"
 #include "mm/layout.h"
@@ -28,12 +25,10 @@ static u64 table_pages(const struct memmap *map)
 	return 160 + map->count + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
 }
 
-u64 home_size(const struct memmap *map, u64 wanted)
+u64 home_size(const struct memmap *map, u64 wanted, u64 ept_cap)
 {
 	const u64 size = image_size() + wanted + table_pages(map) * PAGE_SIZE;
-	u64 ept_cap = 0;
 
-	rdmsr_safe(MSR_IA32_VMX_EPT_VPID_CAP, &ept_cap);
 	/* Of twice the size, since these are part of it. */
 	return size + ept01_kept_pages(2 * size, ept_cap) * PAGE_SIZE;
 }
@@ -52,10 +47,10 @@ paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root
 	return cr3;
 }
 
-struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted,
+struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted, u64 ept_cap,
 			  const struct range *avoid, size_t n_avoid)
 {
-	struct range home = {.size = home_size(map, wanted)};
+	struct range home = {.size = home_size(map, wanted, ept_cap)};
 
 	if (!memmap_find_top(room, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start) &&
 	    !memmap_find_top(map, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start))

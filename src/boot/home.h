@@ -18,7 +18,7 @@ struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted,
 			  const struct range *avoid, size_t n_avoid);
 
 /* The same for a home that the firmware has allocated: its size, then the move. */
-u64 home_size(const struct memmap *map, u64 wanted);
+u64 home_size(const struct memmap *map, u64 wanted, u64 ept_cap);
 
 /*
  * `root` may make another root of the new page tables' (physical), to go on with, or give 0 for
