@@ -38,13 +38,27 @@ enum {
 };
 static const u64 statistics_magic = 0x6172626d75;
 
+static const char *handled;
+static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
+
+void event_machine_check(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	handled = "event_machine_check";
+}
+
+void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
+{
+	(void)vcpu;
+	given_activity = activity;
+}
+
 static struct vcpu *vcpu;
 static struct cpu *all[1];
 struct cpu **cpus = all;
 u32 cpu_count = 1;
 
 static struct guest_regs regs;
-static const char *handled;
 static u32 injected; /* exceptions, a bit each */
 static bool xsetbv_works;
 static u32 wbinvds;
@@ -107,12 +121,6 @@ bool msr_guest_write(struct vcpu *c, u32 msr, u64 value)
 	assert_ptr_equal(c, vcpu);
 	msr_written = value;
 	return msr == MSR_GOOD;
-}
-
-void event_machine_check(struct vcpu *c)
-{
-	assert_ptr_equal(c, vcpu);
-	handled = "event_machine_check";
 }
 
 static void note_refusal(struct vcpu *c)
