@@ -140,6 +140,8 @@ def ensure_packages(packages, if_offered=()):
     except Failure:
         # The lists may be old.
         update_lists()
+        if unknown := set(missing) - offered_packages(missing):
+            raise Failure("this Debian release has no " + ", ".join(sorted(unknown))) from None
         run_long(install, what, env=environment)
 
 
