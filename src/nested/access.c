@@ -120,14 +120,16 @@ static bool is_shadowed(const struct vmcs12 *v, u64 encoding, enum vmcs12_field 
 }
 
 /* The checks of the instruction; with `field` < 0 it has failed, and that is done. */
-static enum l2_access shadow_field(paddr_t region, u64 encoding, int *field)
+static enum l2_access shadow_field(struct vcpu *vcpu, u64 encoding, int *field)
 {
+	struct vmcs12 *v = vcpu->nested->current->vmcs12;
+
 	*field = -1;
 	if (instruction_cpl() > 0) {
 		event_inject_gp0();
 		return L2_ACCESS_FAULTED;
 	}
-	if (region == NO_VMCS) {
+	if (v->f[F_VMCS_LINK_POINTER] == NO_VMCS) {
 		nested_fail_invalid();
 		return L2_ACCESS_DONE;
 	}
@@ -135,7 +137,8 @@ static enum l2_access shadow_field(paddr_t region, u64 encoding, int *field)
 	if (*field >= 0 && nested_caps.has_field[*field])
 		return L2_ACCESS_DONE;
 	*field = -1;
-	write_shadow(region, F_VM_INSTRUCTION_ERROR, VMERR_UNSUPPORTED_FIELD);
+	/* SDM "Conventions", VMfailValid: in the current VMCS, which is the one that runs L2. */
+	v->f[F_VM_INSTRUCTION_ERROR] = VMERR_UNSUPPORTED_FIELD;
 	nested_finish(RFLAGS_ZF);
 	return L2_ACCESS_DONE;
 }
@@ -151,7 +154,7 @@ enum l2_access vmread_of_l2(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!is_shadowed(v, encoding, F_VMREAD_BITMAP))
 		return L2_ACCESS_IS_L1S;
-	access = shadow_field(v->f[F_VMCS_LINK_POINTER], encoding, &field);
+	access = shadow_field(vcpu, encoding, &field);
 	if (field < 0)
 		return access;
 	value = read_shadow(v->f[F_VMCS_LINK_POINTER], (enum vmcs12_field)field);
@@ -177,7 +180,7 @@ enum l2_access vmwrite_of_l2(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!is_shadowed(v, encoding, F_VMWRITE_BITMAP))
 		return L2_ACCESS_IS_L1S;
-	access = shadow_field(region, encoding, &field);
+	access = shadow_field(vcpu, encoding, &field);
 	if (field < 0)
 		return access;
 	if (operand.is_register)

@@ -5,6 +5,7 @@
 
 #include "lib/insn.h"
 #include "nested/state.h"
+#include "vmx/event.h"
 #include "vmx/vmcs.h"
 
 u64 ept_qualification(void)
@@ -90,71 +91,174 @@ void nested_triple_fault(struct vcpu *vcpu)
 	nested_reflect_event(vcpu, REASON_TRIPLE_FAULT, 0, 0);
 }
 
-/*
- * L2 cannot take the NMI now. SDM "Other Causes of VM Exits", NMI window: the exit comes when it
- * can. L1 uses no virtual NMIs for this L2, so they are free for Umbra: an NMI that comes meanwhile
- * exits.
- */
-static void open_nmi_window(struct vcpu *vcpu)
+static const struct vmcs12 *current12(const struct vcpu *vcpu)
 {
-	if (vcpu->nested->nmi_window)
-		return;
-	vcpu->nested->nmi_window = true;
+	return vcpu->nested->current->vmcs12;
+}
+
+static bool is_nmi(u32 info)
+{
+	return (info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_NMI;
+}
+
+/*
+ * The exit comes when L2 can take an NMI (SDM "Other Causes of VM Exits", NMI window). Where L1
+ * uses no virtual NMIs for this L2 they are free for Umbra, and L2's blocking becomes virtual; an
+ * NMI that comes meanwhile exits.
+ */
+static void ask_for_nmi_window(struct vcpu *vcpu, bool injects_nmi)
+{
+	struct nested *nested = vcpu->nested;
+
+	nested->asked_exit = ASKED_NMI_WINDOW;
 	vmcs_set32(VMCS_PIN_CONTROLS, (u32)(PIN_NMI_EXITING | PIN_VIRTUAL_NMIS));
 	vmcs_set32(VMCS_PRIMARY_CONTROLS, (u32)CPU_NMI_WINDOW_EXITING);
-	/* The blocking in L2's state is virtual now; the CPU's own ends here, as for L1. */
+	/* With virtual NMIs an entry that injects one begins unblocked, and ends blocked. */
+	nested->unblocked_to_inject =
+		injects_nmi && (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI);
+	if (nested->unblocked_to_inject)
+		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+	/* The CPU's own blocking ends here, as for L1. */
 	unblock_nmis();
 }
 
-void nested_close_nmi_window(struct vcpu *vcpu)
+/*
+ * The exit comes after the entry and the event that it injects, before any instruction (SDM
+ * "VMX-Preemption Timer"). A CPU without the timer gives the event at its next exit.
+ */
+static void ask_for_immediate_exit(struct vcpu *vcpu)
 {
-	const u32 pin = (u32)vcpu->nested->current->vmcs12->f[F_PIN_CONTROLS];
+	struct nested *nested = vcpu->nested;
 
-	if (!vcpu->nested->nmi_window)
+	if (!vmx_can_set(vcpu->vmx.pin, PIN_PREEMPTION_TIMER))
 		return;
-	vcpu->nested->nmi_window = false;
-	vmcs_clear32(VMCS_PIN_CONTROLS, (u32)(PIN_NMI_EXITING | PIN_VIRTUAL_NMIS) & ~pin);
-	vmcs_clear32(VMCS_PRIMARY_CONTROLS, (u32)CPU_NMI_WINDOW_EXITING);
+	nested->asked_exit = ASKED_IMMEDIATE;
+	nested->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
+	vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, 0);
+	vmcs_set32(VMCS_PIN_CONTROLS, (u32)PIN_PREEMPTION_TIMER);
 }
 
-bool nested_nmi(struct vcpu *vcpu)
+static void close_nmi_window(struct nested *nested, const struct vmcs12 *v)
 {
-	const u64 pin = vcpu->nested->current->vmcs12->f[F_PIN_CONTROLS];
-	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI;
-	const u32 injected = vmread32(VMCS_VM_ENTRY_INTR_INFO);
-	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
+	const u32 borrowed = (u32)(PIN_NMI_EXITING | PIN_VIRTUAL_NMIS);
 
+	vmcs_clear32(VMCS_PIN_CONTROLS, borrowed & ~(u32)v->f[F_PIN_CONTROLS]);
+	vmcs_clear32(VMCS_PRIMARY_CONTROLS,
+		     (u32)CPU_NMI_WINDOW_EXITING & ~(u32)v->f[F_PRIMARY_CONTROLS]);
+	/* The entry that was to inject has failed, and leaves no trace. */
+	if (nested->unblocked_to_inject && (vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID))
+		vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
+}
+
+void nested_cancel_asked_exit(struct vcpu *vcpu)
+{
+	struct nested *nested = vcpu->nested;
+	const struct vmcs12 *v = current12(vcpu);
+
+	switch (nested->asked_exit) {
+	case ASKED_NMI_WINDOW:
+		close_nmi_window(nested, v);
+		break;
+	case ASKED_IMMEDIATE:
+		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, nested->timer);
+		vmcs_clear32(VMCS_PIN_CONTROLS,
+			     (u32)PIN_PREEMPTION_TIMER & ~(u32)v->f[F_PIN_CONTROLS]);
+		break;
+	default:
+		break;
+	}
+	nested->asked_exit = ASKED_NOTHING;
+}
+
+/*
+ * Nothing is handed over here. Much can come first: the checks of an entry, the event that it
+ * injects, debug exceptions, L1's own timer and windows (SDM "Other Causes of VM Exits"). The CPU
+ * knows their order, so it is asked for an exit that takes the event's place among them.
+ */
+void nested_event_waits(struct vcpu *vcpu)
+{
+	const u64 pin = current12(vcpu)->f[F_PIN_CONTROLS];
+	const bool injects_nmi = is_nmi(vmread32(VMCS_VM_ENTRY_INTR_INFO));
+	const bool blocked =
+		injects_nmi || (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI);
+
+	nested_cancel_asked_exit(vcpu);
 	/* SDM "Event Blocking": until the SIPI, which is L1's exit. */
 	if (vmread32(VMCS_GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_SIPI)
-		return false;
-	/* SDM "Pin-Based VM-Execution Controls": with virtual NMIs the bit blocks only those. */
-	if (!(pin & PIN_VIRTUAL_NMIS) && (interruptibility & INTERRUPTIBILITY_NMI)) {
-		open_nmi_window(vcpu);
-		return false;
+		return;
+	if (vcpu->init_held || vcpu->mc_latched) {
+		ask_for_immediate_exit(vcpu);
+		return;
 	}
-	if (pin & PIN_NMI_EXITING) {
-		/* A pending MTF VM exit comes first. */
-		if ((injected & INTR_INFO_VALID) && (injected & INTR_INFO_TYPE) == INTR_TYPE_OTHER)
-			return false;
-		vcpu->nmi_latched = false;
+	if (!vcpu->nmi_latched)
+		return;
+	if (!blocked || !(pin & PIN_NMI_EXITING))
+		ask_for_nmi_window(vcpu, injects_nmi);
+	else if (pin & PIN_VIRTUAL_NMIS)
+		/* SDM "Pin-Based VM-Execution Controls": the bit blocks only virtual ones. */
+		ask_for_immediate_exit(vcpu);
+	/*
+	 * Else: SDM "Changes to Instruction Behavior in VMX Non-Root Operation", IRET: blocked for
+	 * as long as L2 runs.
+	 */
+}
+
+/* L2 is where it can take the NMI: L1's exit, or by L2's own IDT. */
+static void give_nmi(struct vcpu *vcpu)
+{
+	const u32 nmi = (u32)INTR_INFO_VALID | INTR_TYPE_NMI | VECTOR_NMI;
+
+	vcpu->nmi_latched = false;
+	if (current12(vcpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING) {
 		nested_reflect_event(vcpu, REASON_EXCEPTION_NMI, 0, nmi);
-		return true;
+		return;
 	}
-	/* L2's to take by its own IDT, as soon as nothing is in the way. */
-	if ((injected & INTR_INFO_VALID) ||
-	    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS))) {
-		open_nmi_window(vcpu);
-		return false;
-	}
-	nested_close_nmi_window(vcpu);
+	/* No STI may be in the way, as on some CPUs it is after such an exit. */
+	vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
 	nested_keep_entry_event(vcpu);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, nmi);
-	vcpu->nmi_latched = false;
+}
+
+/* The same exit may be due to L1, for which it has to come before the event. */
+static bool is_l1s_too(const struct vmcs12 *v, enum asked_exit asked)
+{
+	if (asked == ASKED_NMI_WINDOW)
+		return v->f[F_PRIMARY_CONTROLS] & CPU_NMI_WINDOW_EXITING;
+	return (v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER) &&
+	       vmread32(VMCS_PREEMPTION_TIMER_VALUE) == 0;
+}
+
+bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit)
+{
+	const enum asked_exit asked = vcpu->nested->asked_exit;
+
+	nested_cancel_asked_exit(vcpu);
+	if (asked != exit || is_l1s_too(current12(vcpu), asked))
+		return false;
+	if (vcpu->mc_latched) {
+		event_deliver_latched(vcpu);
+	} else if (vcpu->init_held) {
+		vcpu->init_held = false;
+		nested_reflect_event(vcpu, REASON_INIT, 0, 0);
+	} else if (vcpu->nmi_latched) {
+		give_nmi(vcpu);
+	}
 	return true;
+}
+
+/* VMLAUNCH and VMRESUME are exits of L1's; while L2 runs none of them is the last one. */
+static bool is_entering(const struct vcpu *vcpu)
+{
+	return vcpu->exit_reason == REASON_VMLAUNCH || vcpu->exit_reason == REASON_VMRESUME;
 }
 
 bool nested_take_machine_check(struct vcpu *vcpu)
 {
+	/* SDM "Machine-Check Events During VM Entry": one of the ways, and it needs no L2. */
+	if (is_entering(vcpu)) {
+		nested_entry_failed(vcpu, REASON_ENTRY_FAIL_MCE, 0);
+		return true;
+	}
 	if (!(vmread32(VMCS_EXCEPTION_BITMAP) & (1u << VECTOR_MC)))
 		return false;
 	nested_reflect_event(vcpu, REASON_EXCEPTION_NMI, 0,

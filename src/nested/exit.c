@@ -185,6 +185,9 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification)
 {
+	/* SDM "Saving RIP, RSP, and RFLAGS": such an exit saves RF as 1, which the CPU saw to. */
+	if (fault->by_umbra)
+		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	switch (result) {
 	case EPT02_NO_MEMORY:
 		/* Start over with one empty root: that much there always is. */
@@ -297,23 +300,23 @@ static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
 			stop_here();
 		unblock_nmis();
 		/* Another one while one waits for L2: the CPU keeps no more of them either. */
-		return vcpu->nested->nmi_window;
+		if (vcpu->nested->asked_exit == ASKED_NMI_WINDOW)
+			return true;
+		vcpu->nmi_latched = false;
 	}
 	return false;
 }
 
-/*
- * Umbra's own: L2 gets what waits for it as nested_exit_handle() ends. For an injection no STI may
- * be in the way, as on some CPUs it is after such an exit.
- */
 static bool l2_nmi_window(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
-	if (!vcpu->nested->nmi_window)
-		return false;
-	if (!(current12(vcpu)->f[F_PIN_CONTROLS] & PIN_NMI_EXITING))
-		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI);
-	return true;
+	return nested_take_asked_exit(vcpu, ASKED_NMI_WINDOW);
+}
+
+static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)regs;
+	return nested_take_asked_exit(vcpu, ASKED_IMMEDIATE);
 }
 
 /* Everything without an entry here is L1's: vmcs02's controls are L1's. */
@@ -326,6 +329,7 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_EPT_MISCONFIG] = l2_ept_misconfiguration,
 	[REASON_VMREAD] = l2_vmread,
 	[REASON_VMWRITE] = l2_vmwrite,
+	[REASON_PREEMPTION_TIMER] = l2_preemption_timer,
 	[REASON_VMFUNC] = l2_vmfunc,
 	[REASON_RDMSR_IMM] = l2_msr_imm,
 	[REASON_WRMSRNS_IMM] = l2_msr_imm,
@@ -352,10 +356,10 @@ void nested_exit_handle(struct guest_regs *regs)
 		if (UMBRA_STATISTICS)
 			vcpu->l2_exits[basic]++;
 		if (handlers[basic] && handlers[basic](vcpu, regs)) {
-			/* Still L2, perhaps: an NMI that could not be given to it before may now.
-			 */
-			if (vcpu->nmi_latched && vcpu->level)
-				nested_nmi(vcpu);
+			/* Still L2, perhaps, and what waits for it may be due in another way. */
+			if ((vcpu->nmi_latched || vcpu->init_held || vcpu->mc_latched) &&
+			    vcpu->level)
+				nested_event_waits(vcpu);
 			return;
 		}
 	}

@@ -8,6 +8,7 @@
 #include "mm/guest_memory.h"
 #include "nested/state.h"
 #include "smp/panic.h"
+#include "smp/stop.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
@@ -171,7 +172,11 @@ static void load_host_state(struct vcpu *vcpu, const struct vmcs12 *v, u64 old_e
 		nested_abort(vcpu, 2, "malformed PDPTEs in L1's host state");
 }
 
-/* SDM "VMX Aborts": the CPU is in shutdown; the indicator goes to L1's VMCS region. */
+/*
+ * SDM "VMX Aborts": the indicator goes to L1's VMCS region, and nothing but a reset wakes the CPU.
+ * In root mode that is so for INIT and NMIs too; the shutdown state, which not every CPU can enter,
+ * would let them through.
+ */
 void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
@@ -179,7 +184,20 @@ void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
 	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
 	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
 			   sizeof(indicator));
-	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
+	stop_here();
+}
+
+/*
+ * An entry of vmcs01 has failed on guest state. Where L1 has not run since L2's exit, that is the
+ * host state that L1 gave its VMCS, accepted by the checks of L1's entry and not by this CPU.
+ */
+void nested_l1_entry_failed(struct vcpu *vcpu)
+{
+	const struct nested_vmcs *vmcs = vcpu->nested->current;
+
+	if (vmcs && vmreadn(VMCS_GUEST_RIP) == vmcs->vmcs12->f[F_HOST_RIP] &&
+	    vmreadn(VMCS_GUEST_RSP) == vmcs->vmcs12->f[F_HOST_RSP])
+		nested_abort(vcpu, 3, "the CPU refuses L1's host state");
 }
 
 enum way_out {
@@ -203,7 +221,7 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_restore_entry_event(vcpu);
-	nested_close_nmi_window(vcpu);
+	nested_cancel_asked_exit(vcpu);
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
@@ -234,7 +252,7 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	if (vmcs->plan.rare_exit && !msr_list_load(vcpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_ADDR],
 						   vmcs->vmcs12->f[F_VM_EXIT_MSR_LOAD_COUNT]))
 		nested_abort(vcpu, 4, "an MSR of the exit's load list");
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 }
 
 static void save_and_leave(struct vcpu *vcpu, enum way_out way)
@@ -245,12 +263,8 @@ static void save_and_leave(struct vcpu *vcpu, enum way_out way)
 	vmcs->vmcs12->launched = true;
 	vmcs->efer02 = efer;
 	save_guest_state(vmcs, efer);
-	if (vmcs->plan.rare_exit && !msr_list_store(vcpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
-						    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT])) {
-		leave_l2(vcpu, way, efer);
+	if (vmcs->plan.rare_exit && !msr_list_store(vcpu, vmcs))
 		nested_abort(vcpu, 1, "an MSR of the exit's store list");
-		return;
-	}
 	leave_l2(vcpu, way, efer);
 }
 

@@ -187,8 +187,8 @@ static void deliver_nmi(struct vcpu *vcpu)
 {
 	/* While L2 runs, the interruptibility in the current VMCS is not L1's. */
 	if (vcpu->level) {
-		if (vcpu->nmi_latched)
-			vcpu->level->nmi(vcpu);
+		if (vcpu->nmi_latched || vcpu->mc_latched)
+			vcpu->level->event_waits(vcpu);
 		return;
 	}
 	if (vcpu->nmi_latched && nmi_possible()) {
@@ -205,9 +205,12 @@ static void deliver_nmi(struct vcpu *vcpu)
  */
 static void deliver_mc(struct vcpu *vcpu)
 {
-	if (vcpu->level && vcpu->level->machine_check(vcpu)) {
+	if (vcpu->level) {
+		/* L1's exit ends L2, and what is latched then is delivered to L1. */
 		vcpu->mc_latched = false;
-		return;
+		if (vcpu->level->machine_check(vcpu))
+			return;
+		vcpu->mc_latched = true;
 	}
 	if (!(vmreadn(VMCS_GUEST_CR4) & CR4_MCE)) {
 		reset_machine("machine check while the guest has CR4.MCE clear");
@@ -263,10 +266,17 @@ void event_machine_check(struct vcpu *vcpu)
 	deliver_latched(vcpu);
 }
 
-void event_after_l2(struct vcpu *vcpu)
+void event_deliver_latched(struct vcpu *vcpu)
 {
 	if (vcpu->nmi_latched || vcpu->mc_latched)
 		deliver_latched(vcpu);
+}
+
+void event_forget(struct vcpu *vcpu)
+{
+	vcpu->nmi_latched = false;
+	vcpu->mc_latched = false;
+	set_nmi_window(vcpu, false);
 }
 
 void exception_nmi_exit(struct vcpu *vcpu, struct guest_regs *regs)

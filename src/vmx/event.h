@@ -55,5 +55,8 @@ bool event_deliver_late(struct guest_regs *regs);
 /* A machine check that kept the CPU from entering the guest: the guest's. */
 void event_machine_check(struct vcpu *vcpu);
 
-/* L2 has ended, vmcs01 is current again: what waited for L1 may come now. */
-void event_after_l2(struct vcpu *vcpu);
+/* What is latched may come now, to L1 or L2: another VMCS is current, or L2 can take it. */
+void event_deliver_latched(struct vcpu *vcpu);
+
+/* INIT, which leaves none of it: vmcs01 is current. */
+void event_forget(struct vcpu *vcpu);

@@ -59,6 +59,7 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_RDMSR] = rdmsr_exit,
 	[REASON_WRMSR] = wrmsr_exit,
 	[REASON_EPT_VIOLATION] = ept_violation_exit,
+	[REASON_PREEMPTION_TIMER] = preemption_timer_exit,
 	[REASON_EPT_MISCONFIG] = ept_misconfig_exit,
 	[REASON_XSETBV] = xsetbv_exit,
 	[REASON_SEAMCALL] = undefined_instruction_exit,
@@ -106,8 +107,11 @@ static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reaso
 		event_machine_check(vcpu);
 		return;
 	}
-	if (reason & EXIT_REASON_ENTRY_FAIL)
+	if (reason & EXIT_REASON_ENTRY_FAIL) {
+		if (offered_vmx.entry_failed)
+			offered_vmx.entry_failed(vcpu);
 		panic("VM entry failed: %s", exit_reason_name(reason));
+	}
 	vcpu->exit_reason = basic;
 	if (basic >= REASON_COUNT || !handlers[basic]) {
 		exit_unexpected(vcpu);

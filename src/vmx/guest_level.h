@@ -22,10 +22,10 @@ struct guest_level {
 	bool (*exception)(struct vcpu *vcpu, u32 info, u32 error_code);
 
 	/*
-	 * A latched NMI: L1's by an exit, or L2's if L1 lets it through. False: L2 cannot take it
-	 * yet, and it stays latched.
+	 * An NMI, or a machine check after machine_check() has returned false, stays latched: it
+	 * is L1's by an exit, or L2's if L1 lets it through, as soon as L2 can take it.
 	 */
-	bool (*nmi)(struct vcpu *vcpu);
+	void (*event_waits)(struct vcpu *vcpu);
 
 	/* A machine check. True: L1 intercepts #MC and has got its exit. */
 	bool (*machine_check)(struct vcpu *vcpu);
@@ -46,5 +46,8 @@ struct offered_vmx {
 	u32 msrs; /* a bit for each of IA32_VMX_BASIC and those after it that exist */
 	u64 msr[MSR_IA32_VMX_EXIT_CTLS2 - MSR_IA32_VMX_BASIC + 1];
 	exit_handler *instruction; /* L1's VMX instructions; NULL: all are #UD */
+
+	/* An entry of vmcs01 failed on guest state. Returns only if that is Umbra's doing. */
+	void (*entry_failed)(struct vcpu *vcpu);
 };
 extern struct offered_vmx offered_vmx;

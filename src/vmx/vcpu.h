@@ -14,6 +14,7 @@
 #include "vmx/capabilities.h"
 #include "vmx/cpuid_filter.h"
 #include "vmx/guest_linear.h"
+#include "vmx/msr_bits.h"
 
 /* Instructions that Umbra itself executes, what nesting mostly costs. */
 enum vmcs_counted {
@@ -34,7 +35,8 @@ struct vcpu {
 	u32 exit_reason;  /* the exit being handled, with its flag bits */
 	bool nmi_latched; /* for the guest: waits until it can be injected */
 	bool mc_latched;
-	bool is_bsp; /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
+	bool is_bsp;   /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
+	bool starting; /* by a SIPI, and it has run nothing yet */
 
 	paddr_t vmxon_region;
 	paddr_t vmcs01;
@@ -49,7 +51,8 @@ struct vcpu {
 	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
-	bool xd_disabled;       /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
+	bool xd_disabled; /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
+	struct msr_bits msr_bits;
 	struct mtrr_state mtrr; /* what the guest sees */
 	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;

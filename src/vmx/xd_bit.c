@@ -4,7 +4,6 @@
 #include <x86/cr.h>
 #include <x86/msr.h>
 
-#include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "smp/panic.h"
@@ -14,16 +13,23 @@
 /* The shared bitmap, and writes of EFER exit besides: for CPUs without the XD bit. */
 static u8 *bitmap_without_xd;
 
-void xd_bit_init(const void *shared_bitmap)
+void xd_bit_init(void)
+{
+	bitmap_without_xd = pages_alloc(1);
+	if (!bitmap_without_xd)
+		fail("out of memory for the MSR bitmap");
+}
+
+/* The shared one is complete once the guest runs, so that each CPU writes the same here. */
+static paddr_t without_xd(void)
 {
 	/* SDM "MSR-Bitmap Address": the last quarter is for writes from C0000000H on. */
 	enum { WRITE_HIGH = 3 * PAGE_SIZE / 4, IN_RANGE = MSR_IA32_EFER & 0x1fff };
 
-	bitmap_without_xd = pages_alloc(1);
-	if (!bitmap_without_xd)
-		fail("out of memory for the MSR bitmap");
-	memcpy(bitmap_without_xd, shared_bitmap, PAGE_SIZE);
+	for (u32 i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+		((u64 *)(void *)bitmap_without_xd)[i] |= msr_bitmap_word(i);
 	bitmap_without_xd[WRITE_HIGH + IN_RANGE / 8] |= (u8)(1u << IN_RANGE % 8);
+	return virt_to_phys(bitmap_without_xd);
 }
 
 bool xd_bit_write(struct vcpu *vcpu, bool disabled)
@@ -35,8 +41,7 @@ bool xd_bit_write(struct vcpu *vcpu, bool disabled)
 	vcpu->xd_disabled = disabled;
 	if (disabled)
 		vmwrite64(VMCS_GUEST_EFER, vmread64(VMCS_GUEST_EFER) & ~EFER_NXE);
-	vmwrite64(VMCS_MSR_BITMAP,
-		  disabled ? virt_to_phys(bitmap_without_xd) : msr_bitmap_address());
+	vmwrite64(VMCS_MSR_BITMAP, disabled ? without_xd() : msr_bitmap_address());
 	/* Translations made with the old meaning of bit 63. */
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 	return true;

@@ -9,8 +9,8 @@
 
 #include "vmx/vcpu.h"
 
-/* Once the MSR bitmap that all CPUs share is made. */
-void xd_bit_init(const void *shared_bitmap);
+/* Once, on the boot processor; stops with a message when memory is short. */
+void xd_bit_init(void);
 
 /* False: #GP(0). L2 cannot change the bit for L1. */
 bool xd_bit_write(struct vcpu *vcpu, bool disabled);

@@ -28,12 +28,19 @@ enum {
 	RF = 0x10000,
 };
 
+void exit_unexpected(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fail();
+}
+
 static struct vcpu *vcpu;
 static u64 dr6;
 
 /* L2, as far as event.c asks. */
 static struct {
-	bool intercepts, takes_mc, gave_nmi, triple_fault;
+	bool intercepts, takes_mc, triple_fault;
+	u32 waits;
 	u32 taken, taken_error; /* by the hook */
 	u32 kept;
 } l2;
@@ -49,12 +56,6 @@ u64 read_dr6(void)
 void write_dr6(u64 value)
 {
 	dr6 = value;
-}
-
-void exit_unexpected(struct vcpu *c)
-{
-	(void)c;
-	fail();
 }
 
 static u32 nmis_unblocked;
@@ -86,22 +87,25 @@ static void note_triple_fault(struct vcpu *c)
 	l2.triple_fault = true;
 }
 
-static bool take_nmi(struct vcpu *c)
-{
-	c->nmi_latched = false;
-	l2.gave_nmi = true;
-	return true;
-}
-
-static bool take_machine_check(struct vcpu *c)
+static void event_waits(struct vcpu *c)
 {
 	(void)c;
+	l2.waits++;
+}
+
+/* L1's exit ends L2, and nested looks for what is latched. */
+static bool take_machine_check(struct vcpu *c)
+{
+	if (l2.takes_mc) {
+		c->level = NULL;
+		event_deliver_latched(c);
+	}
 	return l2.takes_mc;
 }
 
 static const struct guest_level level = {
 	.exception = take_exception,
-	.nmi = take_nmi,
+	.event_waits = event_waits,
 	.machine_check = take_machine_check,
 	.triple_fault = note_triple_fault,
 	.keep_entry_event = keep_entry_event,
@@ -359,7 +363,7 @@ static void test_nmi(void **state)
 	setup(NULL);
 	vcpu->level = &level;
 	event_nmi(vcpu);
-	assert_true(l2.gave_nmi);
+	assert_int_equal(l2.waits, 1);
 	assert_injected(0, 0);
 }
 
@@ -395,10 +399,10 @@ static void test_pending(void **state)
 	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
 	/* L2 has ended: what waited comes now, and nothing if nothing did. */
 	setup(NULL);
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 	assert_injected(0, 0);
 	vcpu->nmi_latched = true;
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 	assert_injected(NMI, 0);
 }
 
@@ -409,7 +413,7 @@ static void test_machine_check(void **state)
 	vcpu->mc_latched = true;
 	machine_set_field(VMCS_GUEST_CR4, 0);
 	if (!setjmp(reset)) {
-		event_after_l2(vcpu);
+		event_deliver_latched(vcpu);
 		fail();
 	}
 	assert_string_equal(reset_reason, "machine check while the guest has CR4.MCE clear");
@@ -417,7 +421,7 @@ static void test_machine_check(void **state)
 	setup(NULL);
 	vcpu->mc_latched = true;
 	machine_set_field(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI);
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 	assert_injected(0, 0);
 	assert_true(vcpu->mc_latched);
 	assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
@@ -426,15 +430,23 @@ static void test_machine_check(void **state)
 	vcpu->mc_latched = true;
 	vcpu->level = &level;
 	l2.takes_mc = true;
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 	assert_false(vcpu->mc_latched);
 	assert_injected(0, 0);
 	setup(NULL);
 	vcpu->mc_latched = true;
 	vcpu->level = &level;
-	event_after_l2(vcpu);
+	event_deliver_latched(vcpu);
 	assert_injected(EXCEPTION | VECTOR_MC, 0);
 	assert_int_equal(l2.kept, 1);
+	/* The next entry has another event: the machine check waits for L2 to have got it. */
+	setup(NULL);
+	vcpu->mc_latched = true;
+	vcpu->level = &level;
+	machine_set_field(VMCS_VM_ENTRY_INTR_INFO, EXCEPTION | VECTOR_PF);
+	event_deliver_latched(vcpu);
+	assert_true(vcpu->mc_latched);
+	assert_int_equal(l2.waits, 1);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exits of L1: who handles each, and the short handlers: INVD, XSETBV, INIT, SIPI, VMCALL. */
+/* Exits of L1: who handles each, and the short handlers: INVD, XSETBV, VMCALL. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,25 +32,37 @@ enum {
 	HOOK = 0x9fc10,
 	STACK = 0x2000,
 	ENTRY = 0x3000,
-	SIGNATURE = 0x306c3,
 	RESERVED = 0x123000,
 	ENTRY_TSC = 1111,
 	LAUNCH_TSC = 2222,
 };
 static const u64 statistics_magic = 0x6172626d75;
 
+static const char *handled;
+static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
+
+void event_machine_check(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	handled = "event_machine_check";
+}
+
+void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
+{
+	(void)vcpu;
+	given_activity = activity;
+}
+
 static struct vcpu *vcpu;
 static struct cpu *all[1];
 struct cpu **cpus = all;
 u32 cpu_count = 1;
 
-enum { NOT_SET = 99, COMPONENT_HIDDEN = 19 };
+enum { COMPONENT_HIDDEN = 19 };
 
 static struct guest_regs regs;
-static const char *handled;
 static u32 injected; /* exceptions, a bit each */
 static bool xsetbv_works;
-static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
 static u32 wbinvds;
 static paddr_t hook;
 static struct memmap map;
@@ -68,8 +80,11 @@ HANDLER(cr_access_exit)
 HANDLER(ept_misconfig_exit)
 HANDLER(ept_violation_exit)
 HANDLER(exception_nmi_exit)
+HANDLER(init_exit)
 HANDLER(nmi_window_exit)
+HANDLER(preemption_timer_exit)
 HANDLER(rdmsr_exit)
+HANDLER(sipi_exit)
 HANDLER(task_switch_exit)
 HANDLER(wrmsr_exit)
 static HANDLER(instruction_exit)
@@ -110,12 +125,6 @@ bool msr_guest_write(struct vcpu *c, u32 msr, u64 value)
 	return msr == MSR_GOOD;
 }
 
-void event_machine_check(struct vcpu *c)
-{
-	assert_ptr_equal(c, vcpu);
-	handled = "event_machine_check";
-}
-
 static void note_refusal(struct vcpu *c)
 {
 	(void)c;
@@ -123,12 +132,6 @@ static void note_refusal(struct vcpu *c)
 }
 
 static const struct guest_level level = {.entry_refused = note_refusal};
-
-void vmx_guest_init_state(struct vcpu *c, enum activity_state activity)
-{
-	(void)c;
-	given_activity = activity;
-}
 
 _Noreturn void reset_machine(const char *why)
 {
@@ -168,12 +171,6 @@ u64 rdtsc(void)
 	return LAUNCH_TSC;
 }
 
-struct cpuid cpuid(u32 leaf, u32 subleaf)
-{
-	(void)subleaf;
-	return (struct cpuid){.eax = leaf == 1 ? SIGNATURE : 0};
-}
-
 paddr_t chainload_vmcall_address(void)
 {
 	return hook;
@@ -209,7 +206,6 @@ static int setup(void **state)
 	hook = 0;
 	vmcall_set_claim(int15_hook_vmcall);
 	offered_vmx.instruction = instruction_exit;
-	given_activity = NOT_SET;
 	machine_set_field(VMCS_GUEST_RIP, RIP);
 	machine_set_field(VMCS_GUEST_RFLAGS, 2);
 	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
@@ -232,10 +228,20 @@ static void test_handlers(void **state)
 		u32 reason;
 		const char *handler;
 	} rows[] = {
-		{0, "exception_nmi_exit"},  {8, "nmi_window_exit"},     {9, "task_switch_exit"},
-		{10, "cpuid_exit"},         {19, "instruction_exit"},   {25, "instruction_exit"},
-		{28, "cr_access_exit"},     {31, "rdmsr_exit"},         {32, "wrmsr_exit"},
-		{48, "ept_violation_exit"}, {49, "ept_misconfig_exit"},
+		{0, "exception_nmi_exit"},
+		{8, "nmi_window_exit"},
+		{9, "task_switch_exit"},
+		{10, "cpuid_exit"},
+		{19, "instruction_exit"},
+		{25, "instruction_exit"},
+		{28, "cr_access_exit"},
+		{31, "rdmsr_exit"},
+		{32, "wrmsr_exit"},
+		{48, "ept_violation_exit"},
+		{3, "init_exit"},
+		{4, "sipi_exit"},
+		{52, "preemption_timer_exit"},
+		{49, "ept_misconfig_exit"},
 	};
 
 	(void)state;
@@ -382,42 +388,6 @@ static void test_entry_refused(void **state)
 	assert_string_equal(handled, "entry_refused");
 }
 
-/* SDM "Processor State After Reset"; "MP Initialization Protocol Algorithm for MP Systems". */
-static void test_init(void **state)
-{
-	(void)state;
-	for (u32 bsp = 0; bsp < 2; bsp++) {
-		setup(NULL);
-		vcpu->is_bsp = bsp;
-		regs.rax = regs.rdx = regs.r15 = 7;
-		exits(REASON_INIT);
-		assert_int_equal(given_activity, bsp ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI);
-		assert_int_equal(regs.rdx, SIGNATURE);
-		assert_int_equal(regs.rax | regs.r15, 0);
-		assert_int_equal(machine_log.invvpid_type, INVVPID_SINGLE_CONTEXT);
-		assert_int_equal(machine_log.vpid, 1);
-	}
-	/* In VMX root operation of L1's it waits. */
-	setup(NULL);
-	vcpu->init_blocked = true;
-	regs.rax = 7;
-	exits(REASON_INIT);
-	assert_int_equal(regs.rax, 7);
-	assert_int_equal(given_activity, NOT_SET);
-}
-
-static void test_sipi(void **state)
-{
-	(void)state;
-	machine_set_field(VMCS_EXIT_QUALIFICATION, 0x9a);
-	exits(REASON_SIPI);
-	assert_int_equal(given_activity, ACTIVITY_ACTIVE);
-	assert_int_equal(regs.rdx, SIGNATURE);
-	assert_int_equal(get(VMCS_GUEST_CS_SELECTOR), 0x9a00);
-	assert_int_equal(get(VMCS_GUEST_CS_BASE), 0x9a000);
-	assert_int_equal(get(VMCS_GUEST_RIP), 0);
-}
-
 /* INT 15h, E820h, by the hook's VMCALL: the map's entry at ES:DI, CF in the caller's flags. */
 static void test_int15(void **state)
 {
@@ -550,8 +520,6 @@ int main(void)
 		cmocka_unit_test_setup(test_unexpected, setup),
 		cmocka_unit_test_setup(test_machine_check_at_entry, setup),
 		cmocka_unit_test_setup(test_entry_refused, setup),
-		cmocka_unit_test_setup(test_init, setup),
-		cmocka_unit_test_setup(test_sipi, setup),
 		cmocka_unit_test_setup(test_int15, setup),
 		cmocka_unit_test_setup(test_statistics, setup),
 	};

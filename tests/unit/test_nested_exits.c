@@ -16,6 +16,7 @@
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/stop.h"
 #include "vmx/vmcs.h"
 
 enum {
@@ -199,39 +200,6 @@ static void test_nmi_exit(void **state)
 	}
 }
 
-/* One that came while Umbra ran is L1's by an exit, or L2's by injection. */
-static void test_latched_nmi(void **state)
-{
-	(void)state;
-	for (int shadow = 0; shadow < 2; shadow++) {
-		start(shadow);
-		map_page(READ);
-		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
-		enter();
-		l1_cpu->nmi_latched = true;
-		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
-		assert_true(in_l1());
-		assert_false(l1_cpu->nmi_latched);
-		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
-		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0x80000202);
-		assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0);
-
-		start(shadow);
-		map_page(READ);
-		enter();
-		l1_cpu->nmi_latched = true;
-		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 1);
-		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
-		assert_false(in_l1());
-		assert_true(l1_cpu->nmi_latched);
-		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
-		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
-		assert_false(in_l1());
-		assert_false(l1_cpu->nmi_latched);
-		assert_int_equal(vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO), 0x80000202);
-	}
-}
-
 static bool window_open(void)
 {
 	const u64 pin = vmread_unchecked(VMCS_PIN_CONTROLS);
@@ -243,12 +211,26 @@ static bool window_open(void)
 	return open;
 }
 
-/* L2 blocks NMIs as one comes for it: it is due as soon as L2 does not. */
-static void test_nmi_window(void **state)
+/* One that came while Umbra ran is L1's by an exit, or L2's by injection, once L2 can take it. */
+static void test_latched_nmi(void **state)
 {
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
-		/* L2's own. */
+		start(shadow);
+		map_page(READ);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
+		enter();
+		l1_cpu->nmi_latched = true;
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		l2_exits(REASON_NMI_WINDOW, 0, 0);
+		assert_true(in_l1());
+		assert_false(l1_cpu->nmi_latched);
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
+		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0x80000202);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0);
+		assert_int_equal(get(VMCS_IDT_VECTORING_INFO), 0);
+
 		start(shadow);
 		map_page(READ);
 		enter();
@@ -262,6 +244,7 @@ static void test_nmi_window(void **state)
 		l2_exits(REASON_EXCEPTION_NMI, 0, 0x80000202);
 		assert_false(in_l1());
 		assert_true(window_open());
+		/* On some CPUs the window opens though STI still blocks. */
 		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 1);
 		l2_exits(REASON_NMI_WINDOW, 0, 0);
 		assert_false(in_l1());
@@ -273,27 +256,8 @@ static void test_nmi_window(void **state)
 				 0);
 		assert_false(window_open());
 
-		/* L1's. */
-		start(shadow);
-		map_page(READ);
-		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
-		set(VMCS_GUEST_INTERRUPTIBILITY, 8);
-		l1_cpu->nmi_latched = true;
-		enter();
-		assert_true(window_open());
-		machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, 0);
-		l2_exits(REASON_NMI_WINDOW, 0, 0);
-		assert_true(in_l1());
-		assert_false(l1_cpu->nmi_latched);
-		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
-		assert_int_equal(get(VMCS_VM_EXIT_INTR_INFO), 0x80000202);
-		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
-		assert_false(window_open());
-		assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMIS, 0);
-
 		/* An exit of L1's that comes before takes it along; nothing of it stays. */
 		start(shadow);
-		set(VMCS_GUEST_INTERRUPTIBILITY, 8);
 		l1_cpu->nmi_latched = true;
 		enter();
 		assert_true(window_open());
@@ -307,26 +271,329 @@ static void test_nmi_window(void **state)
 	}
 }
 
-/* SDM "VMX Controls": an entry loads L2's blocking, so that what L1 blocked is due at once. */
-static void test_nmi_blocked_by_l1(void **state)
+/*
+ * The table of NMIs: what L1 gets of one that waits at an entry or comes while Umbra runs. L2 has
+ * two instructions, IRET and VMCALL. Two CPUs run it: the bare one, by the SDM, and the one that
+ * executes vmcs02 and calls Umbra at its exits.
+ */
+enum nmi_place { BEFORE_IRET, BEFORE_VMCALL, AFTER_VMCALL };
+
+struct nmi_cpu {
+	u32 pin, primary, timer;
+	bool blocked, pending;
+	u32 injects;
+};
+
+struct nmi_outcome {
+	int window; /* where L1's NMI-window exit came, or -1 */
+	int nmi;    /* where the NMI came */
+	bool exits; /* as an exit, and not by L2's IDT */
+};
+
+static bool virtual_nmis(const struct nmi_cpu *cpu)
+{
+	return cpu->pin & PIN_VIRTUAL_NMIS;
+}
+
+static void nmi_inject(struct nmi_cpu *cpu)
+{
+	/* SDM "Checks on Guest Non-Register State". */
+	if (cpu->injects == 0x80000202) {
+		assert_false(virtual_nmis(cpu) && cpu->blocked);
+		cpu->blocked = true;
+	}
+	cpu->injects = 0;
+}
+
+/* The exit at an instruction boundary, or -1. SDM "Other Causes of VM Exits". */
+static int nmi_exit(const struct nmi_cpu *cpu)
+{
+	if ((cpu->pin & PIN_PREEMPTION_TIMER) && !cpu->timer)
+		return REASON_PREEMPTION_TIMER;
+	if ((cpu->primary & CPU_NMI_WINDOW_EXITING) && !cpu->blocked)
+		return REASON_NMI_WINDOW;
+	if (cpu->pending && (cpu->pin & PIN_NMI_EXITING) && (virtual_nmis(cpu) || !cpu->blocked))
+		return REASON_EXCEPTION_NMI;
+	return -1;
+}
+
+/* SDM "Changes to Instruction Behavior in VMX Non-Root Operation". */
+static void nmi_iret(struct nmi_cpu *cpu)
+{
+	if (!(cpu->pin & PIN_NMI_EXITING) || virtual_nmis(cpu))
+		cpu->blocked = false;
+}
+
+static struct nmi_outcome bare(struct nmi_cpu cpu)
+{
+	struct nmi_outcome outcome = {-1, AFTER_VMCALL, false};
+
+	nmi_inject(&cpu);
+	for (int at = BEFORE_IRET; at < AFTER_VMCALL; at++) {
+		int exit = nmi_exit(&cpu);
+
+		if (exit == REASON_NMI_WINDOW)
+			return (struct nmi_outcome){at, AFTER_VMCALL, false};
+		if (exit == REASON_EXCEPTION_NMI)
+			return (struct nmi_outcome){-1, at, true};
+		if (cpu.pending && !cpu.blocked) {
+			outcome.nmi = at;
+			cpu.pending = false;
+			cpu.blocked = true;
+		}
+		nmi_iret(&cpu);
+	}
+	return outcome;
+}
+
+static void read_vmcs02(struct nmi_cpu *cpu)
+{
+	cpu->pin = (u32)vmread_unchecked(VMCS_PIN_CONTROLS);
+	cpu->primary = (u32)vmread_unchecked(VMCS_PRIMARY_CONTROLS);
+	cpu->timer = (u32)vmread_unchecked(VMCS_PREEMPTION_TIMER_VALUE);
+	cpu->blocked = vmread_unchecked(VMCS_GUEST_INTERRUPTIBILITY) & 8;
+	cpu->injects = (u32)vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO);
+	if (!(cpu->injects & 0x80000000))
+		cpu->injects = 0;
+}
+
+static void write_vmcs02(const struct nmi_cpu *cpu)
+{
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, cpu->blocked ? 8 : 0);
+	machine_set_field(VMCS_VM_ENTRY_INTR_INFO,
+			  vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO) & 0x7fffffff);
+}
+
+static struct nmi_outcome under_umbra(void)
+{
+	struct nmi_outcome outcome = {-1, AFTER_VMCALL, false};
+	struct nmi_cpu cpu = {0};
+
+	for (int at = BEFORE_IRET, exits = 0; at < AFTER_VMCALL; exits++) {
+		const bool waits = l1_cpu->nmi_latched;
+		int exit;
+
+		assert_true(exits < 10);
+		read_vmcs02(&cpu);
+		nmi_inject(&cpu);
+		exit = nmi_exit(&cpu);
+		if (exit < 0) {
+			nmi_iret(&cpu);
+			at++;
+			write_vmcs02(&cpu);
+			continue;
+		}
+		write_vmcs02(&cpu);
+		l2_exits((u32)exit, 0, 0);
+		if (waits && !l1_cpu->nmi_latched)
+			outcome.nmi = at;
+		if (in_l1()) {
+			const u64 reason = get(VMCS_EXIT_REASON);
+
+			if (reason == REASON_NMI_WINDOW)
+				outcome.window = at;
+			outcome.exits = reason == REASON_EXCEPTION_NMI;
+			assert_int_equal(waits && !l1_cpu->nmi_latched, outcome.exits);
+			return outcome;
+		}
+	}
+	l2_exits(REASON_VMCALL, 0, 0);
+	assert_true(in_l1());
+	return outcome;
+}
+
+static void test_nmi_table(void **state)
+{
+	static const u32 pins[] = {0, PIN_NMI_EXITING, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS,
+				   PIN_NMI_EXITING | PIN_VIRTUAL_NMIS};
+	static const u32 injected[] = {0, 0x80000033, 0x80000202};
+
+	(void)state;
+	for (u32 i = 0; i < 4u * 2 * 3 * 2 * 2; i++) {
+		const u32 window = i % 4 == 3 ? CPU_NMI_WINDOW_EXITING : 0;
+		const bool shadow = i / 4 % 2;
+		const bool at_entry = i / 8 % 2;
+		struct nmi_cpu cpu = {.pin = pins[i % 4],
+				      .primary = window,
+				      .injects = injected[i / 16 % 3],
+				      .blocked = i / 48 % 2,
+				      .pending = true};
+		struct nmi_outcome expected, outcome;
+
+		if (cpu.injects == 0x80000202 && virtual_nmis(&cpu) && cpu.blocked)
+			continue;
+		start(shadow);
+		map_page(READ);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | cpu.pin);
+		set(VMCS_PRIMARY_CONTROLS,
+		    (u32)nested_caps.primary | CPU_SECONDARY_CONTROLS | window);
+		set(VMCS_GUEST_INTERRUPTIBILITY, cpu.blocked ? 8 : 0);
+		set(VMCS_VM_ENTRY_INTR_INFO, cpu.injects);
+		l1_cpu->nmi_latched = at_entry;
+		enter();
+		if (!at_entry) {
+			read_vmcs02(&cpu);
+			nmi_inject(&cpu);
+			write_vmcs02(&cpu);
+			/* An NMI window that is open comes before any instruction. */
+			if (!window || cpu.blocked) {
+				l1_cpu->nmi_latched = true;
+				l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+				assert_false(in_l1());
+			}
+		}
+		cpu.pending = at_entry || l1_cpu->nmi_latched;
+		cpu.pin = pins[i % 4];
+		cpu.primary = window;
+		expected = bare(cpu);
+		outcome = under_umbra();
+		if (outcome.window != expected.window || outcome.nmi != expected.nmi ||
+		    outcome.exits != expected.exits)
+			fail_msg("row %u: pin %#x, window %u, blocked %u, injects %#x: window %d, "
+				 "NMI %d, exits %d instead of %d, %d, %d",
+				 i, cpu.pin, !!window, cpu.blocked, cpu.injects, outcome.window,
+				 outcome.nmi, outcome.exits, expected.window, expected.nmi,
+				 expected.exits);
+	}
+}
+
+/* SDM "VMX-Preemption Timer": the exit of L1's that is due at the entry comes first. */
+static void test_immediate_exit(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (u32 timer = 0; timer < 3; timer++) {
+			const u32 pin = (u32)nested_caps.pin | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS |
+					(timer ? PIN_PREEMPTION_TIMER : 0);
+
+			start(shadow);
+			set(VMCS_PIN_CONTROLS, pin);
+			set(VMCS_PREEMPTION_TIMER_VALUE, timer == 1 ? 0 : 500);
+			set(VMCS_GUEST_INTERRUPTIBILITY, 8);
+			l1_cpu->nmi_latched = true;
+			enter();
+			assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS),
+					 pin | PIN_PREEMPTION_TIMER);
+			assert_int_equal(vmread_unchecked(VMCS_PREEMPTION_TIMER_VALUE), 0);
+			l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+			assert_true(in_l1());
+			assert_int_equal(get(VMCS_EXIT_REASON), timer == 1 ? REASON_PREEMPTION_TIMER
+									   : REASON_EXCEPTION_NMI);
+			assert_int_equal(l1_cpu->nmi_latched, timer == 1);
+			/* It is as L1 wrote it: L2 has not run. */
+			assert_int_equal(get(VMCS_PREEMPTION_TIMER_VALUE), timer == 1 ? 0 : 500);
+			l1_cpu->nmi_latched = false;
+			assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+			assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS), pin);
+		}
+	}
+}
+
+/*
+ * SDM "VM Entries": the checks on guest state and the MSR-load list come before any event, and a
+ * VM exit stores the MSRs that the entry has loaded.
+ */
+static void test_nmi_at_entry(void **state)
+{
+	enum { LIST = 0x17000 };
+	static const u64 load[] = {MSR_IA32_FS_BASE, 0};
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (u32 pin = 0; pin <= PIN_NMI_EXITING; pin += PIN_NMI_EXITING) {
+			start(shadow);
+			set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | pin);
+			set(VMCS_VM_ENTRY_MSR_LOAD_ADDR, LIST);
+			set(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 1);
+			guest_memory_write(LIST, load, sizeof(load));
+			l1_cpu->nmi_latched = true;
+			enter();
+			assert_int_equal(vmread_unchecked(VMCS_VM_ENTRY_MSR_LOAD_COUNT), 1);
+			/* The hardware finds fault with guest state. */
+			l2_exits(0x80000000 | REASON_ENTRY_FAIL_GUEST, 0, 0);
+			assert_true(in_l1());
+			assert_int_equal(get(VMCS_EXIT_REASON),
+					 0x80000000 | REASON_ENTRY_FAIL_GUEST);
+			assert_true(l1_cpu->nmi_latched);
+			assert_int_equal(l1_execute(REASON_VMRESUME, 0), FAIL_VALID);
+			assert_int_equal(get(VMCS_VM_INSTRUCTION_ERROR),
+					 VMERR_VMRESUME_NOT_LAUNCHED);
+		}
+		/* An entry that injects an NMI into an L2 that blocks them, and fails. */
+		start(shadow);
+		set(VMCS_GUEST_INTERRUPTIBILITY, 8);
+		set(VMCS_VM_ENTRY_INTR_INFO, 0x80000202);
+		l1_cpu->nmi_latched = true;
+		enter();
+		l2_exits(0x80000000 | REASON_ENTRY_FAIL_GUEST, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 8);
+	}
+}
+
+/* SDM "Machine-Check Events During VM Entry": the entry fails; L2 has not begun. */
+static void test_machine_check_at_entry(void **state)
 {
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
 		start(shadow);
-		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING);
+		set(VMCS_EXCEPTION_BITMAP, 1u << 18);
 		set(VMCS_GUEST_RIP, 0x4321);
-		l1_cpu->nmi_latched = true;
-		l1_execute(REASON_VMLAUNCH, 0);
-		assert_true(in_l1());
-		assert_false(l1_cpu->nmi_latched);
-		assert_int_equal(get(VMCS_EXIT_REASON), REASON_EXCEPTION_NMI);
-		assert_int_equal(get(VMCS_GUEST_RIP), 0x4321);
-
-		start(shadow);
-		l1_cpu->nmi_latched = true;
 		enter();
-		assert_false(l1_cpu->nmi_latched);
-		assert_int_equal(vmread_unchecked(VMCS_VM_ENTRY_INTR_INFO), 0x80000202);
+		assert_true(nested_take_machine_check(l1_cpu));
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), 0x80000000 | REASON_ENTRY_FAIL_MCE);
+		assert_int_equal(get(VMCS_GUEST_RIP), 0x4321);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), FAIL_VALID);
+	}
+}
+
+/* SDM "Other Causes of VM Exits": INIT exits; "Restrictions on VMX Operation": not in root mode. */
+static void test_held_init(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (u32 injects = 0; injects < 2; injects++) {
+			start(shadow);
+			set(VMCS_GUEST_RIP, 0x4321);
+			set(VMCS_VM_ENTRY_INTR_INFO, injects ? 0x80000033 : 0);
+			l1_cpu->init_held = true;
+			l1_cpu->nmi_latched = injects;
+			enter();
+			machine_set_field(VMCS_VM_ENTRY_INTR_INFO, 0);
+			l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+			assert_true(in_l1());
+			assert_int_equal(get(VMCS_EXIT_REASON), REASON_INIT);
+			assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0);
+			assert_int_equal(get(VMCS_IDT_VECTORING_INFO), 0);
+			assert_int_equal(get(VMCS_GUEST_RIP), 0x4321);
+			assert_false(l1_cpu->init_held);
+			assert_int_equal(l1_cpu->nmi_latched, injects);
+			l1_cpu->nmi_latched = false;
+			assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+			assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS) & PIN_PREEMPTION_TIMER,
+					 0);
+		}
+		/* What comes before it, and Umbra resolves, does not lose it. */
+		start(shadow);
+		map_page(READ);
+		l1_cpu->init_held = true;
+		enter();
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_INIT);
+		/* In the wait-for-SIPI state it is blocked. */
+		start(shadow);
+		set(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI);
+		l1_cpu->init_held = true;
+		enter();
+		assert_int_equal(vmread_unchecked(VMCS_PIN_CONTROLS) & PIN_PREEMPTION_TIMER, 0);
+		l2_exits(REASON_SIPI, 0x9a, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_SIPI);
+		assert_true(l1_cpu->init_held);
 	}
 }
 
@@ -444,6 +711,7 @@ static void start_with_bitmap(bool shadow, u32 bitmap, u64 qualification)
 	machine_set_field(VMCS_EXIT_REASON, EPT_VIOLATION);
 	machine_set_field(VMCS_EXIT_QUALIFICATION, qualification);
 	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, NMI_BLOCKED);
+	l1_cpu->exit_reason = EPT_VIOLATION;
 }
 
 /* SDM "Exception Bitmap"; "Information for VM Exits Due to Vectored Events". */
@@ -549,8 +817,8 @@ static void start_shadowing(bool shadow, u64 rights, u64 value)
 	machine_set_field(VMCS_GUEST_DS_ACCESS_RIGHTS, 0xc093);
 }
 
-/* VMREAD or VMWRITE of L2's, of its guest RIP, with an operand in memory. */
-static void access_of_l2(u32 reason, u64 linear)
+/* VMREAD or VMWRITE of L2's with an operand in memory. */
+static void access_of_l2(u32 reason, u64 linear, u64 encoding)
 {
 	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
 		machine_set_field(field_info[f].encoding, 0);
@@ -558,7 +826,7 @@ static void access_of_l2(u32 reason, u64 linear)
 	machine_set_field(VMCS_EXIT_QUALIFICATION, linear);
 	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, L1_INFO_MEMORY | 1 << 28);
 	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_LENGTH, 4);
-	l1_regs.rcx = VMCS_GUEST_RIP;
+	l1_regs.rcx = encoding;
 	nested_exit_handle(&l1_regs);
 	machine_enter(false);
 }
@@ -572,14 +840,14 @@ static void test_shadow_access_through_ept(void **state)
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
 		start_shadowing(shadow, READ | WRITE, value);
-		access_of_l2(REASON_VMREAD, L2_GPA + 0x120);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0x120, VMCS_GUEST_RIP);
 		assert_false(in_l1());
 		guest_memory_read(0x8120, &word, sizeof(word));
 		assert_int_equal(word, value);
 		guest_memory_write(0x8130, &other, sizeof(other));
-		access_of_l2(REASON_VMWRITE, L2_GPA + 0x130);
+		access_of_l2(REASON_VMWRITE, L2_GPA + 0x130, VMCS_GUEST_RIP);
 		assert_false(in_l1());
-		access_of_l2(REASON_VMREAD, L2_GPA + 0x140);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0x140, VMCS_GUEST_RIP);
 		guest_memory_read(0x8140, &word, sizeof(word));
 		assert_int_equal(word, other);
 	}
@@ -593,19 +861,21 @@ static void test_shadow_access_violates_ept(void **state)
 	(void)state;
 	for (int shadow = 0; shadow < 2; shadow++) {
 		start_shadowing(shadow, READ, 7);
-		access_of_l2(REASON_VMREAD, L2_GPA + 0x120);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0x120, VMCS_GUEST_RIP);
 		assert_true(in_l1());
 		assert_int_equal(get(VMCS_EXIT_REASON), EPT_VIOLATION);
 		assert_int_equal(get(VMCS_EXIT_QUALIFICATION) & 0x1ff, WRITE | LINEAR | READ << 3);
 		assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA + 0x120);
 		assert_int_equal(get(VMCS_GUEST_LINEAR_ADDRESS), L2_GPA + 0x120);
+		/* SDM "Saving RIP, RSP, and RFLAGS". */
+		assert_int_equal(get(VMCS_GUEST_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
 		guest_memory_read(0x8120, &word, sizeof(word));
 		assert_int_equal(word, 0);
 
 		/* The second page of an operand that crosses: its address, and nothing is written.
 		 */
 		start_shadowing(shadow, READ | WRITE, ~0ull);
-		access_of_l2(REASON_VMREAD, L2_GPA + 0xffc);
+		access_of_l2(REASON_VMREAD, L2_GPA + 0xffc, VMCS_GUEST_RIP);
 		assert_true(in_l1());
 		assert_int_equal(get(VMCS_EXIT_REASON), EPT_VIOLATION);
 		assert_int_equal(get(VMCS_EXIT_QUALIFICATION) & 0x1ff, WRITE | LINEAR);
@@ -615,21 +885,57 @@ static void test_shadow_access_violates_ept(void **state)
 		assert_int_equal(word, 0);
 
 		start_shadowing(shadow, WRITE, 7);
-		access_of_l2(REASON_VMWRITE, L2_GPA);
+		access_of_l2(REASON_VMWRITE, L2_GPA, VMCS_GUEST_RIP);
 		assert_true(in_l1());
 		assert_int_equal(get(VMCS_EXIT_REASON), EPT_MISCONFIGURATION);
 		assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA);
+		assert_int_equal(get(VMCS_GUEST_RFLAGS) & RFLAGS_RF, RFLAGS_RF);
 	}
 }
 
-/* SDM "VMX Aborts": the indicator in the VMCS region, and the processor is shut down. */
+/*
+ * SDM "Conventions", VMfailValid: the error is in the current VMCS. For L2 that is the one that
+ * L1 entered it with, and not the one that is linked to it.
+ */
+static void test_shadow_access_unsupported(void **state)
+{
+	enum { NO_FIELD = 0x7ffe };
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (u32 reason = REASON_VMREAD; reason <= REASON_VMWRITE; reason += 2) {
+			start_shadowing(shadow, READ | WRITE, 7);
+			access_of_l2(reason, L2_GPA, NO_FIELD);
+			assert_false(in_l1());
+			assert_int_equal(vmread_unchecked(VMCS_GUEST_RFLAGS) &
+						 (RFLAGS_ZF | RFLAGS_CF),
+					 RFLAGS_ZF);
+			l2_exits(REASON_HLT, 0, 0);
+			assert_int_equal(get(VMCS_VM_INSTRUCTION_ERROR), VMERR_UNSUPPORTED_FIELD);
+			assert_int_equal(l1_with_address(REASON_VMPTRLD, SHADOW12), SUCCEED);
+			assert_int_equal(get(VMCS_VM_INSTRUCTION_ERROR), 0);
+		}
+	}
+}
+
+static jmp_buf halted;
+
+_Noreturn void stop_here(void)
+{
+	longjmp(halted, 1);
+}
+
+/* SDM "VMX Aborts": the indicator in the VMCS region, and the processor does nothing any more. */
 static void expect_abort(u32 indicator)
 {
+	volatile bool stopped = true;
 	u32 found;
 
-	l2_exits(REASON_VMCALL, 0, 0);
-	assert_true(in_l1());
-	assert_int_equal(vmread_unchecked(VMCS_GUEST_ACTIVITY_STATE), ACTIVITY_SHUTDOWN);
+	if (!setjmp(halted)) {
+		l2_exits(REASON_VMCALL, 0, 0);
+		stopped = false;
+	}
+	assert_true(stopped);
 	guest_memory_read(REGION + 4, &found, sizeof(found));
 	assert_int_equal(found, indicator);
 }
@@ -659,6 +965,33 @@ static void test_vmx_aborts(void **state)
 	}
 }
 
+/* The CPU refuses at the entry what L1's exit has loaded; or it refuses something of Umbra's. */
+static void test_host_state_refused(void **state)
+{
+	enum { HOST_RSP = 0x7000 };
+
+	(void)state;
+	for (u32 l1_has_run = 0; l1_has_run < 2; l1_has_run++) {
+		volatile bool stopped = true;
+		u32 found = 0;
+
+		start(true);
+		set(VMCS_HOST_RSP, HOST_RSP);
+		enter();
+		l2_exits(REASON_VMCALL, 0, 0);
+		assert_true(in_l1());
+		if (l1_has_run)
+			machine_set_field(VMCS_GUEST_RIP, HOST_RIP + 2);
+		if (!setjmp(halted)) {
+			nested_l1_entry_failed(l1_cpu);
+			stopped = false;
+		}
+		assert_int_equal(stopped, !l1_has_run);
+		guest_memory_read(REGION + 4, &found, sizeof(found));
+		assert_int_equal(!!found, stopped);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -667,8 +1000,11 @@ int main(void)
 		cmocka_unit_test(test_misconfiguration),
 		cmocka_unit_test(test_nmi_exit),
 		cmocka_unit_test(test_latched_nmi),
-		cmocka_unit_test(test_nmi_window),
-		cmocka_unit_test(test_nmi_blocked_by_l1),
+		cmocka_unit_test(test_nmi_table),
+		cmocka_unit_test(test_immediate_exit),
+		cmocka_unit_test(test_nmi_at_entry),
+		cmocka_unit_test(test_machine_check_at_entry),
+		cmocka_unit_test(test_held_init),
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_msr_immediates),
 		cmocka_unit_test(test_unknown_reasons),
@@ -677,7 +1013,9 @@ int main(void)
 		cmocka_unit_test(test_other_events_by_umbra),
 		cmocka_unit_test(test_shadow_access_through_ept),
 		cmocka_unit_test(test_shadow_access_violates_ept),
+		cmocka_unit_test(test_shadow_access_unsupported),
 		cmocka_unit_test(test_vmx_aborts),
+		cmocka_unit_test(test_host_state_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

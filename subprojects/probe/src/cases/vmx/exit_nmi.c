@@ -234,9 +234,10 @@ PROBE_CASE(exit_activity, "vmx.exit.activity_states", CASE_EACH_CPU)
 static struct {
 	struct run *t;
 	u32 activity;
-	bool ready;
+	bool ready, go, inject;
 	struct l2_exit exit;
-	u64 entry;
+	u64 entry, start;
+	u32 second; /* the reason of the exit after that one */
 } receiver;
 
 static void receive(void *unused)
@@ -300,5 +301,60 @@ PROBE_CASE(exit_init, "vmx.exit.init", CASE_ONCE)
 		CHECK_EQ(t, receiver.entry, VM_OK);
 		CHECK_EQ(t, receiver.exit.reason, REASON_INIT);
 		CHECK_EQ(t, receiver.exit.qualification, 0);
+	}
+}
+
+/* In VMX root operation until told to go on, then in L2. */
+static void receive_blocked(void *unused)
+{
+	struct l2 *l2 = l2_begin(receiver.t);
+
+	(void)unused;
+	if (!l2)
+		return;
+	l2_goto(l2, nmi_wait);
+	if (receiver.inject)
+		l2_inject(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_UD, 0, 0);
+	__atomic_store_n(&receiver.ready, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&receiver.go, __ATOMIC_ACQUIRE))
+		cpuid(0, 0);
+	l2_run(l2);
+	receiver.exit = l2->exit;
+	receiver.entry = l2->entry;
+	receiver.start = l2->start;
+	/* It was this one: the next run goes on. */
+	l2_goto(l2, nmi_nop);
+	l2_run(l2);
+	receiver.second = l2->exit.reason;
+	vmx_cleanup();
+}
+
+/*
+ * SDM "Restrictions on VMX Operation": INIT signals are blocked in VMX root operation and not in
+ * VMX non-root operation, where they exit. What the entry injects is delivered before.
+ */
+PROBE_CASE(exit_init_blocked, "vmx.exit.init_blocked", CASE_ONCE)
+{
+	SKIP_UNLESS(t, vmx_available(), "no VMX");
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	receiver.t = t;
+	for (unsigned inject = 0; inject < 2; inject++) {
+		struct cpu *cpu = smp_cpu(1);
+
+		receiver.ready = receiver.go = false;
+		receiver.inject = inject;
+		smp_start_work(cpu, receive_blocked, NULL);
+		while (!__atomic_load_n(&receiver.ready, __ATOMIC_ACQUIRE))
+			cpu_relax();
+		apic_send(cpu->apic_id, APIC_INIT);
+		timer_wait(1000);
+		__atomic_store_n(&receiver.go, true, __ATOMIC_RELEASE);
+		CHECK(t, smp_finish_work(cpu), "CPU 1 failed");
+		CHECK_EQ(t, receiver.entry, VM_OK);
+		CHECK_EQ(t, receiver.exit.reason, REASON_INIT);
+		CHECK_EQ(t, receiver.exit.qualification, 0);
+		CHECK_EQ(t, receiver.exit.idt_info & INTR_INFO_VALID, 0);
+		CHECK_EQ(t, receiver.exit.rip == receiver.start, !inject);
+		CHECK_EQ(t, receiver.second, REASON_VMCALL);
 	}
 }

@@ -132,15 +132,18 @@ PROBE_CASE(shadow_entry, "vmx.shadow.entry_refused", CASE_EACH_CPU | CASE_EXPLIC
 	close_region(&s);
 }
 
-/* "The VM-instruction error field" of the shadow VMCS: Bochs 2.7 writes the current one's. */
-PROBE_CASE(shadow_error, "vmx.shadow.error_number", CASE_EACH_CPU | CASE_EXPLICIT)
+/* SDM "Conventions", VMfailValid: the field is the current VMCS's, the one that L2 runs by. */
+PROBE_CASE(shadow_error, "vmx.shadow.error_number", CASE_EACH_CPU)
 {
 	struct shadow s;
+	u64 before;
 
 	if (!begin(t, &s))
 		return;
+	before = in_region(&s, VMCS_VM_INSTRUCTION_ERROR);
 	CHECK_EQ(t, l2_access(&s, sh_read, 0x7fff, 99, 0), RFLAGS_ZF);
-	CHECK_EQ(t, in_region(&s, VMCS_VM_INSTRUCTION_ERROR), VMERR_UNSUPPORTED_FIELD);
+	CHECK_EQ(t, vmread(VMCS_VM_INSTRUCTION_ERROR), VMERR_UNSUPPORTED_FIELD);
+	CHECK(t, in_region(&s, VMCS_VM_INSTRUCTION_ERROR) == before, "the linked VMCS has it");
 }
 
 PROBE_CASE(shadow_access, "vmx.shadow.access", CASE_EACH_CPU)
