@@ -76,7 +76,7 @@ REASON xss[] = "XRSTORS loads the registers of a component without a look at the
 REASON lbr[] = "Recording on in root mode, it would show Umbra's addresses. Where the CPU cannot "
 	       "switch it with the guest, there is none.";
 REASON misc_enable[] =
-	"Says that there is no PEBS. Without the XD bit the next exit could not load "
+	"Says that there is no PEBS. The CPU keeps the XD bit: without, no exit could load "
 	"EFER.";
 REASON ds_area[] = "The linear address of the buffers of BTS and PEBS. BTS stops with every exit, "
 		   "and PEBS cannot be enabled.";
