@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/home.h"
 
-#include "lib/insn.h"
+#include "mm/ept01.h"
 #include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "mm/phys_width.h"
 #include "smp/panic.h"
 
 /* entry.S */
 void boot_switch_home(void *home, const void *image, size_t size, u64 cr3);
-
-static unsigned int physical_width(void)
-{
-	return cpuid(0x80000000, 0).eax >= 0x80000008 ? (u8)cpuid(0x80000008, 0).eax : 36;
-}
 
 /*
  * Pages for Umbra's own tables and ept01. A GiB may need a table of 2 MiB entries in either, and
@@ -23,15 +19,18 @@ static unsigned int physical_width(void)
  */
 static u64 table_pages(const struct memmap *map)
 {
-	const unsigned int width = physical_width() < 48 ? physical_width() : 48;
+	const unsigned int width = phys_width_memory() < 48 ? phys_width_memory() : 48;
 	const u64 gigabytes = memmap_top(map) / GIB + 4;
 
 	return 160 + map->count + 2 * gigabytes + (width > 39 ? BIT(width - 39) : 1);
 }
 
-u64 home_size(const struct memmap *map, u64 wanted)
+u64 home_size(const struct memmap *map, u64 wanted, u64 ept_cap)
 {
-	return image_size() + wanted + table_pages(map) * PAGE_SIZE;
+	const u64 size = image_size() + wanted + table_pages(map) * PAGE_SIZE;
+
+	/* Of twice the size, since these are part of it. */
+	return size + ept01_kept_pages(2 * size, ept_cap) * PAGE_SIZE;
 }
 
 paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root)(paddr_t cr3))
@@ -48,10 +47,10 @@ paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root
 	return cr3;
 }
 
-struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted,
+struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted, u64 ept_cap,
 			  const struct range *avoid, size_t n_avoid)
 {
-	struct range home = {.size = home_size(map, wanted)};
+	struct range home = {.size = home_size(map, wanted, ept_cap)};
 
 	if (!memmap_find_top(room, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start) &&
 	    !memmap_find_top(map, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start))

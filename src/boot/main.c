@@ -73,7 +73,7 @@ static void read_options(void)
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
-static struct range move_home(paddr_t load_base)
+static struct range move_home(paddr_t load_base, u64 ept_cap)
 {
 	struct range avoid[MB2_MAX_MODULES + 1];
 	size_t n = 0;
@@ -83,7 +83,7 @@ static struct range move_home(paddr_t load_base)
 		avoid[n++] = (struct range){boot.mb2.module[i].start,
 					    boot.mb2.module[i].end - boot.mb2.module[i].start};
 	return home_move_in(&boot.mb2.memmap, &boot.room,
-			    machine_memory_wanted(&boot.acpi, &boot.options), avoid, n);
+			    machine_memory_wanted(&boot.acpi, &boot.options), ept_cap, avoid, n);
 }
 
 static void prepare_ap(struct cpu *cpu)
@@ -130,7 +130,9 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	machine_read_acpi(boot.mb2.rsdp, boot.mb2.rsdp_len, &boot.acpi);
 	guest_check_modules(&boot.mb2);
 
-	home = move_home(load_base);
+	home = move_home(load_base, vmx.ept_vpid);
+	/* Where the boot loader put the image is memory of the guest's from now on. */
+	memset(phys_to_virt(load_base), 0, image_size());
 	machine_create_cpus(&boot.acpi);
 	cpu_load(cpus[0]);
 	trap_init(true, SELECTOR_CODE);

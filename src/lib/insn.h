@@ -296,11 +296,6 @@ static inline bool vmxon(paddr_t region)
 	return !failed;
 }
 
-static inline void vmxoff(void)
-{
-	__asm__ volatile("vmxoff" ::: "memory", "cc");
-}
-
 static inline bool vmclear(paddr_t region)
 {
 	bool failed;

@@ -10,11 +10,16 @@
 #include "mm/ept.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "mm/phys_width.h"
 
+/* For one more GiB each, on a CPU without pages of that size. */
+enum { FILL_PAGES = 72 };
+
+/* While the map is built nothing is kept yet, and then what is kept is for it. */
 static void *alloc_table(void *ctx)
 {
 	(void)ctx;
-	return pages_alloc(1);
+	return pages_alloc_kept();
 }
 
 static paddr_t table_to_phys(void *ctx, void *table)
@@ -50,9 +55,7 @@ static struct {
 
 void ept01_read_mtrrs(struct mtrr_state *out)
 {
-	*out = (struct mtrr_state){.maxphyaddr = 36};
-	if (cpuid(0x80000000, 0).eax >= 0x80000008)
-		out->maxphyaddr = (u8)cpuid(0x80000008, 0).eax;
+	*out = (struct mtrr_state){.maxphyaddr = phys_width_memory()};
 	if (!(cpuid(1, 0).edx & CPUID_1_EDX_MTRR)) {
 		/* Everything WB, as PAT and page tables will have it. */
 		out->def_type = (u64)MTRR_DEF_ENABLE | (u64)MEMTYPE_WB;
@@ -68,6 +71,13 @@ void ept01_read_mtrrs(struct mtrr_state *out)
 		if (reg)
 			*reg = rdmsr(msr);
 	}
+}
+
+/* Each hidden 2 MiB need a table when their pages become pages of ones; at the ends they have it.
+ */
+u64 ept01_kept_pages(u64 size, u64 ept_cap)
+{
+	return size / (2 * MIB) + 2 + (ept_cap & EPT_CAP_1G ? 0 : FILL_PAGES);
 }
 
 bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
@@ -86,6 +96,7 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 	    !ept_hide(&ept01.ept, home, size))
 		return false;
 	memset(ept01.ones, 0xff, PAGE_SIZE);
+	pages_keep(ept01_kept_pages(size, ept_cap));
 	return true;
 }
 
@@ -101,8 +112,11 @@ u64 ept01_page_size(paddr_t gpa)
 	return ept_walk(&ept01.ept, gpa, &walk) ? walk.size : 0;
 }
 
+/* A key of memory encryption makes an address one beyond the end, whatever page it means. */
 bool ept01_is_hidden(paddr_t start, u64 size)
 {
+	if (start >= ept01.ept.limit || size > ept01.ept.limit - start)
+		return true;
 	return start < ept01.hidden.start + ept01.hidden.size && start + size > ept01.hidden.start;
 }
 
@@ -127,6 +141,17 @@ void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
 	}
 	spin_unlock(&ept01.lock);
 	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());
+}
+
+bool ept01_is_write_back(paddr_t start, u64 size)
+{
+	bool uniform;
+
+	spin_lock(&ept01.lock);
+	const enum memtype type = mtrr_type_of_range(&ept01.mtrrs, start, size, &uniform);
+
+	spin_unlock(&ept01.lock);
+	return uniform && type == MEMTYPE_WB;
 }
 
 bool ept01_fill(paddr_t gpa)

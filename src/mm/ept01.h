@@ -14,6 +14,13 @@
 void ept01_read_mtrrs(struct mtrr_state *out);
 
 /*
+ * How many pages the map keeps for itself once it is built, `size` bytes being hidden: for pages of
+ * ones, and on CPUs whose EPT has no 1 GiB pages for the first 70 GiB or so of MMIO that the guest
+ * uses beyond its memory. More of that is refused when no other page is left.
+ */
+u64 ept01_kept_pages(u64 size, u64 ept_cap);
+
+/*
  * Builds the map and hides [home, home + size). `ept_cap` is IA32_VMX_EPT_VPID_CAP. False: memory
  * is short.
  */
@@ -24,8 +31,14 @@ u64 ept01_eptp(void);
 /* Bytes of the page that maps `gpa`, 0 if none does. */
 u64 ept01_page_size(paddr_t gpa);
 
-/* Whether any byte of [start, start + size) is Umbra's. */
+/*
+ * Whether any byte of [start, start + size) is Umbra's, or at an address that this map never
+ * reaches: no memory to the guest in both cases.
+ */
 bool ept01_is_hidden(paddr_t start, u64 size);
+
+/* Whether the guest's MTRRs make all of it write-back, as memory is and MMIO is not. */
+bool ept01_is_write_back(paddr_t start, u64 size);
 
 /* Lets ept01 follow MTRRs that a CPU's guest has just written. Runs on that CPU. */
 void ept01_mtrrs_written(const struct mtrr_state *mtrrs);

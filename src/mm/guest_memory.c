@@ -4,6 +4,7 @@
 #include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/ept01.h"
+#include "mm/host_paging.h"
 #include "mm/layout.h"
 
 /* The direct map spans this much; higher addresses would wrap into other parts of it. */
@@ -37,6 +38,25 @@ fault:
 	return false;
 }
 
+/*
+ * Called when an access has faulted. True: the page is mapped now, and the access may succeed. In
+ * blocks as large as one type goes, so that tables are few.
+ */
+static bool map_late(paddr_t gpa)
+{
+	static const u64 blocks[] = {GIB, 2 * MIB, PAGE_SIZE};
+
+	if (gpa < 4 * GIB)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++) {
+		const paddr_t start = ALIGN_DOWN(gpa, blocks[i]);
+
+		if (!ept01_is_hidden(start, blocks[i]) && ept01_is_write_back(start, blocks[i]))
+			return host_paging_map(start, blocks[i]);
+	}
+	return false;
+}
+
 /* Page by page, so that a range that runs into a hole keeps its good part. */
 static size_t chunk_of(paddr_t gpa, size_t left)
 {
@@ -45,9 +65,19 @@ static size_t chunk_of(paddr_t gpa, size_t left)
 	return left < in_page ? left : in_page;
 }
 
+/* Out of the usual way. */
+__attribute__((noinline)) static bool copy_late(paddr_t gpa, void *dst, const void *src,
+						size_t size)
+{
+	return map_late(gpa) && copy_safe(dst, src, size);
+}
+
 static inline void read_chunk(paddr_t gpa, void *dst, size_t size)
 {
-	if (!accessible(gpa, size) || !copy_safe(dst, phys_to_virt(gpa), size))
+	const void *src = phys_to_virt(gpa);
+
+	if (!accessible(gpa, size) ||
+	    (!copy_safe(dst, src, size) && !copy_late(gpa, dst, src, size)))
 		memset(dst, 0xff, size);
 }
 
@@ -78,40 +108,47 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size)
 	while (size) {
 		size_t n = chunk_of(gpa, size);
 
-		if (accessible(gpa, n))
-			copy_safe(phys_to_virt(gpa), from, n);
+		if (accessible(gpa, n) && !copy_safe(phys_to_virt(gpa), from, n))
+			copy_late(gpa, phys_to_virt(gpa), from, n);
 		gpa += n;
 		from += n;
 		size -= n;
 	}
 }
 
+/* False: some word faulted. */
+static bool read_words_safe(const u64 *page, const u16 *index, u32 count, u64 *words)
+{
+	const u64 cr2 = read_cr2();
+
+	for (u32 i = 0; i < count; i++) {
+		__asm__ goto volatile("1: mov (%1), %0\n\t" EXTABLE("1b", "%l[fault]")
+				      : "=r"(words[i])
+				      : "r"(&page[index[i]])
+				      : "memory"
+				      : fault);
+	}
+	return true;
+fault:
+	write_cr2(cr2);
+	return false;
+}
+
 void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words)
 {
 	const u64 *page = phys_to_virt(gpa);
-	const u64 cr2 = read_cr2();
-	u32 i = 0;
 
-	if (accessible(gpa, PAGE_SIZE)) {
-		for (; i < count; i++) {
-			__asm__ goto volatile("1: mov (%1), %0\n\t" EXTABLE("1b", "%l[fault]")
-					      : "=r"(words[i])
-					      : "r"(&page[index[i]])
-					      : "memory"
-					      : fault);
-		}
+	if (accessible(gpa, PAGE_SIZE) &&
+	    (read_words_safe(page, index, count, words) ||
+	     (map_late(gpa) && read_words_safe(page, index, count, words))))
 		return;
-	}
-	goto absent;
-fault:
-	write_cr2(cr2);
-absent:
-	for (i = 0; i < count; i++)
+	for (u32 i = 0; i < count; i++)
 		words[i] = ~0ull;
 }
 
-/* False: other contents, or a fault. */
-static bool exchange1_safe(void *at, u8 old, u8 new)
+enum exchange_result { EXCHANGE_DONE, EXCHANGE_CHANGED, EXCHANGE_FAULT };
+
+static enum exchange_result exchange1_safe(void *at, u8 old, u8 new)
 {
 	u8 found = old;
 
@@ -120,12 +157,12 @@ static bool exchange1_safe(void *at, u8 old, u8 new)
 			      : "r"(at), "r"(new)
 			      : "memory", "cc"
 			      : fault);
-	return found == old;
+	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
 fault:
-	return false;
+	return EXCHANGE_FAULT;
 }
 
-static bool exchange4_safe(void *at, u32 old, u32 new)
+static enum exchange_result exchange4_safe(void *at, u32 old, u32 new)
 {
 	u32 found = old;
 
@@ -134,12 +171,12 @@ static bool exchange4_safe(void *at, u32 old, u32 new)
 			      : "r"(at), "r"(new)
 			      : "memory", "cc"
 			      : fault);
-	return found == old;
+	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
 fault:
-	return false;
+	return EXCHANGE_FAULT;
 }
 
-static bool exchange8_safe(void *at, u64 old, u64 new)
+static enum exchange_result exchange8_safe(void *at, u64 old, u64 new)
 {
 	u64 found = old;
 
@@ -148,26 +185,46 @@ static bool exchange8_safe(void *at, u64 old, u64 new)
 			      : "r"(at), "r"(new)
 			      : "memory", "cc"
 			      : fault);
-	return found == old;
+	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
 fault:
-	return false;
+	return EXCHANGE_FAULT;
+}
+
+static enum exchange_result exchange_safe(void *at, u64 old, u64 new, size_t size)
+{
+	const u64 cr2 = read_cr2();
+	enum exchange_result result;
+
+	if (size == sizeof(u8))
+		result = exchange1_safe(at, (u8)old, (u8) new);
+	else if (size == sizeof(u32))
+		result = exchange4_safe(at, (u32)old, (u32) new);
+	else
+		result = exchange8_safe(at, old, new);
+	if (result == EXCHANGE_FAULT)
+		write_cr2(cr2);
+	return result;
 }
 
 bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 {
-	const u64 cr2 = read_cr2();
+	const u64 ones = ~0ull >> (64 - 8 * size);
 	void *at = phys_to_virt(gpa);
-	bool done = false;
+	enum exchange_result result = EXCHANGE_FAULT;
 
-	if (!accessible(gpa, size))
-		return false;
-	if (size == sizeof(u8))
-		done = exchange1_safe(at, (u8)old, (u8) new);
-	else if (size == sizeof(u32))
-		done = exchange4_safe(at, (u32)old, (u32) new);
-	else
-		done = exchange8_safe(at, old, new);
-	if (!done)
-		write_cr2(cr2);
-	return done;
+	if (accessible(gpa, size)) {
+		result = exchange_safe(at, old, new, size);
+		if (result == EXCHANGE_FAULT && map_late(gpa))
+			result = exchange_safe(at, old, new, size);
+	}
+	if (result == EXCHANGE_FAULT)
+		return (old & ones) == ones;
+	return result == EXCHANGE_DONE;
+}
+
+bool guest_memory_is_mapped(paddr_t gpa, size_t size)
+{
+	u8 byte;
+
+	return accessible(gpa, size) && copy_safe(&byte, phys_to_virt(gpa), sizeof(byte));
 }

@@ -4,6 +4,7 @@
 #include <x86/cpuid.h>
 
 #include "lib/insn.h"
+#include "lib/spinlock.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
 
@@ -84,10 +85,15 @@ static bool map(u64 va, paddr_t pa, u64 size, u64 flags)
 
 bool host_paging_map(paddr_t start, u64 size)
 {
+	static struct spinlock lock;
 	paddr_t from = ALIGN_DOWN(start, PAGE_SIZE);
 	paddr_t to = ALIGN_UP(start + size, PAGE_SIZE);
+	bool mapped;
 
-	return map(DIRECT_BASE + from, from, to - from, RW_NX);
+	spin_lock(&lock);
+	mapped = map(DIRECT_BASE + from, from, to - from, RW_NX);
+	spin_unlock(&lock);
+	return mapped;
 }
 
 static bool map_segment(const u8 *from, const u8 *to, paddr_t home, u64 flags)

@@ -17,7 +17,10 @@
  */
 paddr_t host_paging_init(const struct memmap *map, paddr_t home, u64 size);
 
-/* Adds MMIO or firmware memory outside `map` to the direct map. False: memory is short. */
+/*
+ * Adds memory outside `map` to the direct map, on any CPU at any time; what is there stays as it
+ * is, and no other CPU can have cached anything of what is new. False: memory for tables is short.
+ */
 bool host_paging_map(paddr_t start, u64 size);
 
 /* Takes a page of the direct map away for good, before any other CPU uses it. */

@@ -33,7 +33,7 @@ struct mtrr_state {
 	u64 var_base[MTRR_VAR_MAX];
 	u64 var_mask[MTRR_VAR_MAX];
 	u8 count;      /* variable pairs in use, at most MTRR_VAR_MAX */
-	u8 maxphyaddr; /* CPUID.80000008H:EAX[7:0] */
+	u8 maxphyaddr; /* bits of an address without those of a key: phys_width_memory() */
 };
 
 /*

@@ -14,7 +14,24 @@ void pages_init(paddr_t start, u64 size);
 /* `count` contiguous pages, or NULL. */
 void *pages_alloc(u64 count);
 
+/*
+ * From now on the last `count` pages are for pages_alloc_kept() alone: for tables of the guest's
+ * memory that must not run out because the guest has others made.
+ */
+void pages_keep(u64 count);
+void *pages_alloc_kept(void);
+
 /* One page back. */
 void pages_free(void *page);
 
+/* The kept ones included. */
 u64 pages_left(void);
+
+/*
+ * Fills what was never allocated with a pattern, so that a write by anyone else shows. Once, at the
+ * end of boot.
+ */
+void pages_fill_unused(void);
+
+/* How many 8-byte words of what was never allocated have lost it; *count: of how many pages. */
+u64 pages_spoiled(u64 *count);

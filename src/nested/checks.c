@@ -27,6 +27,14 @@ static bool address(const struct check_context *ctx, u64 value, u64 alignment)
 	return !(value & (alignment - 1)) && !(value >> ctx->caps->maxphyaddr);
 }
 
+/* SDM "Linear-Address Masking": with LAM, which CR4.LAM_SUP comes with, CR3 has its enable bits. */
+static bool cr3(const struct check_context *ctx, u64 value)
+{
+	const u64 lam = ctx->caps->cr4_fixed1 & CR4_LAM_SUP ? CR3_LAM_U57 | CR3_LAM_U48 : 0;
+
+	return !((value & ~lam) >> ctx->caps->maxphyaddr);
+}
+
 static bool canonical(u64 value, bool la57)
 {
 	return linear_is_canonical(value, la57 ? 57 : 48);
@@ -229,7 +237,7 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	CHECK(cr0_fixed(ctx, v->f[F_HOST_CR0]));
 	CHECK(cr4_fixed(ctx, v->f[F_HOST_CR4]));
 	CHECK(!(v->f[F_HOST_CR4] & CR4_CET) || (v->f[F_HOST_CR0] & CR0_WP));
-	CHECK(!(v->f[F_HOST_CR3] >> ctx->caps->maxphyaddr));
+	CHECK(cr3(ctx, v->f[F_HOST_CR3]));
 	if (exit & EXIT_LOAD_PAT)
 		CHECK(pat_is_valid(v->f[F_HOST_PAT]));
 	if (exit & EXIT_LOAD_EFER) {

@@ -10,7 +10,14 @@
 enum {
 	EPT02_ROOTS = 4,
 	EPT02_FAULT_AROUND = 16, /* 4 KiB pages mapped for one fault */
-	EPT02_RESERVE = 32,      /* tables each CPU is sure of: enough for any one instruction */
+	/*
+	 * Tables each CPU is sure of, for any one instruction or event. The most linear pages these
+	 * take are twelve: a far call through a gate has two each of instruction bytes, pointer,
+	 * gate, code segment's descriptor, TSS and stack. Each has four tables of L2's below the
+	 * one they share, and each of these 61 guest-physical pages may need three tables below the
+	 * root.
+	 */
+	EPT02_RESERVE = 1 + 3 * (1 + 12 * (4 + 1)),
 };
 
 struct vcpu;

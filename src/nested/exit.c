@@ -9,7 +9,7 @@
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/state.h"
-#include "smp/panic.h"
+#include "smp/stop.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
@@ -63,6 +63,20 @@ static bool l2_wrmsr(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (owner == MSR_EXIT_UMBRA) {
 		wrmsr_exit(vcpu, regs);
+		after_instruction(vcpu);
+	}
+	return owner != MSR_EXIT_L1;
+}
+
+/* The forms with an immediate: SDM "Exit Qualification", the MSR's number. */
+static bool l2_msr_imm(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_WRMSRNS_IMM;
+	const enum msr_exit_owner owner =
+		msr_exit_owner(vcpu, (u32)vmreadn(VMCS_EXIT_QUALIFICATION), write);
+
+	if (owner == MSR_EXIT_UMBRA) {
+		(write ? wrmsrns_imm_exit : rdmsr_imm_exit)(vcpu, regs);
 		after_instruction(vcpu);
 	}
 	return owner != MSR_EXIT_L1;
@@ -220,13 +234,16 @@ static bool l2_ept_violation(struct vcpu *vcpu, struct guest_regs *regs)
 	return true;
 }
 
-/* ept02 never holds a malformed entry; in ept01 none can be either. */
+/*
+ * ept02 has no malformed entries of Umbra's making: what the CPU dislikes there it would dislike in
+ * ept12, so L1 is told. Without EPT for L2 it is ept01's.
+ */
 static bool l2_ept_misconfiguration(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)vcpu;
-	(void)regs;
-	panic("EPT misconfiguration at %#llx while L2 runs",
-	      (unsigned long long)vmread64(VMCS_GUEST_PHYSICAL_ADDRESS));
+	if (nested_l2_uses_ept(current12(vcpu)))
+		return false;
+	ept_misconfig_exit(vcpu, regs);
+	return true;
 }
 
 /* SDM "EPTP Switching". vmcs02 enables VM functions and none of them, so that all exit. */
@@ -276,8 +293,8 @@ static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
 	(void)vcpu;
 	(void)regs;
 	if ((vmread32(VMCS_VM_EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI) {
-		if (panic_in_progress())
-			cpu_halt_forever();
+		if (stop_is_due())
+			stop_here();
 		unblock_nmis();
 		/* Another one while one waits for L2: the CPU keeps no more of them either. */
 		return vcpu->nested->nmi_window;
@@ -310,6 +327,8 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_VMREAD] = l2_vmread,
 	[REASON_VMWRITE] = l2_vmwrite,
 	[REASON_VMFUNC] = l2_vmfunc,
+	[REASON_RDMSR_IMM] = l2_msr_imm,
+	[REASON_WRMSRNS_IMM] = l2_msr_imm,
 };
 
 void nested_exit_handle(struct guest_regs *regs)
@@ -339,6 +358,11 @@ void nested_exit_handle(struct guest_regs *regs)
 				nested_nmi(vcpu);
 			return;
 		}
+	}
+	/* L1 has no control that asks for it, and no feature whose instructions exit so. */
+	if (!exit_reason_is_known(basic)) {
+		exit_unexpected(vcpu);
+		return;
 	}
 	nested_reflect(vcpu);
 }

@@ -61,12 +61,18 @@ void console_init_serial(u16 port, u32 baud)
 
 static void serial_putc(char c)
 {
-	/* A missing port reads ff, which looks ready; a stuck one must not stop Umbra. */
-	for (u32 tries = 0; tries < 100000; tries++) {
-		if (inb((u16)(console.port + UART_LINE_STATUS)) & UART_TX_EMPTY)
-			break;
+	/*
+	 * A missing port reads ff, which looks ready; a stuck one must not stop Umbra. It is waited
+	 * for once, not for each character of a report: the guest may have left it so on purpose.
+	 */
+	static bool stuck;
+	u32 tries = stuck ? 1 : 100000;
+
+	while (tries && !(inb((u16)(console.port + UART_LINE_STATUS)) & UART_TX_EMPTY)) {
 		cpu_pause();
+		tries--;
 	}
+	stuck = !tries;
 	outb((u16)(console.port + UART_DATA), (u8)c);
 }
 

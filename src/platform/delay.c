@@ -14,8 +14,16 @@ enum {
 	GATE_CHANNEL2 = 0x01,
 	SPEAKER = 0x02,
 	OUT_CHANNEL2 = 0x20,
-	/* A timer that stands still must not hang the boot; this is seconds on any CPU. */
-	SPIN_LIMIT = 100000000,
+	PIT_LATCH_CHANNEL2 = 0x80,
+	/*
+	 * So many reads with the same result, and the timer stands still: a read takes a tick or
+	 * more on a machine, and in the quickest emulator a hundredth.
+	 */
+	STILL_LIMIT = 2000,
+	/* A timer that runs but gets nowhere: seconds on any machine. */
+	READS_MAX = 4000000,
+	/* Without any timer: a read of this port goes over a slow bus and takes about 1 us. */
+	READS_PER_US = 2,
 };
 
 static u16 pm_timer_port;
@@ -25,33 +33,75 @@ void delay_init(const struct acpi_info *acpi)
 	pm_timer_port = acpi->pm_timer_port;
 }
 
-static void delay_pm_timer(u32 ticks)
-{
-	const u32 start = inl(pm_timer_port);
+/* Whether a timer still runs, by what was read of it. */
+struct watch {
+	u32 last;
+	u32 still;
+	u32 reads;
+};
 
-	for (u32 i = 0; i < SPIN_LIMIT && ((inl(pm_timer_port) - start) & PM_TIMER_MASK) < ticks;
-	     i++)
-		cpu_pause();
+static bool is_running(struct watch *watch, u32 now)
+{
+	watch->still = now == watch->last ? watch->still + 1 : 0;
+	watch->last = now;
+	return watch->still < STILL_LIMIT && ++watch->reads < READS_MAX;
 }
 
-static void delay_pit(u32 ticks)
+/* False: the timer does not run. */
+static bool delay_pm_timer(u32 ticks)
+{
+	const u32 start = inl(pm_timer_port);
+	struct watch watch = {.last = start};
+	u32 now = start;
+
+	while (((now - start) & PM_TIMER_MASK) < ticks) {
+		cpu_pause();
+		now = inl(pm_timer_port);
+		if (!is_running(&watch, now))
+			return false;
+	}
+	return true;
+}
+
+static bool delay_pit(u32 ticks)
 {
 	const u8 control = (u8)(inb(SYSTEM_CONTROL_B) & ~SPEAKER);
+	struct watch watch = {0};
+	bool running = true;
 
 	outb(SYSTEM_CONTROL_B, (u8)(control & ~GATE_CHANNEL2));
 	outb(PIT_COMMAND, PIT_CHANNEL2_ONE_SHOT);
 	outb(PIT_CHANNEL2, (u8)ticks);
 	outb(PIT_CHANNEL2, (u8)(ticks >> 8));
 	outb(SYSTEM_CONTROL_B, (u8)(control | GATE_CHANNEL2));
-	for (u32 i = 0; i < SPIN_LIMIT && !(inb(SYSTEM_CONTROL_B) & OUT_CHANNEL2); i++)
+	while (running && !(inb(SYSTEM_CONTROL_B) & OUT_CHANNEL2)) {
+		u32 now;
+
 		cpu_pause();
+		outb(PIT_COMMAND, PIT_LATCH_CHANNEL2);
+		now = inb(PIT_CHANNEL2);
+		now |= (u32)inb(PIT_CHANNEL2) << 8;
+		running = is_running(&watch, now);
+	}
 	outb(SYSTEM_CONTROL_B, control);
+	return running;
 }
 
+/* A timer that stands still costs milliseconds, once, and then the next best serves. */
 void delay_us(u32 us)
 {
-	if (pm_timer_port)
-		delay_pm_timer((u32)((u64)us * PM_TIMER_HZ / 1000000 + 1));
-	else
-		delay_pit((u32)((u64)us * PIT_HZ / 1000000 + 1));
+	static bool pit_stands_still;
+
+	if (pm_timer_port) {
+		if (delay_pm_timer((u32)((u64)us * PM_TIMER_HZ / 1000000 + 1)))
+			return;
+		pm_timer_port = 0;
+	}
+	if (!pit_stands_still) {
+		if (delay_pit((u32)((u64)us * PIT_HZ / 1000000 + 1)))
+			return;
+		pit_stands_still = true;
+	}
+	for (u32 i = 0; i < us * READS_PER_US; i++)
+		inb(SYSTEM_CONTROL_B);
 }

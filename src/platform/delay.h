@@ -4,7 +4,10 @@
 
 #include "platform/acpi.h"
 
-/* Prefers the ACPI PM timer to the PIT, which some platforms switch off. */
+/*
+ * Prefers the ACPI PM timer to the PIT, which some platforms switch off; and does without either
+ * once they stand still, as the PM timer does in some deep sleep states and virtual machines.
+ */
 void delay_init(const struct acpi_info *acpi);
 
 /* At least `us` microseconds, at most 50000. */

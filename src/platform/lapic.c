@@ -25,6 +25,18 @@ static bool x2apic_mode(void)
 	return rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_EXTD;
 }
 
+/*
+ * The guest may have switched the APIC off, or moved it to where Umbra has no mapping for it (SDM
+ * "Relocating the Local APIC Registers"): then nothing can be sent, and nothing must be touched.
+ */
+static bool is_reachable(void)
+{
+	const u64 base = rdmsr(MSR_IA32_APIC_BASE);
+
+	return (base & APIC_BASE_ENABLE) &&
+	       ((base & APIC_BASE_EXTD) || (base & APIC_BASE_ADDR) < 4 * GIB);
+}
+
 static volatile u32 *xapic_register(u32 offset)
 {
 	paddr_t base = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_ADDR;
@@ -75,5 +87,12 @@ void lapic_send_sipi(u32 apic_id, u8 vector)
 
 void lapic_nmi_others(void)
 {
-	send(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
+	if (is_reachable())
+		send(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
+}
+
+void lapic_init_others(void)
+{
+	if (is_reachable())
+		send(0, ICR_INIT | ICR_ASSERT | ICR_ALL_BUT_SELF);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The per-CPU block, reached by GS base in root mode. Only its own CPU writes it, so nothing here
- * needs a lock.
+ * The per-CPU block, reached by GS base in root mode. Only its own CPU writes it, but for `stop`,
+ * so nothing here needs a lock.
  */
 #pragma once
 
@@ -16,6 +16,9 @@
 /* For the assembly in vmx/switch.S and smp/trampoline.S. */
 #define CPU_PENDING_EVENTS_OFFSET 8
 #define CPU_STACK_TOP_OFFSET      16
+
+/* Of the word at pending_events: everything that must be seen to before the guest runs. */
+#define CPU_DUE (PENDING_NMI | PENDING_MC | 0xff00)
 
 #ifndef __ASSEMBLER__
 #include <x86/types.h>
@@ -38,10 +41,12 @@ _Static_assert(sizeof(struct tss) == 104, "64-bit TSS layout");
 struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
-	bool in_guest_loop;
-	u16 index; /* 0 is the boot processor */
+	bool stop;         /* written by the CPU that stops all others: see smp/stop.h */
+	u16 index;         /* 0 is the boot processor */
 	u32 apic_id;
 	u64 stack_top;
+	bool stopped;
+	bool in_guest_loop;
 	bool vmx_on;
 	volatile bool ready; /* set by an AP once it has prepared itself */
 
@@ -49,6 +54,7 @@ struct cpu {
 	struct tss tss;
 };
 _Static_assert(offsetof(struct cpu, pending_events) == CPU_PENDING_EVENTS_OFFSET, "see switch.S");
+_Static_assert(offsetof(struct cpu, stop) == CPU_PENDING_EVENTS_OFFSET + 1, "see CPU_DUE");
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP_OFFSET, "see trampoline.S");
 
 /* Every CPU the firmware reports; the boot processor is the first. */

@@ -7,8 +7,8 @@
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/layout.h"
-#include "platform/lapic.h"
 #include "smp/cpu.h"
+#include "smp/stop.h"
 
 static bool panicking;
 
@@ -17,19 +17,14 @@ static void (*show_guest)(void);
 
 static void (*fail_way_out)(void);
 
-bool panic_in_progress(void)
-{
-	return __atomic_load_n(&panicking, __ATOMIC_RELAXED);
-}
-
 /* Only the first CPU to panic speaks; a second panic on the way gives up at once. */
 static void begin(void)
 {
-	if (__atomic_exchange_n(&panicking, true, __ATOMIC_ACQ_REL))
+	stop_others();
+	if (panicking)
 		cpu_halt_forever();
+	panicking = true;
 	log_seize();
-	if (this_cpu_ready() && this_cpu()->vmx_on)
-		lapic_nmi_others();
 	log_show_hidden();
 }
 

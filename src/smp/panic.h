@@ -15,9 +15,6 @@ __attribute__((format(printf, 1, 2))) _Noreturn void panic(const char *format, .
 /* The same with the registers of the exception that caused it. */
 _Noreturn void panic_trap(const struct trap_frame *frame);
 
-/* Whether a CPU has panicked; the others then stop at their next NMI. */
-bool panic_in_progress(void);
-
 /* What a panic tells about the guest: `show` is called on the CPU that panics. */
 void panic_set_guest_view(void (*show)(void));
 

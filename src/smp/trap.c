@@ -6,6 +6,7 @@
 #include "lib/insn.h"
 #include "smp/cpu.h"
 #include "smp/panic.h"
+#include "smp/stop.h"
 
 /* SDM "64-Bit Mode IDT", figure "64-Bit IDT Gate Descriptors". */
 struct idt_gate {
@@ -97,10 +98,13 @@ static void defer_to_guest(struct trap_frame *frame, u8 event)
 
 void trap_handle(struct trap_frame *frame)
 {
-	if (frame->vector == VECTOR_NMI && this_cpu_ready())
+	if (frame->vector == VECTOR_NMI && this_cpu_ready()) {
+		if (stop_is_due())
+			stop_here();
 		defer_to_guest(frame, PENDING_NMI);
-	else if (frame->vector == VECTOR_MC && this_cpu_ready() && this_cpu()->in_guest_loop)
+	} else if (frame->vector == VECTOR_MC && this_cpu_ready() && this_cpu()->in_guest_loop) {
 		defer_to_guest(frame, PENDING_MC);
-	else if (!fix_up(frame))
+	} else if (!fix_up(frame)) {
 		panic_trap(frame);
+	}
 }

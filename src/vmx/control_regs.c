@@ -6,7 +6,6 @@
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
-#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
@@ -76,7 +75,7 @@ bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3)
 
 	guest_memory_read(cr3 & BITS(31, 5), pdpte, sizeof(pdpte));
 	for (size_t i = 0; i < ARRAY_SIZE(pdpte); i++) {
-		if (!pdpte_valid(pdpte[i], vcpu->mtrr.maxphyaddr))
+		if (!pdpte_valid(pdpte[i], vcpu->maxphyaddr))
 			return false;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(pdpte); i++)
@@ -151,9 +150,11 @@ void cr_access_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	const u64 type = (qualification & CR_ACCESS_TYPE) >> 4;
 	const enum gpr gpr = (qualification >> 8) & 15;
 
-	if (type != CR_ACCESS_MOV_TO || (cr != 0 && cr != 4))
-		panic("control-register access that Umbra does not intercept: qualification %#llx",
-		      (unsigned long long)qualification);
+	/* CLTS and LMSW change no bit that Umbra owns, and the other registers none at all. */
+	if (type != CR_ACCESS_MOV_TO || (cr != 0 && cr != 4)) {
+		exit_unexpected(vcpu);
+		return;
+	}
 	u64 value = gpr == GPR_RSP ? vmreadn(VMCS_GUEST_RSP) : regs->gpr[gpr];
 
 	/* Outside 64-bit mode the operand is 32 bits wide. */

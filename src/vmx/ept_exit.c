@@ -3,7 +3,6 @@
 
 #include "lib/log.h"
 #include "mm/ept01.h"
-#include "smp/panic.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/vmcs.h"
@@ -22,8 +21,8 @@ static void refuse(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
 	if (vcpu->hidden_writes++ == 0)
-		log_warn("CPU %u: the guest wrote to Umbra's memory at %#llx", vcpu->cpu.index,
-			 (unsigned long long)gpa);
+		log_warn("CPU %u: the guest wrote to Umbra's memory or beyond any, at %#llx",
+			 vcpu->cpu.index, (unsigned long long)gpa);
 	refuse(vcpu, gpa, qualification);
 }
 
@@ -43,21 +42,32 @@ void ept_violation(struct vcpu *vcpu, u64 qualification)
 			refuse(vcpu, gpa, qualification);
 		return;
 	}
-	if (!(qualification & EPT_VIOLATION_WRITE)) {
-		if (vcpu->hidden_reads++ == 0)
-			log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
-				 (unsigned long long)gpa);
-		if (ept01_show_ones(gpa))
-			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
-		else
-			refuse(vcpu, gpa, qualification);
+	if (qualification & EPT_VIOLATION_WRITE) {
+		ept_refuse_hidden_write(vcpu, gpa, qualification);
 		return;
 	}
-	ept_refuse_hidden_write(vcpu, gpa, qualification);
+	if (!ept01_show_ones(gpa)) {
+		refuse(vcpu, gpa, qualification);
+		return;
+	}
+	if (vcpu->hidden_reads++ == 0)
+		log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
+			 (unsigned long long)gpa);
+	event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }
 
 void ept_violation_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
 	ept_violation(vcpu, vmreadn(VMCS_EXIT_QUALIFICATION));
+}
+
+/*
+ * ept01 has no malformed entries of its own making. Should the CPU take one for such, as with
+ * address bits that it has given away, there is no memory for the guest.
+ */
+void ept_misconfig_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)regs;
+	refuse(vcpu, vmread64(VMCS_GUEST_PHYSICAL_ADDRESS), 0);
 }

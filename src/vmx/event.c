@@ -4,7 +4,7 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
-#include "smp/panic.h"
+#include "smp/stop.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
 #include "vmx/reset.h"
@@ -251,10 +251,16 @@ bool event_deliver_late(struct guest_regs *regs)
 	struct vcpu *vcpu = this_vcpu();
 
 	vcpu->regs = regs;
-	if (panic_in_progress())
-		cpu_halt_forever();
+	if (stop_is_due())
+		stop_here();
 	take_pending(vcpu);
 	return !vcpu->level && vcpu->launched;
+}
+
+void event_machine_check(struct vcpu *vcpu)
+{
+	vcpu->mc_latched = true;
+	deliver_latched(vcpu);
 }
 
 void event_after_l2(struct vcpu *vcpu)
@@ -268,10 +274,12 @@ void exception_nmi_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	const u32 info = vmread32(VMCS_VM_EXIT_INTR_INFO);
 
 	(void)regs;
-	if ((info & INTR_INFO_TYPE) != INTR_TYPE_NMI)
-		panic("exit for an exception that Umbra does not intercept: %#x", info);
-	if (panic_in_progress())
-		cpu_halt_forever();
+	if ((info & INTR_INFO_TYPE) != INTR_TYPE_NMI) {
+		exit_unexpected(vcpu);
+		return;
+	}
+	if (stop_is_due())
+		stop_here();
 	/*
 	 * The exit left NMIs blocked, and whether an entry with virtual NMIs lifts that is not the
 	 * same on all CPUs. Done here, the next NMI comes to trap.c at once and is kept.

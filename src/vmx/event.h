@@ -52,5 +52,8 @@ void event_nmi(struct vcpu *vcpu);
 /* Returns whether the current VMCS has been launched before. */
 bool event_deliver_late(struct guest_regs *regs);
 
+/* A machine check that kept the CPU from entering the guest: the guest's. */
+void event_machine_check(struct vcpu *vcpu);
+
 /* L2 has ended, vmcs01 is current again: what waited for L1 may come now. */
 void event_after_l2(struct vcpu *vcpu);

@@ -8,11 +8,15 @@
 #include "vmx/event.h"
 #include "vmx/guest_level.h"
 #include "vmx/instruction.h"
+#include "vmx/msr.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
 
-/* They exit at any privilege level on CPUs with TDX, and are #UD where there is none. */
-static void tdx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
+/*
+ * Instructions that exit whatever the controls say, and are #UD where there is no such thing, as
+ * none is offered to the guest: TDX's at any privilege level, and user-mode RDMSR and WRMSR.
+ */
+static void undefined_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)vcpu;
 	(void)regs;
@@ -55,21 +59,41 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_RDMSR] = rdmsr_exit,
 	[REASON_WRMSR] = wrmsr_exit,
 	[REASON_EPT_VIOLATION] = ept_violation_exit,
+	[REASON_EPT_MISCONFIG] = ept_misconfig_exit,
 	[REASON_XSETBV] = xsetbv_exit,
-	[REASON_SEAMCALL] = tdx_instruction_exit,
-	[REASON_TDCALL] = tdx_instruction_exit,
+	[REASON_SEAMCALL] = undefined_instruction_exit,
+	[REASON_TDCALL] = undefined_instruction_exit,
+	[REASON_URDMSR] = undefined_instruction_exit,
+	[REASON_UWRMSR] = undefined_instruction_exit,
+	[REASON_RDMSR_IMM] = rdmsr_imm_exit,
+	[REASON_WRMSRNS_IMM] = wrmsrns_imm_exit,
 };
+
+static const char *const names[REASON_COUNT] = {
+#define X(number, name, text) [REASON_##name] = text,
+	VMX_EXIT_REASONS(X)
+#undef X
+};
+
+bool exit_reason_is_known(u32 reason)
+{
+	reason &= EXIT_REASON_BASIC;
+	return reason < REASON_COUNT && names[reason];
+}
 
 const char *exit_reason_name(u32 reason)
 {
-	static const char *const names[REASON_COUNT] = {
-#define X(number, name, text) [REASON_##name] = text,
-		VMX_EXIT_REASONS(X)
-#undef X
-	};
+	return exit_reason_is_known(reason) ? names[reason & EXIT_REASON_BASIC] : "unknown reason";
+}
 
-	reason &= EXIT_REASON_BASIC;
-	return reason < REASON_COUNT && names[reason] ? names[reason] : "unknown reason";
+/* What is being delivered meanwhile is combined with it; #UD itself is never part of a #DF. */
+void exit_unexpected(struct vcpu *vcpu)
+{
+	if (vcpu->unexpected_exits++ == 0)
+		log_warn("CPU %u: VM exit that Umbra does not know: %u (%s), qualification %#llx",
+			 vcpu->cpu.index, vcpu->exit_reason, exit_reason_name(vcpu->exit_reason),
+			 (unsigned long long)vmreadn(VMCS_EXIT_QUALIFICATION));
+	event_inject_combined(VECTOR_UD, false, 0);
 }
 
 /* Flags beside the reason, as of an exit from an SGX enclave, change nothing for Umbra. */
@@ -77,11 +101,18 @@ static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reaso
 {
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
+	/* SDM "Machine-Check Events During VM Entry": nothing was entered, and nothing is lost. */
+	if (reason == (EXIT_REASON_ENTRY_FAIL | REASON_ENTRY_FAIL_MCE)) {
+		event_machine_check(vcpu);
+		return;
+	}
 	if (reason & EXIT_REASON_ENTRY_FAIL)
 		panic("VM entry failed: %s", exit_reason_name(reason));
-	if (basic >= REASON_COUNT || !handlers[basic])
-		panic("VM exit that cannot happen: %u (%s)", reason, exit_reason_name(reason));
 	vcpu->exit_reason = basic;
+	if (basic >= REASON_COUNT || !handlers[basic]) {
+		exit_unexpected(vcpu);
+		return;
+	}
 	if (UMBRA_STATISTICS)
 		vcpu->exits[basic]++;
 	handlers[basic](vcpu, regs);
@@ -145,6 +176,47 @@ void xsetbv_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	(void)vcpu;
 	if (instruction_cpl() == 0 &&
 	    xsetbv_safe((u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+		instruction_done();
+	else
+		event_inject_gp0();
+}
+
+/*
+ * SDM "RDMSR", "WRMSRNS", the forms with an immediate: the exit qualification is the MSR's number,
+ * and the instruction information names the register, which is 64 bits wide.
+ */
+static u32 msr_operand(void)
+{
+	return (u32)vmreadn(VMCS_EXIT_QUALIFICATION);
+}
+
+static enum gpr register_operand(void)
+{
+	return vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO) >> 3 & 15;
+}
+
+void rdmsr_imm_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	const enum gpr gpr = register_operand();
+	u64 value;
+
+	if (!msr_guest_read(vcpu, msr_operand(), &value)) {
+		event_inject_gp0();
+		return;
+	}
+	if (gpr == GPR_RSP)
+		vmwriten(VMCS_GUEST_RSP, value);
+	else
+		regs->gpr[gpr] = value;
+	instruction_done();
+}
+
+void wrmsrns_imm_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	const enum gpr gpr = register_operand();
+	const u64 value = gpr == GPR_RSP ? vmreadn(VMCS_GUEST_RSP) : regs->gpr[gpr];
+
+	if (msr_guest_write(vcpu, msr_operand(), value))
 		instruction_done();
 	else
 		event_inject_gp0();

@@ -46,7 +46,7 @@ static struct guest_paging current_paging(void)
 		.cr3 = vmreadn(VMCS_GUEST_CR3),
 		.cr4 = vmreadn(VMCS_GUEST_CR4),
 		.efer = vmread64(VMCS_GUEST_EFER),
-		.maxphyaddr = this_vcpu()->mtrr.maxphyaddr,
+		.maxphyaddr = this_vcpu()->maxphyaddr,
 		.has_1g_pages = has_1g_pages,
 		.has_pse36 = has_pse36,
 	};
@@ -139,8 +139,12 @@ static void remember(const struct guest_paging *paging, const struct guest_acces
 		.steps = walk->steps,
 		.pa = ALIGN_DOWN(walk->pa, PAGE_SIZE),
 	};
-	for (u32 i = 0; i < walk->steps; i++)
+	for (u32 i = 0; i < walk->steps; i++) {
 		last->step[i] = walk->step[i];
+		/* recall() reads entries in place; where there is no memory it could not. */
+		if (!guest_memory_is_mapped(walk->step[i].pa, sizeof(walk->step[i].entry)))
+			last->steps = 0;
+	}
 }
 
 static bool translate(const struct guest_paging *paging, const struct guest_access *access,

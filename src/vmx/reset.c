@@ -6,6 +6,7 @@
 #include "mm/layout.h"
 #include "platform/delay.h"
 #include "smp/panic.h"
+#include "smp/stop.h"
 #include "vmx/vcpu.h"
 
 enum {
@@ -58,12 +59,16 @@ static void reset_by_acpi(void)
 
 _Noreturn void reset_machine(const char *why)
 {
+	stop_others();
 	log_seize();
 	log_error("%s on CPU %u; resetting the machine", why, this_cpu()->index);
 	panic_show_guest();
-	/* INIT is blocked in VMX root operation, and some of these resets are an INIT. */
-	if (this_cpu()->vmx_on)
-		vmxoff();
+	/*
+	 * No VMXOFF: an INIT that another CPU of the guest's has sent would be taken at once, and
+	 * after a start-up IPI this CPU ran the guest's code without VMX. In VMX operation INIT
+	 * waits (SDM "Restrictions on VMX Operation"), so that a reset which is no more than an
+	 * INIT to the CPUs, as the keyboard controller's is on some machines, does nothing.
+	 */
 	reset_by_acpi();
 	outb(RESET_CONTROL_PORT, RESET_CONTROL_HARD);
 	outb(RESET_CONTROL_PORT, RESET_CONTROL_GO);

@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
+#include "mm/phys_width.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
 #include "vmx/control_regs.h"
@@ -223,6 +224,7 @@ static void require_shared_map(const struct vcpu *vcpu)
 void vmx_setup_cpu(struct vcpu *vcpu)
 {
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
+	vcpu->maxphyaddr = phys_width_address();
 	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
 	/* Before VM entries: those that load IA32_RTIT_CTL fail while a trace runs. */
 	msr_init_cpu(vcpu);

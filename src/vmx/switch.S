@@ -26,10 +26,11 @@ switch_vm_exit:
 	/*
 	 * An NMI or #MC that hits between this look and the entry would wait in pending_events for
 	 * an exit that may never come. trap.c sends code interrupted here back to the look; once
-	 * VMRESUME has begun, an NMI is held by the CPU and exits from the guest.
+	 * VMRESUME has begun, an NMI is held by the CPU and exits from the guest. The same look
+	 * stops this CPU when another one takes the machine down, whatever the exit was.
 	 */
 switch_last_look:
-	testb	$(PENDING_NMI | PENDING_MC), %gs:CPU_PENDING_EVENTS_OFFSET
+	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
 	jnz	1f
 switch_vmresume:
 	vmresume
@@ -49,7 +50,7 @@ switch_launch:
 	load_guest
 	mov	%gs:CPU_STACK_TOP_OFFSET, %rsp
 switch_launch_last_look:
-	testb	$(PENDING_NMI | PENDING_MC), %gs:CPU_PENDING_EVENTS_OFFSET
+	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
 	jnz	1f
 switch_vmlaunch:
 	vmlaunch

@@ -12,7 +12,6 @@
 #include <x86/vmx.h>
 
 #include "lib/insn.h"
-#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
@@ -30,6 +29,8 @@ enum {
 	DESCRIPTOR_BUSY = 0x02,
 	AR_CODE_PLACEHOLDER = 0x9b, /* present, executable, readable, accessed */
 	SEGMENTS = 6,               /* the registers besides LDTR and TR */
+	/* How often a step is tried that another processor's writes spoil. */
+	TRIES = 64,
 };
 
 struct task_switch {
@@ -180,15 +181,27 @@ static bool write_link(struct task_switch *ts)
 				  GUEST_LINEAR_SYSTEM, &ts->fault);
 }
 
+/*
+ * After a step that failed: whether to try it again, as it was another processor that spoiled it.
+ * One that does so for ever must not keep this one in root mode: it fails the task switch instead.
+ */
+static bool may_repeat(struct task_switch *ts, u32 *tries)
+{
+	if (!ts->fault.retry)
+		return false;
+	return ++*tries < TRIES || raise(ts, VECTOR_TS, ts->new_selector);
+}
+
 /* A step from which the guest cannot begin anew: a race is Umbra's to repeat. */
 static bool persist(struct task_switch *ts, bool (*step)(struct task_switch *ts))
 {
 	bool done;
+	u32 tries = 0;
 
 	do {
 		ts->fault.retry = false;
 		done = step(ts);
-	} while (!done && ts->fault.retry);
+	} while (!done && may_repeat(ts, &tries));
 	return done;
 }
 
@@ -315,11 +328,12 @@ static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selec
 static bool load_segment(struct task_switch *ts, enum segment seg, u16 selector, u32 cpl)
 {
 	bool loaded;
+	u32 tries = 0;
 
 	do {
 		ts->fault.retry = false;
 		loaded = try_load_segment(ts, seg, selector, cpl);
-	} while (!loaded && ts->fault.retry);
+	} while (!loaded && may_repeat(ts, &tries));
 	return loaded;
 }
 
@@ -407,9 +421,10 @@ void task_switch_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	};
 
 	/* There they are #GP or no task switches at all, before any exit. */
-	if (!(vmreadn(VMCS_GUEST_CR0) & CR0_PE) || (vmread64(VMCS_GUEST_EFER) & EFER_LMA))
-		panic("task switch outside of protected mode: qualification %#llx",
-		      (unsigned long long)qualification);
+	if (!(vmreadn(VMCS_GUEST_CR0) & CR0_PE) || (vmread64(VMCS_GUEST_EFER) & EFER_LMA)) {
+		exit_unexpected(vcpu);
+		return;
+	}
 	if (ts.source == TASK_GATE)
 		ts.vectoring = vmread32(VMCS_IDT_VECTORING_INFO);
 	update_nmi_blocking(&ts);

@@ -52,6 +52,7 @@ struct vcpu {
 	struct cpuid_hidden cpuid_hidden;
 	struct msr_bits msr_bits;
 	struct mtrr_state mtrr; /* what the guest sees */
+	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;
 
 	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */
@@ -60,6 +61,7 @@ struct vcpu {
 	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */
 	u64 hidden_writes;          /* its writes there, each answered with #GP */
 	u64 microcode_refused;
+	u64 unexpected_exits; /* of reasons that Umbra does not know, each answered with #UD */
 };
 _Static_assert(offsetof(struct vcpu, cpu) == 0, "this_vcpu() is this_cpu()");
 

@@ -18,7 +18,7 @@ def initrd(context):
         "/selftests/list": context.write("list", selftests.listing().encode("ascii")),
         "/tests/kvm-selftests": SCRIPT,
     }
-    return context.initrd(modules=("kvm-intel",), files=files)
+    return context.initrd(modules=("kvm-intel",), files=files, kernel=selftests.KERNEL)
 
 
 def command_line(context):
@@ -27,12 +27,12 @@ def command_line(context):
 
 
 def umbra(umbra_args=""):
-    return lambda context: under_umbra(context.image, guest.vmlinux(), command_line(context),
+    return lambda context: under_umbra(context.image, selftests.KERNEL.vmlinux(), command_line(context),
                                        initrd(context), umbra_args)
 
 
 def native(context):
-    return native_linux(guest.bzimage(), command_line(context), initrd(context))
+    return native_linux(selftests.KERNEL.bzimage(), command_line(context), initrd(context))
 
 
 def as_good_as_bare(lines):

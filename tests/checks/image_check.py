@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the finished image: no SSE or x87 instruction (the guest's registers are live while Umbra
-runs), no segment both writable and executable, no relocation left, everything where GRUB can load
-it."""
+runs), no VMXOFF (it would let a latched INIT through, and then the guest's code without Umbra), no
+segment both writable and executable, no relocation left, everything where GRUB can load it, and no
+path of the machine that built it."""
 
+import pathlib
 import re
 import subprocess
 import sys
@@ -13,9 +15,9 @@ def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def fpu_instructions(objdump, image):
+def forbidden_instructions(objdump, image):
     register = re.compile(r"%([xyz]?mm|st\b|k[0-7]\b|tmm)")
-    mnemonic = re.compile(r"^\s*(f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
+    mnemonic = re.compile(r"^\s*(vmxoff|f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
     found = []
     for line in output(objdump, "-d", "--no-show-raw-insn", image).splitlines():
         address, colon, code = line.partition(":")
@@ -34,9 +36,15 @@ def segments(readelf, image):
     return loads
 
 
+def strings_beginning(image, path):
+    """The strings of the file, debug information included, that begin with the path."""
+    found = re.findall(rb"\0(%s[^\0]*)" % re.escape(path.encode()), pathlib.Path(image).read_bytes())
+    return sorted({string.decode(errors="replace") for string in found})
+
+
 def main():
-    image, objdump, readelf = sys.argv[1:4]
-    problems = [f"FPU or SSE instruction: {line}" for line in fpu_instructions(objdump, image)]
+    image, objdump, readelf, *paths = sys.argv[1:]
+    problems = [f"forbidden instruction: {line}" for line in forbidden_instructions(objdump, image)]
     loads = segments(readelf, image)
     if len(loads) != 3:
         problems.append(f"expected text, rodata and data segments, found {loads}")
@@ -49,6 +57,9 @@ def main():
         problems.append("relocations are left:\n" + output(readelf, "-rW", image))
     undefined = [l for l in output(readelf, "-sW", image).splitlines() if " UND " in l][1:]
     problems += [f"undefined symbol: {line}" for line in undefined]
+    for path in paths:
+        problems += [f"path of the building machine: {name}"
+                     for name in strings_beginning(image, path)]
     for problem in problems:
         print(problem)
     print(f"{image}: {len(problems)} problems")

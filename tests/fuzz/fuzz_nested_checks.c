@@ -211,7 +211,8 @@ static bool bad_host_registers(u64 exit, bool host_64bit)
 		return true;
 	if (bit(cr4, 23) && !bit(get(F_HOST_CR0), 16))
 		return true;
-	if (get(F_HOST_CR3) >> WIDTH)
+	/* Bits 61 and 62 are LAM's, if CR4 has its bit 28. */
+	if ((get(F_HOST_CR3) & ~(bit(caps.cr4_fixed1, 28) ? 3ull << 61 : 0)) >> WIDTH)
 		return true;
 	if (bit(exit, 19) && bad_pat(get(F_HOST_PAT)))
 		return true;
@@ -303,7 +304,7 @@ static void make_cpu(struct rng *rng)
 		.cr0_fixed0 = 0x80000021,
 		.cr0_fixed1 = 0xffffffff,
 		.cr4_fixed0 = 0x2000,
-		.cr4_fixed1 = 0x00ff67ff,
+		.cr4_fixed1 = 0x10ff67ff,
 		.perf_global_ctrl = PERF_GLOBAL_CTRL,
 	};
 

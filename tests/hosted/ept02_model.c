@@ -640,3 +640,53 @@ void ept02_model_run(const struct ept02_model_options *options, struct rng *rand
 	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
 	machine_on_invept = NULL;
 }
+
+/* EPT02_NO_MEMORY is answered as nested/exit.c does. */
+static bool map_one(u64 eptp, paddr_t gpa)
+{
+	struct ept02_fault fault = {.eptp12 = eptp, .gpa = gpa, .access = EPT_VIOLATION_READ};
+
+	switch (ept02_fault(vcpu, &fault)) {
+	case EPT02_MAPPED:
+		return true;
+	case EPT02_NO_MEMORY:
+		ept02_drop_all(vcpu);
+		ept02_eptp(vcpu, eptp);
+		return false;
+	default:
+		MACHINE_FAIL("ept12 allows it");
+	}
+}
+
+unsigned int ept02_model_map_at_once(unsigned int pages)
+{
+	enum { TRIES = 4 };
+	static struct vcpu the_cpu;
+	const u64 eptp = tables_start | EPTP_WALK_4 | 6;
+	unsigned int mapped = 0;
+
+	the_cpu = (struct vcpu){.nested = &nested};
+	vcpu = &the_cpu;
+	nested = (struct nested){0};
+	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
+	nested_caps.ept_vpid = 0;
+	machine_on_invept = NULL;
+	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
+	REQUIRE(ept02_init(vcpu));
+	machine_limit_pages(0);
+	/* One way through ept12 that every 512 GiB share. */
+	for (unsigned int i = 0; i < EPT_ENTRIES; i++)
+		write_entry(tables_start + i * 8, (tables_start + PAGE_SIZE) | EPT_RWX);
+	for (unsigned int level = 3; level > 1; level--)
+		write_entry(tables_start + (4 - level) * PAGE_SIZE,
+			    (tables_start + (5 - level) * PAGE_SIZE) | EPT_RWX);
+	write_entry(tables_start + 3 * PAGE_SIZE, (FIRST_TABLE + 8) * PAGE_SIZE | EPT_RWX | 6 << 3);
+	ept02_eptp(vcpu, eptp);
+	for (unsigned int tries = 0; tries < TRIES; tries++) {
+		for (mapped = 0; mapped < pages && map_one(eptp, (u64)mapped << 39); mapped++) {
+		}
+		if (mapped == pages)
+			break;
+	}
+	return mapped;
+}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "machine.h"
+#include "nested/ept02.h"
 
 struct ept02_model_options {
 	u64 ept_vpid;     /* what L1 is offered, of IA32_VMX_EPT_VPID_CAP */
@@ -15,4 +16,10 @@ struct ept02_model_options {
 /* Ends the test at the first broken property. machine_memory_init() comes before. */
 void ept02_model_run(const struct ept02_model_options *options, struct rng *random);
 
-enum { EPT02_MODEL_GUEST_PAGES = 24, EPT02_MODEL_OWN_PAGES = 192 };
+/*
+ * How many of so many pages, far from each other, ept02 can have mapped at once with nothing but
+ * the CPU's reserve, when Umbra does about a lack of pages what it does.
+ */
+unsigned int ept02_model_map_at_once(unsigned int pages);
+
+enum { EPT02_MODEL_GUEST_PAGES = 24, EPT02_MODEL_OWN_PAGES = EPT02_RESERVE + 160 };

@@ -179,6 +179,39 @@ void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	unexpected_exit();
 }
 
+void rdmsr_imm_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void wrmsrns_imm_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+void ept_misconfig_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	unexpected_exit();
+}
+
+bool exit_reason_is_known(u32 reason)
+{
+	return reason < REASON_COUNT;
+}
+
+/* As vmx/exit.c has it. */
+void exit_unexpected(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	l1_injected |= 1u << VECTOR_UD;
+}
+
 void ept_violation(struct vcpu *vcpu, u64 qualification)
 {
 	(void)vcpu;

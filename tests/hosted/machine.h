@@ -65,6 +65,9 @@ extern struct machine_memory machine_memory;
  */
 extern bool machine_maps_guest;
 
+/* What another processor does to memory just before this one would exchange it; NULL: nothing. */
+extern void (*machine_before_exchange)(u8 *at);
+
 /* Zeroed guest memory and `own_pages` for the page allocator, instead of what there was. */
 void machine_memory_init(u64 guest_pages, u64 own_pages);
 

@@ -14,6 +14,7 @@ struct machine_memory machine_memory;
 /* The page allocator: a state for each page of Umbra's, so that misuse shows. */
 static bool *page_used;
 static u64 pages_allowed;
+static u64 lowest_free; /* no free page is below it */
 
 u64 rng_next(struct rng *rng)
 {
@@ -71,6 +72,7 @@ void machine_memory_init(u64 guest_pages, u64 own_pages)
 void machine_memory_reset(void)
 {
 	pages_allowed = ~0ull;
+	lowest_free = 0;
 	memset(page_used, 0, machine_memory.own_size / PAGE_SIZE * sizeof(*page_used));
 	memset(machine_memory.guest, 0, machine_memory.guest_size);
 	ASAN_POISON_MEMORY_REGION(machine_memory.own, machine_memory.own_size);
@@ -85,7 +87,9 @@ void *pages_alloc(u64 count)
 {
 	const u64 total = machine_memory.own_size / PAGE_SIZE;
 
-	for (u64 first = 0; pages_allowed && first + count <= total; first++) {
+	while (lowest_free < total && page_used[lowest_free])
+		lowest_free++;
+	for (u64 first = lowest_free; pages_allowed && first + count <= total; first++) {
 		u8 *start = machine_memory.own + first * PAGE_SIZE;
 		u64 n = 0;
 
@@ -108,6 +112,8 @@ void pages_free(void *page)
 
 	REQUIRE(virt_to_phys(page) % PAGE_SIZE == 0 && page_used[n]);
 	page_used[n] = false;
+	if (n < lowest_free)
+		lowest_free = n;
 	ASAN_POISON_MEMORY_REGION(page, PAGE_SIZE);
 }
 
@@ -118,6 +124,17 @@ u64 pages_left(void)
 	for (u64 i = 0; i < machine_memory.own_size / PAGE_SIZE; i++)
 		left += !page_used[i];
 	return left;
+}
+
+/* ASan watches over unused pages here. */
+void pages_fill_unused(void)
+{
+}
+
+u64 pages_spoiled(u64 *count)
+{
+	*count = pages_left();
+	return 0;
 }
 
 bool machine_maps_guest;
@@ -142,6 +159,8 @@ paddr_t virt_to_phys(const void *va)
 
 bool ept01_is_hidden(paddr_t start, u64 size)
 {
+	if (start >> MACHINE_MAXPHYADDR || (start + size - 1) >> MACHINE_MAXPHYADDR)
+		return true;
 	for (size_t i = 0; i < MACHINE_HOLES; i++) {
 		const struct hole *hole = &machine_memory.holes[i];
 
@@ -223,6 +242,8 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size)
 	}
 }
 
+void (*machine_before_exchange)(u8 *at);
+
 bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 {
 	u8 *at = guest_byte(gpa);
@@ -230,10 +251,17 @@ bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 
 	REQUIRE(gpa % size == 0);
 	if (!at)
-		return false;
+		return old == ~0ull >> (64 - 8 * size);
+	if (machine_before_exchange)
+		machine_before_exchange(at);
 	memcpy(&found, at, size);
 	if (found != old)
 		return false;
 	memcpy(at, &new, size);
 	return true;
+}
+
+bool guest_memory_is_mapped(paddr_t gpa, size_t size)
+{
+	return guest_byte(gpa) && guest_byte(gpa + size - 1);
 }

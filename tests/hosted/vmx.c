@@ -342,6 +342,7 @@ void machine_vmx_init(u32 count, const struct vmx_capabilities *vmx)
 			.cpu.index = (u16)i,
 			.vmx = *vmx,
 			.mtrr.maxphyaddr = MACHINE_MAXPHYADDR,
+			.maxphyaddr = MACHINE_MAXPHYADDR,
 		};
 		vcpu->cpu.self = &vcpu->cpu;
 		processors[i] = (struct processor){.vcpu = vcpu};

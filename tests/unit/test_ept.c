@@ -11,6 +11,12 @@
 #include "mm/ept.h"
 #include "mm/mtrr.h"
 
+/* A value of IA32_MTRR_DEF_TYPE. */
+static u64 def_type(enum mtrr_bits enabled, enum memtype type)
+{
+	return (u64)enabled | (u64)type;
+}
+
 /* Tables live in one array; physical addresses are made up, so that mixing them up shows. */
 enum { POOL_PAGES = 4096 };
 static const paddr_t POOL_PHYS = 0x7000000000;
@@ -61,7 +67,7 @@ static int setup(void **state)
 	memset(f->pool.pages, 0, PAGE_SIZE * POOL_PAGES);
 	f->pool.limit = POOL_PAGES;
 	f->mtrr = (struct mtrr_state){.cap = 8 | MTRR_CAP_FIX | MTRR_CAP_WC,
-				      .def_type = MTRR_DEF_ENABLE | MEMTYPE_WB,
+				      .def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_WB),
 				      .count = 8,
 				      .maxphyaddr = 39};
 	f->ept = (struct ept){.ops = &pool_ops,
@@ -304,7 +310,7 @@ static void single_pages(void **state)
 	assert_absent(&f->ept, 0x5000, true);
 	assert_false(ept_set_4k(&f->ept, BIT(39), 0, EPT_RWX, MEMTYPE_WB));
 	/* Types of pinned pages survive an update. */
-	f->mtrr.def_type = MTRR_DEF_ENABLE | MEMTYPE_WT;
+	f->mtrr.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_WT);
 	bool changed;
 	assert_true(ept_update_types(&f->ept, &changed));
 	assert_true(changed);
@@ -326,7 +332,7 @@ static void updates(void **state)
 	assert_false(changed);
 	/* A frame buffer becomes WC. */
 	set_var(&f->mtrr, 0, 0xe0000000, 8 * MIB, MEMTYPE_WC);
-	f->mtrr.def_type = MTRR_DEF_ENABLE | MEMTYPE_UC;
+	f->mtrr.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_UC);
 	set_var(&f->mtrr, 1, 0, 2 * GIB, MEMTYPE_WB);
 	assert_true(ept_update_types(&f->ept, &changed));
 	assert_true(changed);
@@ -431,7 +437,7 @@ static void property(void **state)
 		f->pool.used = 0;
 		f->ept.has_1g = round % 2;
 		memset(f->mtrr.var_mask, 0, sizeof(f->mtrr.var_mask));
-		f->mtrr.def_type = MTRR_DEF_ENABLE | MEMTYPE_UC;
+		f->mtrr.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_UC);
 		unsigned int width = round % 3 ? 36 : 40;
 		assert_true(ept_map_identity(&f->ept, width, rnd(8 * GIB)));
 		for (int step = 0; step < 24; step++) {
@@ -450,7 +456,7 @@ static void property(void **state)
 			case 1: {
 				u64 size = PAGE_SIZE << (rand() % 22);
 				unsigned int i = (unsigned int)rand() % 8;
-				f->mtrr.def_type = MTRR_DEF_ENABLE | types[rand() % 5];
+				f->mtrr.def_type = def_type(MTRR_DEF_ENABLE, types[rand() % 5]);
 				f->mtrr.var_base[i] =
 					(rnd(space) & ~(size - 1)) | types[rand() % 5];
 				f->mtrr.var_mask[i] = (BITS(39, 0) & ~(size - 1)) | MTRR_MASK_VALID;

@@ -51,6 +51,12 @@ void write_dr6(u64 value)
 	dr6 = value;
 }
 
+void exit_unexpected(struct vcpu *c)
+{
+	(void)c;
+	fail();
+}
+
 static u32 nmis_unblocked;
 
 void unblock_nmis(void)

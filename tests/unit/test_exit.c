@@ -15,9 +15,12 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
+#include "mm/pages.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
+#include "vmx/msr.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/statistics.h"
@@ -62,6 +65,7 @@ static jmp_buf reset;
 	}
 HANDLER(cpuid_exit)
 HANDLER(cr_access_exit)
+HANDLER(ept_misconfig_exit)
 HANDLER(ept_violation_exit)
 HANDLER(exception_nmi_exit)
 HANDLER(nmi_window_exit)
@@ -79,6 +83,37 @@ void event_inject_exception_error(enum vector vector, u32 error_code)
 {
 	assert_int_equal(error_code, 0);
 	injected |= 1u << vector;
+}
+
+void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
+{
+	assert_false(has_error);
+	assert_int_equal(error_code, 0);
+	injected |= 1u << vector;
+}
+
+enum { MSR_GOOD = 0x1234, MSR_BAD = 0x4321 };
+static const u64 msr_value = 0x123456789abcdef0;
+static u64 msr_written;
+
+bool msr_guest_read(struct vcpu *c, u32 msr, u64 *value)
+{
+	assert_ptr_equal(c, vcpu);
+	*value = msr_value;
+	return msr == MSR_GOOD;
+}
+
+bool msr_guest_write(struct vcpu *c, u32 msr, u64 value)
+{
+	assert_ptr_equal(c, vcpu);
+	msr_written = value;
+	return msr == MSR_GOOD;
+}
+
+void event_machine_check(struct vcpu *c)
+{
+	assert_ptr_equal(c, vcpu);
+	handled = "event_machine_check";
 }
 
 static void note_refusal(struct vcpu *c)
@@ -180,10 +215,10 @@ static void test_handlers(void **state)
 		u32 reason;
 		const char *handler;
 	} rows[] = {
-		{0, "exception_nmi_exit"},  {8, "nmi_window_exit"},   {9, "task_switch_exit"},
-		{10, "cpuid_exit"},         {19, "instruction_exit"}, {25, "instruction_exit"},
-		{28, "cr_access_exit"},     {31, "rdmsr_exit"},       {32, "wrmsr_exit"},
-		{48, "ept_violation_exit"},
+		{0, "exception_nmi_exit"},  {8, "nmi_window_exit"},     {9, "task_switch_exit"},
+		{10, "cpuid_exit"},         {19, "instruction_exit"},   {25, "instruction_exit"},
+		{28, "cr_access_exit"},     {31, "rdmsr_exit"},         {32, "wrmsr_exit"},
+		{48, "ept_violation_exit"}, {49, "ept_misconfig_exit"},
 	};
 
 	(void)state;
@@ -211,7 +246,8 @@ static void test_names(void **state)
  */
 static void test_short_handlers(void **state)
 {
-	static const u32 undefined[] = {REASON_GETSEC, REASON_SEAMCALL, REASON_TDCALL};
+	/* 80 and 81: URDMSR and UWRMSR. */
+	static const u32 undefined[] = {REASON_GETSEC, REASON_SEAMCALL, REASON_TDCALL, 80, 81};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(undefined); i++) {
@@ -244,6 +280,73 @@ static void test_short_handlers(void **state)
 		exits(REASON_TRIPLE_FAULT);
 		fail();
 	}
+}
+
+/*
+ * SDM "RDMSR", "WRMSRNS": with an immediate the exit qualification is the MSR's number, and bits
+ * 6:3 of the instruction information name the 64-bit register.
+ */
+static void test_msr_immediates(void **state)
+{
+	const u64 written = 0xfedcba9876543210;
+
+	(void)state;
+	for (u64 gpr = 0; gpr < 16; gpr++) {
+		setup(NULL);
+		machine_set_field(VMCS_EXIT_QUALIFICATION, MSR_GOOD);
+		machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, ~0x78u | gpr << 3);
+		machine_set_field(VMCS_GUEST_RSP, 0);
+		exits(84);
+		assert_int_equal(injected, 0);
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
+		for (u32 i = 0; i < 16; i++) {
+			const u64 value = i == 4 ? get(VMCS_GUEST_RSP) : regs.gpr[i];
+
+			assert_true(value == (i == gpr ? msr_value : 0));
+		}
+		machine_set_field(VMCS_GUEST_RSP, gpr == 4 ? written : 0);
+		if (gpr != 4)
+			regs.gpr[gpr] = written;
+		exits(85);
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP + 2 * LENGTH);
+		assert_true(msr_written == written);
+	}
+	for (u32 reason = 84; reason <= 85; reason++) {
+		setup(NULL);
+		machine_set_field(VMCS_EXIT_QUALIFICATION, MSR_BAD);
+		machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, 0);
+		exits(reason);
+		assert_int_equal(injected, 1u << VECTOR_GP);
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+		assert_int_equal(regs.rax, 0);
+	}
+}
+
+/* A CPU newer than Umbra, or an exit of a control that is off: #UD, and a count. */
+static void test_unexpected(void **state)
+{
+	static const u32 reasons[] = {REASON_HLT, 35, REASON_COUNT, 0xffff,
+				      REASON_COUNT | 1u << 27};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		setup(NULL);
+		exits(reasons[i]);
+		assert_int_equal(injected, 1u << VECTOR_UD);
+		assert_int_equal(vcpu->unexpected_exits, 1);
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+		assert_null(handled);
+	}
+}
+
+/* SDM "Machine-Check Events During VM Entry": reason 41 with the bit of a failed entry. */
+static void test_machine_check_at_entry(void **state)
+{
+	(void)state;
+	exits(0x80000029);
+	assert_string_equal(handled, "event_machine_check");
+	assert_int_equal(injected, 0);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP);
 }
 
 /* The hardware's refusal of vmcs02 is L1's to know. */
@@ -372,6 +475,9 @@ static void test_statistics(void **state)
 	assert_int_equal(ask(3, 0, 0), ENTRY_TSC);
 	assert_int_equal(regs.rbx, LAUNCH_TSC);
 	assert_int_equal(ask(5, 0, 12), 44);
+	assert_int_equal(ask(7, 0, 0), image_digest());
+	assert_int_equal(regs.rbx, pages_left());
+	assert_int_equal(regs.rdx, 0);
 	/* No such CPU, exit reason or function. */
 	assert_true(ask(1, 1, 10) == ~0ull);
 	assert_true(ask(1, 0, REASON_COUNT) == ~0ull);
@@ -390,6 +496,9 @@ int main(void)
 		cmocka_unit_test_setup(test_handlers, setup),
 		cmocka_unit_test_setup(test_names, setup),
 		cmocka_unit_test_setup(test_short_handlers, setup),
+		cmocka_unit_test_setup(test_msr_immediates, setup),
+		cmocka_unit_test_setup(test_unexpected, setup),
+		cmocka_unit_test_setup(test_machine_check_at_entry, setup),
 		cmocka_unit_test_setup(test_entry_refused, setup),
 		cmocka_unit_test_setup(test_init, setup),
 		cmocka_unit_test_setup(test_sipi, setup),

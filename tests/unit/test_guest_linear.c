@@ -142,7 +142,7 @@ static int setup(void **state)
 	vcpu = machine_cpu(0);
 	machine_run_on(vcpu);
 	vcpu->translation = (struct guest_translation){0};
-	vcpu->mtrr.maxphyaddr = MACHINE_MAXPHYADDR;
+	vcpu->maxphyaddr = MACHINE_MAXPHYADDR;
 	guest_linear_init();
 	vcpu->level = NULL;
 	l1_takes_it = false;
@@ -271,6 +271,23 @@ static void test_remembered(void **state)
 	assert_int_equal(read_byte(SECOND_AT), 9);
 }
 
+/*
+ * With 52 address bits a page-table entry of ones is valid, so a walk through a table where there
+ * is no memory succeeds; but there is nothing to read in place the next time.
+ */
+static void test_absent_table(void **state)
+{
+	const paddr_t tables[] = {machine_memory.guest_size, MACHINE_OWN};
+
+	(void)state;
+	vcpu->maxphyaddr = 52;
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		put_entry(PD, 2, tables[i] | ALL);
+		for (u32 times = 0; times < 3; times++)
+			assert_int_equal(read_byte(FIRST), 0xff);
+	}
+}
+
 /* What L2 translates is not L1's. */
 static void test_l2_is_not_remembered(void **state)
 {
@@ -373,6 +390,12 @@ static void test_exchange(void **state)
 	assert_false(guest_linear_exchange(FIRST, 1, 3, GUEST_LINEAR_DATA, &fault));
 	assert_true(fault.retry);
 	assert_int_equal(read_byte(FIRST), 2);
+	/* Memory that is not there holds ones, which nothing changes. */
+	put_entry(PT, 0, machine_memory.guest_size | ALL);
+	assert_true(guest_linear_exchange(FIRST, 0xff, 3, GUEST_LINEAR_DATA, &fault));
+	assert_int_equal(read_byte(FIRST), 0xff);
+	assert_false(guest_linear_exchange(FIRST, 0xfe, 3, GUEST_LINEAR_DATA, &fault));
+	assert_true(fault.retry);
 	put_entry(PT, 0, 0);
 	assert_false(guest_linear_exchange(FIRST, 2, 3, GUEST_LINEAR_DATA, &fault));
 	assert_int_equal(fault.vector, VECTOR_PF);
@@ -458,6 +481,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_two_pages, setup),
 		cmocka_unit_test_setup(test_remembered, setup),
+		cmocka_unit_test_setup(test_absent_table, setup),
 		cmocka_unit_test_setup(test_l2_is_not_remembered, setup),
 		cmocka_unit_test_setup(test_not_canonical, setup),
 		cmocka_unit_test_setup(test_privilege, setup),

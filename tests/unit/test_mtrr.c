@@ -13,11 +13,17 @@
 
 static const u64 ALL_WB = 0x0606060606060606;
 
+/* A value of IA32_MTRR_DEF_TYPE. */
+static u64 def_type(enum mtrr_bits enabled, enum memtype type)
+{
+	return (u64)enabled | (u64)type;
+}
+
 static struct mtrr_state machine(void)
 {
 	return (struct mtrr_state){
 		.cap = 8 | MTRR_CAP_FIX | MTRR_CAP_WC,
-		.def_type = MTRR_DEF_ENABLE | MEMTYPE_UC,
+		.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_UC),
 		.count = 8,
 		.maxphyaddr = 36,
 	};
@@ -146,7 +152,7 @@ static void disabled_is_uncached(void **state)
 {
 	(void)state;
 	struct mtrr_state s = machine();
-	s.def_type = MTRR_DEF_FIXED_ENABLE | MEMTYPE_WB;
+	s.def_type = def_type(MTRR_DEF_FIXED_ENABLE, MEMTYPE_WB);
 	s.fixed[0] = ALL_WB;
 	set_var(&s, 0, 0, 4 * GIB, MEMTYPE_WB);
 	assert_type(&s, 0, PAGE_SIZE, MEMTYPE_UC);
@@ -158,7 +164,7 @@ static void default_type_and_variable(void **state)
 	(void)state;
 	struct mtrr_state s = machine();
 	assert_type(&s, 0, GIB, MEMTYPE_UC);
-	s.def_type = MTRR_DEF_ENABLE | MEMTYPE_WB;
+	s.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_WB);
 	assert_type(&s, 0, 64 * GIB, MEMTYPE_WB);
 	set_var(&s, 3, 3 * GIB, GIB, MEMTYPE_UC);
 	assert_type(&s, 0, GIB, MEMTYPE_WB);
@@ -198,7 +204,7 @@ static void precedences(void **state)
 	}
 	/* Two partial registers whose overlap happens to give the default type. */
 	s = machine();
-	s.def_type = MTRR_DEF_ENABLE | MEMTYPE_WT;
+	s.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_WT);
 	set_var(&s, 0, 0, GIB, MEMTYPE_WB);
 	set_var(&s, 1, 0, GIB, MEMTYPE_WT);
 	set_var(&s, 2, GIB, GIB, MEMTYPE_WB);

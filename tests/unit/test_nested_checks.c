@@ -411,6 +411,15 @@ static void test_host_control_registers(void **state)
 	with(0, F_HOST_CR3, BIT(MAXPHYADDR) - 1);
 	with(HOST, F_HOST_CR3, BIT(MAXPHYADDR));
 	with(HOST, F_HOST_CR3, BIT(63));
+	/* SDM "Linear-Address Masking (LAM)": bits 61 and 62, on a CPU that has it (CR4 bit 28). */
+	with(HOST, F_HOST_CR3, BIT(61));
+	with(HOST, F_HOST_CR3, BIT(62));
+	caps.cr4_fixed1 |= BIT(28);
+	with(0, F_HOST_CR3, BIT(61));
+	with(0, F_HOST_CR3, BIT(62) | BIT(61) | 0x1000);
+	with(HOST, F_HOST_CR3, BIT(60));
+	with(HOST, F_HOST_CR3, BIT(63));
+	with(HOST, F_HOST_CR3, BIT(61) | BIT(MAXPHYADDR));
 }
 
 static void test_host_msrs(void **state)

@@ -66,6 +66,20 @@ static void test_only_the_reserve(void **state)
 	run(&(struct ept02_model_options){all_caps, 0, GIB, 2000, 0});
 }
 
+/*
+ * Other CPUs have used up the pool, and L2's instruction needs as many pages as one can, each in a
+ * part of its memory of its own: in the end all of them are mapped at once.
+ */
+static void test_largest_instruction(void **state)
+{
+	/* A call through a gate in IA-32e mode with 5-level paging: 12 pages, each with 4 tables.
+	 */
+	enum { PAGES = 1 + 12 * 5 };
+
+	(void)state;
+	assert_int_equal(ept02_model_map_at_once(PAGES), PAGES);
+}
+
 /* Memory runs out at every possible allocation in turn. */
 static void test_out_of_memory(void **state)
 {
@@ -87,6 +101,7 @@ int main(void)
 		cmocka_unit_test(test_ept01_of_small_pages),
 		cmocka_unit_test(test_ept01_of_2m_pages),
 		cmocka_unit_test(test_only_the_reserve),
+		cmocka_unit_test(test_largest_instruction),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

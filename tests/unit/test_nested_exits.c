@@ -367,6 +367,61 @@ static void test_msrs(void **state)
 	}
 }
 
+/* The forms with an immediate, SDM "RDMSR" and "WRMSRNS": the qualification is the MSR's number. */
+static void test_msr_immediates(void **state)
+{
+	static const u8 wanted = 1 << 4;
+
+	(void)state;
+	for (u32 write = 0; write < 2; write++) {
+		const u32 reason = write ? 85 : 84;
+
+		start(true);
+		set(VMCS_PRIMARY_CONTROLS,
+		    (u32)nested_caps.primary | CPU_SECONDARY_CONTROLS | CPU_USE_MSR_BITMAPS);
+		set(VMCS_MSR_BITMAP, MSR_BITMAP12);
+		guest_memory_write(MSR_BITMAP12 + write * 2048 + 0x174 / 8, &wanted,
+				   sizeof(wanted));
+		enter();
+		/* Not the register's. */
+		l1_regs.rcx = 0x174;
+		l2_exits(reason, 0x175, 0);
+		assert_false(in_l1());
+		l2_exits(reason, 0x174, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), reason);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0x174);
+	}
+}
+
+/* A CPU newer than Umbra: its instruction is L1's only if L1 could know of it. */
+static void test_unknown_reasons(void **state)
+{
+	static const u32 reasons[] = {REASON_COUNT, 0xfff0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		start(false);
+		enter();
+		l1_injected = 0;
+		l2_exits(reasons[i], 0, 0);
+		assert_false(in_l1());
+		assert_int_equal(l1_injected, 1u << VECTOR_UD);
+	}
+	/* Those of TDX come to every hypervisor. */
+	start(false);
+	enter();
+	l2_exits(REASON_TDCALL, 0, 0);
+	assert_true(in_l1());
+	/* What the CPU finds wrong with ept02 is wrong with ept12. */
+	start(false);
+	enter();
+	l2_exits(EPT_MISCONFIGURATION, 0, 0);
+	assert_true(in_l1());
+	assert_int_equal(get(VMCS_EXIT_REASON), EPT_MISCONFIGURATION);
+	assert_int_equal(get(VMCS_GUEST_PHYSICAL_ADDRESS), L2_GPA + 0x123);
+}
+
 enum {
 	HW_EXCEPTION = 0x80000300,
 	WITH_CODE = 0x800,
@@ -615,6 +670,8 @@ int main(void)
 		cmocka_unit_test(test_nmi_window),
 		cmocka_unit_test(test_nmi_blocked_by_l1),
 		cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_msr_immediates),
+		cmocka_unit_test(test_unknown_reasons),
 		cmocka_unit_test(test_exceptions_by_umbra),
 		cmocka_unit_test(test_page_faults_by_umbra),
 		cmocka_unit_test(test_other_events_by_umbra),

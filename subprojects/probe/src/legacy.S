@@ -69,6 +69,7 @@ enter32:
 
 leave32:
 	movl	$stack_top, %esp
+	lgdt	legacy_gdtr
 	pushl	$2
 	popfl
 	/* Paging may be on: body_pae's. */
@@ -328,6 +329,27 @@ body_task_paged:
 	str	%ax
 	movl	%eax, ARG_OUT(2)(%ebx)
 	ret
+
+	/*
+	 * With paging, and a GDT elsewhere. IN(0): CR3, IN(1): CR4, IN(2): the task register, IN(3)
+	 * and IN(4): limit in bits 31:16, and base.
+	 */
+	.globl	body_task_gdt
+body_task_gdt:
+	movl	ARG_IN(2)(%ebx), %eax
+	ltr	%ax
+	clts
+	movl	ARG_IN(1)(%ebx), %eax
+	movl	%eax, %cr4
+	movl	ARG_IN(0)(%ebx), %eax
+	movl	%eax, %cr3
+	movl	%cr0, %eax
+	orl	$CR0_PG, %eax
+	movl	%eax, %cr0
+	lgdt	(ARG_IN(3) + 2)(%ebx)
+	movl	$0x11112222, %esi
+	ljmp	$SEL_TSS_B, $0
+	jmp	task_call_done
 
 	/* #GP(0xfff8) through a task gate: B finds the error code on its stack. */
 	.globl	body_task_fault

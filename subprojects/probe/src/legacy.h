@@ -57,4 +57,5 @@ void body_task_int(void);
 void body_task_fault(void);
 void body_task_busy(void);
 void body_task_paged(void);
+void body_task_gdt(void);
 void body_cpuid(void);

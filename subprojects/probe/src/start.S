@@ -5,6 +5,8 @@
 	/* Multiboot2 specification, "OS image format". */
 	.section .multiboot2, "a"
 	.balign 8
+	.globl	own_header
+own_header:
 header:
 	.long	0xe85250d6
 	.long	0

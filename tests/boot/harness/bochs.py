@@ -10,11 +10,11 @@ import functools
 import hashlib
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 
 from . import host
+from .releases import Release, upstream
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 # The smallest of its user interfaces: the harness uses none of them.
@@ -135,8 +135,10 @@ def installed_version():
     return upstream(host.run(["dpkg-query", "-W", "-f", "${Version}", "bochs"]))
 
 
-def upstream(version):
-    return re.match(r"(?:\d+:)?([\d.]+)", version).group(1)
+def own_version():
+    """The same, if it is one that is known here; else ""."""
+    version = installed_version()
+    return version if version in VERSIONS else ""
 
 
 def get(version):
@@ -168,58 +170,6 @@ def fixes_library(source):
     return library
 
 
-def mirror():
-    """Where apt gets this machine's release from."""
-    release = re.search(r"^VERSION_CODENAME=(\w+)$",
-                        pathlib.Path("/etc/os-release").read_text(encoding="utf-8"), re.M)
-    lines = host.run(["apt-get", "indextargets", "--format",
-                      "$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)"]).splitlines()
-    found = [line.split() for line in lines if line.startswith("Packages main ")]
-    for words in found:
-        if release and words[2] == release.group(1):
-            return words[3]
-    raise host.Failure("apt has no source of Debian's packages")
-
-
-class Release:
-    """Another Debian release, for apt: with lists of its own, and no package installed."""
-
-    def __init__(self, name, directory):
-        self.directory = directory
-        for folder in ("lists/partial", "cache/archives/partial"):
-            (directory / folder).mkdir(parents=True)
-        (directory / "status").touch()
-        keys = next(pathlib.Path("/usr/share/keyrings").glob("debian-archive-keyring.[gp]*"), None)
-        (directory / "sources.list").write_text(
-            f"deb {f'[signed-by={keys}] ' if keys else ''}{mirror()} {name} main\n", "ascii")
-
-    def apt(self, program, *arguments):
-        options = {
-            "Dir::Etc::sourcelist": self.directory / "sources.list",
-            "Dir::Etc::sourceparts": "-", "Dir::Etc::preferences": "-",
-            "Dir::Etc::preferencesparts": "-",
-            "Dir::State::lists": self.directory / "lists",
-            "Dir::State::status": self.directory / "status",
-            "Dir::Cache": self.directory / "cache",
-            "APT::Sandbox::User": "root", "APT::Default-Release": "",
-            "Acquire::Languages": "none", "Acquire::Check-Valid-Until": "false",
-        }
-        return host.run([program, *(f"-o{key}={value}" for key, value in options.items()),
-                         *arguments])
-
-    def version_of(self, package):
-        """As upstream counts them; None: it has no such package."""
-        found = re.search(r"^  Candidate: (\d\S*)", self.apt("apt-cache", "policy", package), re.M)
-        return upstream(found.group(1)) if found else None
-
-    def unpack(self, packages, destination):
-        """The packages and all they depend on, as a file system."""
-        self.apt("apt-get", "install", "--download-only", "-y", "--no-install-recommends",
-                 *packages)
-        for package in (self.directory / "cache/archives").glob("*.deb"):
-            host.run(["dpkg", "-x", package, destination])
-
-
 def _fetch(version, root):
     known = VERSIONS[version]
     host.say(f"fetching Bochs {version} and the libraries it needs")
@@ -243,6 +193,12 @@ def _fetch(version, root):
 
 def _keep_needed(tree, root):
     """Make the parts of the tree that are used the new directory root."""
+    old = tree / "lib" / LIBRARIES.split("/")[-1]
+    if not old.parent.is_symlink() and old.is_dir():
+        # Before Debian 13 the C library came in /lib.
+        for library in old.iterdir():
+            if not library.is_dir():
+                library.rename(tree / LIBRARIES / library.name)
     kept = tree.with_name("kept")
     for folder in (LIBRARIES, "usr/share/bochs", "usr/share/vgabios", "usr/share/OVMF",
                    "usr/bin"):

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks of the sources: format, static analysis, and every build without a warning."""
 
+import bz2
 import concurrent.futures
 import itertools
 import json
+import lzma
 import os
 import re
+import zlib
 
-from . import build, host
+from . import build, host, kernels
 
-TIDY = "clang-tidy-19"
+# Other versions format otherwise, and find other faults.
+FORMAT, TIDY = "clang-format-14", "clang-tidy-19"
+TIDY_CLANG = 19
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests")
 
 # Files of data only, one row a line.
@@ -25,8 +30,14 @@ def c_files():
                   for path in (host.ROOT / directory).rglob("*.[ch]"))
 
 
+def need(package):
+    if host.missing_packages([package]):
+        raise host.Skip(f"{package} is not installed")
+
+
 def check_format():
-    host.run(["clang-format", "--dry-run", "-Werror", *c_files()])
+    need(FORMAT)
+    host.run([FORMAT, "--dry-run", "-Werror", *c_files()])
 
 
 def check_rooms():
@@ -63,17 +74,46 @@ def count_lines():
             + ", ".join(f"{room} {size}" for room, size in sizes.items()))
 
 
+def check_payloads():
+    """What kernels and modules may be compressed by is unpacked, and what else may come refused."""
+    text = bytes(range(256)) * 4096
+    zlib_format = zlib.compressobj(wbits=31)
+    packed = {
+        "gzip": zlib_format.compress(text) + zlib_format.flush(),
+        "XZ": lzma.compress(text, check=lzma.CHECK_CRC32),
+        "LZMA": lzma.compress(text, lzma.FORMAT_ALONE),
+        "bzip2": bz2.compress(text),
+        "LZ4": kernels.filter_through(["lz4", "-l", "-q", "-c"], text),
+        "ZSTD": kernels.filter_through(["zstd", "-q", "-c"], text),
+    }
+    for name, data in packed.items():
+        if kernels.unpack(data + b"size", name, 4) != text:
+            raise host.Failure(f"{name}: not what was packed")
+        if not refused(data[:len(data) // 2]):
+            raise host.Failure(f"{name}: half of a file is taken for a whole one")
+    if not refused(b"\x89LZO\0\r\n\x1a\n"):
+        raise host.Failure("data of an unknown kind was unpacked")
+    return ", ".join(packed)
+
+
+def refused(data):
+    try:
+        kernels.unpack(data, "this")
+    except host.Failure:
+        return True
+    return False
+
+
 def check_build(variant):
-    output = build.build(variant)
-    warnings = [line for line in output.splitlines()
-                if re.search(r"\bwarning: |^WARNING:", line)]
-    if warnings:
-        raise host.Failure("\n".join(warnings))
+    build.build(variant)
+    if found := build.warnings(variant):
+        raise host.Failure("\n".join([*found, f"{len(found)} warnings"]))
 
 
 def check_static_analysis():
     """clang-tidy over every C file that the build compiles, a share of them per CPU."""
-    variant = build.Variant(clang=19)
+    need(TIDY)
+    variant = build.Variant(clang=None if build.default_clang() == TIDY_CLANG else TIDY_CLANG)
     build.build(variant)
     database = json.loads((variant.directory / "compile_commands.json").read_text())
     files = sorted({os.path.normpath(os.path.join(entry["directory"], entry["file"]))
@@ -99,8 +139,9 @@ def check_static_analysis():
 def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
-              ("checks.lines", count_lines)]
-    for debug, clang, nested in itertools.product((False, True), (14, 19), (True, False)):
+              ("checks.lines", count_lines), ("checks.payloads", check_payloads)]
+    for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
+                                                  (True, False)):
         # The hosted tests are built once per compiler.
         variant = build.Variant(debug=debug, clang=clang, nested=nested,
                                 tests=nested and not debug)

@@ -24,10 +24,31 @@ VARIANT = build.Variant(coverage=True)
 # VMCS shadowing, and the probe's CPU model: the second has what the default lacks.
 SETTINGS = (("on", None), ("off", "corei7_skylake_x"))
 
-# The raw profile of LLVM 14 (llvm/ProfileData/InstrProfData.inc), little-endian.
+# The raw profiles of two versions of LLVM (llvm/ProfileData/InstrProfData.inc), little-endian.
 PROFILE_MAGIC = struct.unpack(">Q", b"\xfflprofr\x81")[0]
-PROFILE_VERSION = 8
-DATA_RECORD = 48
+
+
+def header_14(records, counters, names, delta, names_at):
+    return struct.pack("<11Q", PROFILE_MAGIC, 8, 0, records, 0, counters, 0, names, delta,
+                       names_at, 1)
+
+
+def header_19(records, counters, names, delta, names_at):
+    """It has bitmaps and tables of virtual functions, too: we have none."""
+    return struct.pack("<16Q", PROFILE_MAGIC, 10, 0, records, 0, counters, 0, 0, 0, names, delta,
+                       0, names_at, 0, 0, 2)
+
+
+# version of clang -> what makes the header, and the size of a function's record
+PROFILES = {14: (header_14, 48), 19: (header_19, 64)}
+
+
+def profile_format():
+    version = build.default_clang()
+    if version not in PROFILES:
+        raise host.Failure(f"the profiles of clang {version} are unknown here, only those of "
+                           + " and ".join(map(str, PROFILES)))
+    return PROFILES[version]
 
 
 def sections(image):
@@ -59,8 +80,9 @@ def raw_profile(image, lines):
     if sorted(seen) != list(range(0, total, 64)):
         raise host.Failure(f"{len(seen)} lines of coverage for {total} counters")
     values = [seen[n - n % 64] >> (n % 64) & 1 for n in range(total)]
-    header = struct.pack("<11Q", PROFILE_MAGIC, PROFILE_VERSION, 0, len(data) // DATA_RECORD, 0,
-                         total, 0, len(names), (counters_at - data_at) % 2**64, names_at, 1)
+    make_header, record = profile_format()
+    header = make_header(len(data) // record, total, len(names),
+                         (counters_at - data_at) % 2**64, names_at)
     return (header + data + struct.pack(f"<{total}Q", *values) + names
             + bytes(-len(names) % 8))
 
@@ -199,6 +221,7 @@ def report(probe, linux, unit):
 
 def run(jobs=2):
     """Boot, run the unit tests, print the table and write it to build/coverage.txt."""
+    profile_format()
     build.build(VARIANT)
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         directory = pathlib.Path(work)

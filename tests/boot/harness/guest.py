@@ -2,16 +2,13 @@
 """The guest: Debian's stock cloud kernel and an initramfs made of busybox."""
 
 import hashlib
-import os
 import pathlib
 import re
 import shutil
-import struct
 import tempfile
 
-from . import host
+from . import host, kernels
 
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 INIT = pathlib.Path(__file__).resolve().parents[1] / "initramfs" / "init"
 
 # Nothing here changes what the kernel asks of the machine below; it skips self-tests and
@@ -23,108 +20,14 @@ COMMAND_LINE = ("console=ttyS0,115200 cryptomgr.notests rodata=off audit=0 appar
 WORKLOAD_LINES = 100000
 
 
-def _resolve_kernel_package():
-    """The versioned package the meta-package stands for, e.g. linux-image-6.1.0-1-cloud-amd64."""
-    depends = host.run(["apt-cache", "depends", KERNEL_PACKAGE])
-    match = re.search(r"Depends: (linux-image-\S+)", depends)
-    if not match:
-        raise host.Failure(f"apt-cache knows no {KERNEL_PACKAGE}; run apt-get update")
-    return match.group(1)
-
-
-def unpack_package(package, tree):
-    """Download a Debian package and unpack it as a new directory; nothing is installed."""
-    host.say(f"fetching {package}")
-    with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
-        os.chmod(work, 0o777)  # apt drops to its own user when it is run by root
-        try:
-            host.run(["apt-get", "download", package], cwd=work)
-        except host.Failure:
-            if os.geteuid() != 0:
-                raise
-            host.run(["apt-get", "update"])
-            host.run(["apt-get", "download", package], cwd=work)
-        deb = next(pathlib.Path(work).glob("*.deb"))
-        unpacked = pathlib.Path(work) / "tree"
-        host.run(["dpkg", "-x", deb, unpacked])
-        unpacked.rename(tree)
-
-
-def _fetch_kernel(tree):
-    try:
-        package = _resolve_kernel_package()
-    except host.Failure:
-        if os.geteuid() != 0:
-            raise
-        host.run(["apt-get", "update"])
-        package = _resolve_kernel_package()
-    unpack_package(package, tree)
-
-
-def kernel_tree():
-    """Directory with the unpacked kernel package (boot/, lib/modules/); fetched once."""
-    tree = host.CACHE / "kernel"
-    with host.cache_lock():
-        if not tree.is_dir():
-            _fetch_kernel(tree)
-    return tree
-
-
-def bzimage():
+def bzimage(kernel=kernels.OWN):
     """Path of the stock kernel's bzImage."""
-    return next((kernel_tree() / "boot").glob("vmlinuz-*"))
+    return kernel.bzimage()
 
 
-def extract_vmlinux(image, destination):
-    """Write the ELF kernel packed in a bzImage (Linux boot protocol: payload_offset/length)."""
-    data = image.read_bytes()
-    if data[0x202:0x206] != b"HdrS":
-        raise host.Failure(f"{image} is no bzImage")
-    setup_sectors = data[0x1f1] or 4
-    offset, length = struct.unpack_from("<II", data, 0x248)
-    start = (setup_sectors + 1) * 512 + offset
-    payload = data[start:start + length]
-    if payload[:4] != b"\x02\x21\x4c\x18":
-        raise host.Failure(f"the payload of {image} is not legacy LZ4")
-    with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
-        packed = pathlib.Path(work) / "payload.lz4"
-        packed.write_bytes(payload[:-4])  # the kernel build appends the unpacked size
-        unpacked = pathlib.Path(work) / "vmlinux"
-        host.run(["lz4", "-d", "-q", packed, unpacked])
-        unpacked.rename(destination)
-
-
-def vmlinux():
+def vmlinux(kernel=kernels.OWN):
     """Path of the stock kernel as an ELF file with a PVH note."""
-    image = bzimage()
-    elf = host.CACHE / "vmlinux"
-    with host.cache_lock():
-        if not elf.exists() or elf.stat().st_mtime < image.stat().st_mtime:
-            extract_vmlinux(image, elf)
-            os.utime(elf)
-    return elf
-
-
-def module_files(names):
-    """The .ko files of the named modules, each after those it depends on."""
-    found = {path.stem.replace("-", "_"): path
-             for path in (kernel_tree() / "lib/modules").rglob("*.ko")}
-    ordered = []
-
-    def add(name):
-        path = found.get(name.replace("-", "_"))
-        if path is None:
-            raise host.Failure(f"the kernel package has no module {name}")
-        depends = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
-        for dependency in (depends.group(1).decode() if depends else "").split(","):
-            if dependency:
-                add(dependency)
-        if path not in ordered:
-            ordered.append(path)
-
-    for name in names:
-        add(name)
-    return ordered
+    return kernel.vmlinux()
 
 
 def workload_digest():
@@ -133,7 +36,7 @@ def workload_digest():
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def initramfs(destination, modules=(), files=None):
+def initramfs(destination, modules=(), files=None, kernel=kernels.OWN):
     """Write an initramfs: busybox, the init script, kernel modules loaded in order, and files
     (guest path -> host path; executable bits are kept)."""
     busybox = pathlib.Path("/bin/busybox")
@@ -148,8 +51,9 @@ def initramfs(destination, modules=(), files=None):
         (tree / "init").chmod(0o755)
         (tree / "etc/workload").write_text(f"{WORKLOAD_LINES} {workload_digest()}\n",
                                            encoding="ascii")
-        for number, path in enumerate(module_files(modules)):
-            shutil.copy(path, tree / "modules" / f"{number:02}-{path.name}")
+        for number, path in enumerate(kernel.modules(modules) if modules else ()):
+            name = f"{number:02}-{kernels.module_name(path)}.ko"
+            (tree / "modules" / name).write_bytes(kernels.module_data(path))
         for inside, outside in (files or {}).items():
             target = tree / inside.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OVMF, UEFI firmware for QEMU, from Debian's package; nothing is installed."""
 
-from . import guest, host
+from . import host
+from .releases import unpack_packages
 
 # The package's own test key, which its Secure Boot variables trust.
 PASSPHRASE = "snakeoil"
@@ -11,7 +12,7 @@ def _tree():
     tree = host.CACHE / "ovmf"
     with host.cache_lock():
         if not tree.is_dir():
-            guest.unpack_package("ovmf", tree)
+            unpack_packages(["ovmf"], tree)
     return tree / "usr/share"
 
 

@@ -8,9 +8,11 @@ import re
 import shutil
 import tempfile
 
-from . import guest, host
+from . import guest, host, kernels
 
-SOURCE_PACKAGE = "linux-source-6.1"
+# One version of kernel and tests wherever they run, since the table is of that.
+KERNEL = kernels.KERNELS[0]
+SOURCE_PACKAGE = f"linux-source-{KERNEL.name}"
 BUILD_PACKAGES = ("make", "xz-utils")
 FOLDER = "tools/testing/selftests/kvm"
 PARTS = ("tools", "lib/rbtree.c", "scripts")
@@ -64,7 +66,7 @@ def _source(work):
     installed package is used, else one is downloaded; that needs no root."""
     archive = pathlib.Path(f"/usr/src/{SOURCE_PACKAGE}.tar.xz")
     if not archive.exists():
-        guest.unpack_package(SOURCE_PACKAGE, work / "package")
+        KERNEL.fetch(lambda _: [SOURCE_PACKAGE], work / "package")
         archive = work / "package" / archive.relative_to("/")
     host.run(["tar", "-C", work, "-xf", archive,
               *(f"{SOURCE_PACKAGE}/{part}" for part in PARTS)])

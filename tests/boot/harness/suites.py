@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from . import build, cases, checks, console, host, selftests
+from . import build, cases, checks, console, host, hosts, selftests
 from .cases import Result
 
 SUITES = ("unit", "fuzz", "checks", "boot", "slow")
@@ -43,10 +43,12 @@ class Report:
 
 
 def timed(name, action):
-    """Run an action that raises host.Failure; its text becomes the problem and the detail."""
+    """Run an action that may raise host.Skip, or host.Failure; its text becomes the problem and the detail."""
     start = time.monotonic()
     try:
         note = action()
+    except host.Skip as reason:
+        return Result(name, time.monotonic() - start, skipped=str(reason))
     except host.Failure as failure:
         lines = str(failure).splitlines() or ["failed"]
         return Result(name, time.monotonic() - start, lines[-1], "\n".join(lines[-60:]))
@@ -70,6 +72,7 @@ def run_meson_suite(suite, pattern, report):
         if not names:
             return
         command += names
+    host.say(f"running the tests of {suite}")
     subprocess.run([str(word) for word in command], stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
     if not log.exists():
@@ -93,13 +96,16 @@ def meson_tests(variant, suite):
             if any(s.split(":")[-1] == suite for s in test["suite"])]
 
 
-def run_checks(pattern, report):
-    for name, action in checks.all_checks():
-        if not pattern or re.search(pattern, name):
-            report.add(timed(name, action))
+def select_actions(suites, pattern):
+    """Tests that are neither Meson's nor boots, as pairs of a name and a function."""
+    actions = (checks.all_checks() if "checks" in suites else []) \
+        + (hosts.all_tests() if "slow" in suites else [])
+    return [(name, action) for name, action in actions
+            if not pattern or re.search(pattern, name)]
 
 
 def run_boot_test(test):
+    host.say(f"booting {test.name}")
     start = time.monotonic()
     try:
         problem, detail, judge, _ = cases.execute(test)
@@ -142,10 +148,8 @@ def select_boot_tests(suites, pattern):
 def list_tests(suites, pattern):
     for test in select_boot_tests(suites, pattern):
         print(test.name + (" (slow)" if test.slow else ""))
-    if "checks" in suites:
-        for name, _ in checks.all_checks():
-            if not pattern or re.search(pattern, name):
-                print(name)
+    for name, _ in select_actions(suites, pattern):
+        print(name)
 
 
 def run(suites, pattern, jobs):
@@ -157,7 +161,9 @@ def run(suites, pattern, jobs):
             run_meson_suite(suite, pattern, report)
     if "checks" in suites:
         run_meson_suite("checks", pattern, report)
-        run_checks(pattern, report)
+    for name, action in select_actions(suites, pattern):
+        host.say(f"running {name}")
+        report.add(timed(name, action))
     tests = select_boot_tests(suites, pattern)
     if tests:
         run_boot_tests(tests, jobs, report)

@@ -15,6 +15,8 @@ enum {
 	TEXT_HITS = 4,
 };
 
+extern const u32 own_header[];
+
 static const u64 LARGE = 2ull << 20;
 /* Two windows, so that a case's mappings do not meet another's. */
 static const u64 SMALL_WINDOW = (512ull << 30) + (1ull << 30);
@@ -184,5 +186,27 @@ PROBE_CASE(mem_scan, "mem.hidden.not_in_memory_map", CASE_ONCE)
 
 		CHECK(t, r->type != E820_RAM || r->base >= end || r->base + r->length <= start,
 		      "usable RAM %lx-%lx overlaps the hidden range", r->base, r->base + r->length);
+	}
+}
+
+/*
+ * A hypervisor that has moved to its hidden home leaves no copy of itself where a boot loader put
+ * it: no other Multiboot2 header (magic, architecture, length, checksum) is in the memory from
+ * which relocatable images are placed.
+ */
+PROBE_CASE(mem_copy, "mem.hidden.no_copy_of_image", CASE_ONCE)
+{
+	const u32 magic = 0xe85250d6;
+	const u64 first = 2ull << 20, last = 16ull << 20;
+	u64 start, end;
+
+	if (!hidden_range(t, &start, &end))
+		return;
+	for (u64 pa = first; pa < last; pa += 8) {
+		const volatile u32 *p = (const volatile u32 *)pa;
+
+		if (p[0] != magic || p[0] + p[1] + p[2] + p[3] || p[2] == own_header[2])
+			continue;
+		CHECK(t, false, "a Multiboot2 header of %u bytes is at %lx", p[2], pa);
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SDM "Task Switching": in 32-bit protected mode, where it still exists. */
+#include "hidden.h"
 #include "insn.h"
 #include "layout.h"
 #include "legacy.h"
 #include "memory.h"
 #include "probe.h"
+#include "string.h"
 
 extern u64 boot_pml4[];
 void task_b_jmp(void);
@@ -372,4 +374,56 @@ PROBE_CASE(taskswitch_cr3, "taskswitch.cr3_32bit_paging", 0)
 PROBE_CASE(taskswitch_cr3_pae, "taskswitch.cr3_pae_paging", 0)
 {
 	check_paged(t, address_space_pae(MARK_A), address_space_pae(MARK_B), CR4_PAE);
+}
+
+enum {
+	/* The last descriptor, for A while it runs first. */
+	SEL_ELSEWHERE = 0x78,
+};
+
+/*
+ * The old task's descriptor is in a page without memory: clearing its busy flag writes to nowhere,
+ * and the switch is done. "Accesses to memory that is not there": ones, on every platform.
+ */
+static void check_descriptor_elsewhere(struct run *t, u64 page)
+{
+	const u32 cr3 = address_space_pae(MARK_A);
+	const u64 *pointers = (const u64 *)(u64)cr3;
+	const u64 *directory = (const u64 *)(pointers[PAGED_ADDRESS >> 30] & BITS(51, 12));
+	u64 *table = (u64 *)(*directory & BITS(51, 12));
+	u8 *first = memory_pages(1);
+
+	prepare(body_task_gdt, task_b_jmp);
+	*spare(SEL_ELSEWHERE) = legacy_gdt[SEL_TSS_A / 8];
+	memcpy(first + PAGE_SIZE - SEL_ELSEWHERE, legacy_gdt, SEL_ELSEWHERE);
+	table[0] = (u64)first | PTE_BITS;
+	table[1] = page | PTE_BITS;
+	legacy_tss[0].cr3 = cr3;
+	legacy_tss[1].cr3 = cr3;
+	args.in[0] = cr3;
+	args.in[1] = CR4_PAE;
+	args.in[2] = SEL_ELSEWHERE;
+	args.in[3] = (SEL_ELSEWHERE + 7) << 16;
+	args.in[4] = PAGED_ADDRESS + PAGE_SIZE - SEL_ELSEWHERE;
+	legacy_run(&args);
+	CHECK(t, args.vector == LEGACY_NO_FAULT, "%s(%x) at %x", vector_name((u8)args.vector),
+	      args.error, args.eip);
+	CHECK_EQ(t, args.out[B_ESI], REGISTER_IN_B);
+	CHECK_EQ(t, args.out[B_TR], SEL_TSS_B);
+	CHECK_EQ(t, args.out[OUT_ESI], REGISTER_IN_A);
+	CHECK_EQ(t, args.out[OUT_TR], SEL_TSS_A);
+}
+
+PROBE_CASE(taskswitch_absent, "taskswitch.old_descriptor_without_memory", 0)
+{
+	/* Just below the end of what can be addressed. */
+	check_descriptor_elsewhere(t, BIT(cpuid(0x80000008, 0).eax & 0xff) - PAGE_SIZE);
+}
+
+PROBE_CASE(taskswitch_hidden, "mem.hidden.task_descriptor_there", 0)
+{
+	u64 start, end;
+
+	if (hidden_range(t, &start, &end))
+		check_descriptor_elsewhere(t, end - PAGE_SIZE);
 }

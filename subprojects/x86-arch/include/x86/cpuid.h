@@ -40,6 +40,7 @@ struct cpuid {
 #define CPUID_7_ECX_OSPKE           BIT(4)
 #define CPUID_7_ECX_WAITPKG         BIT(5)
 #define CPUID_7_ECX_CET_SS          BIT(7)
+#define CPUID_7_ECX_TME             BIT(13)
 #define CPUID_7_ECX_LA57            BIT(16)
 #define CPUID_7_ECX_RDPID           BIT(22)
 #define CPUID_7_ECX_BUS_LOCK_DETECT BIT(24)

@@ -45,8 +45,11 @@
 #define CR4_CET        BIT(23)
 #define CR4_PKS        BIT(24)
 #define CR4_UINTR      BIT(25)
+#define CR4_LAM_SUP    BIT(28)
 #define CR4_FRED       BIT(32)
 
+#define CR3_LAM_U57      BIT(61)
+#define CR3_LAM_U48      BIT(62)
 #define CR3_PCID_NOFLUSH BIT(63)
 
 #define RFLAGS_CF    BIT(0)

@@ -67,6 +67,7 @@ enum msr {
 	MSR_X2APIC_APICID = 0x802,
 	MSR_X2APIC_EOI = 0x80b,
 	MSR_X2APIC_ICR = 0x830,
+	MSR_IA32_TME_ACTIVATE = 0x982,
 	MSR_IA32_BNDCFGS = 0xd90,
 	MSR_IA32_XSS = 0xda0,
 	MSR_IA32_LBR_CTL = 0x14ce,
@@ -120,6 +121,10 @@ enum msr {
 
 #define XSS_PT  BIT(8)
 #define XSS_LBR BIT(15)
+
+#define TME_ACTIVATE_ENABLED     BIT(1)
+#define TME_ACTIVATE_KEYID_BITS  BITS(35, 32) /* TDX's included */
+#define TME_ACTIVATE_KEYID_SHIFT 32
 
 /* The PAT after RESET: WB WT UC- UC, twice. SDM "Programming the PAT". */
 #define PAT_RESET 0x0007040600070406ull

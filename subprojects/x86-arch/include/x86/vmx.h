@@ -248,7 +248,11 @@
 	X(76, SEAMCALL, "SEAMCALL")                                      \
 	X(77, TDCALL, "TDCALL")                                          \
 	X(78, RDMSRLIST, "RDMSRLIST")                                    \
-	X(79, WRMSRLIST, "WRMSRLIST")
+	X(79, WRMSRLIST, "WRMSRLIST")                                    \
+	X(80, URDMSR, "URDMSR")                                          \
+	X(81, UWRMSR, "UWRMSR")                                          \
+	X(84, RDMSR_IMM, "RDMSR with an immediate")                      \
+	X(85, WRMSRNS_IMM, "WRMSRNS with an immediate")
 
 enum exit_reason {
 #define X(number, name, text) REASON_##name = number,
