@@ -30,6 +30,12 @@ struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx, bo
 void cpuid_filter(struct cpuid *answer, u32 leaf, u32 subleaf, u64 guest_cr4,
 		  const struct cpuid_hidden *hidden);
 
+/*
+ * cpuid.c: the bits of IA32_XSS that the guest may set, the components that CPUID shows it there.
+ */
+struct vcpu;
+u64 cpuid_xss_mask(const struct vcpu *vcpu);
+
 /* True for the leaves that cpuid_filter() may change. */
 static inline bool cpuid_is_filtered(u32 leaf)
 {

@@ -15,6 +15,8 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
+#include "mm/pages.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
@@ -473,6 +475,9 @@ static void test_statistics(void **state)
 	assert_int_equal(ask(3, 0, 0), ENTRY_TSC);
 	assert_int_equal(regs.rbx, LAUNCH_TSC);
 	assert_int_equal(ask(5, 0, 12), 44);
+	assert_int_equal(ask(7, 0, 0), image_digest());
+	assert_int_equal(regs.rbx, pages_left());
+	assert_int_equal(regs.rdx, 0);
 	/* No such CPU, exit reason or function. */
 	assert_true(ask(1, 1, 10) == ~0ull);
 	assert_true(ask(1, 0, REASON_COUNT) == ~0ull);

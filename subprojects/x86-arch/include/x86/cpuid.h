@@ -13,6 +13,7 @@ struct cpuid {
 
 /* Leaf 1 ECX */
 #define CPUID_1_ECX_MONITOR BIT(3)
+#define CPUID_1_ECX_DS_CPL  BIT(4)
 #define CPUID_1_ECX_VMX     BIT(5)
 #define CPUID_1_ECX_PDCM    BIT(15)
 #define CPUID_1_ECX_SMX     BIT(6)
@@ -24,24 +25,27 @@ struct cpuid {
 #define CPUID_1_EDX_MTRR  BIT(12)
 #define CPUID_1_EDX_PAT   BIT(16)
 #define CPUID_1_EDX_PSE36 BIT(17)
+#define CPUID_1_EDX_DS    BIT(21)
 /* Leaf 7.0 EBX */
 #define CPUID_7_EBX_SGX     BIT(2)
 #define CPUID_7_EBX_SMEP    BIT(7)
 #define CPUID_7_EBX_INVPCID BIT(10)
+#define CPUID_7_EBX_RTM     BIT(11)
 #define CPUID_7_EBX_MPX     BIT(14)
 #define CPUID_7_EBX_SMAP    BIT(20)
 #define CPUID_7_EBX_PT      BIT(25)
 /* Leaf 7.0 ECX */
-#define CPUID_7_ECX_UMIP    BIT(2)
-#define CPUID_7_ECX_PKU     BIT(3)
-#define CPUID_7_ECX_OSPKE   BIT(4)
-#define CPUID_7_ECX_WAITPKG BIT(5)
-#define CPUID_7_ECX_CET_SS  BIT(7)
-#define CPUID_7_ECX_TME     BIT(13)
-#define CPUID_7_ECX_LA57    BIT(16)
-#define CPUID_7_ECX_RDPID   BIT(22)
-#define CPUID_7_ECX_ENQCMD  BIT(29)
-#define CPUID_7_ECX_PKS     BIT(31)
+#define CPUID_7_ECX_UMIP            BIT(2)
+#define CPUID_7_ECX_PKU             BIT(3)
+#define CPUID_7_ECX_OSPKE           BIT(4)
+#define CPUID_7_ECX_WAITPKG         BIT(5)
+#define CPUID_7_ECX_CET_SS          BIT(7)
+#define CPUID_7_ECX_TME             BIT(13)
+#define CPUID_7_ECX_LA57            BIT(16)
+#define CPUID_7_ECX_RDPID           BIT(22)
+#define CPUID_7_ECX_BUS_LOCK_DETECT BIT(24)
+#define CPUID_7_ECX_ENQCMD          BIT(29)
+#define CPUID_7_ECX_PKS             BIT(31)
 /* Leaf 7.0 EDX */
 #define CPUID_7_EDX_UINTR     BIT(5)
 #define CPUID_7_EDX_PCONFIG   BIT(18)
@@ -49,8 +53,9 @@ struct cpuid {
 #define CPUID_7_EDX_CET_IBT   BIT(20)
 #define CPUID_7_EDX_ARCH_CAPS BIT(29)
 /* Leaf 7.1 EAX */
-#define CPUID_71_EAX_FRED    BIT(17)
-#define CPUID_71_EAX_MSRLIST BIT(27)
+#define CPUID_71_EAX_PERFMON_EXT BIT(8)
+#define CPUID_71_EAX_FRED        BIT(17)
+#define CPUID_71_EAX_MSRLIST     BIT(27)
 /* Leaf 0xd.1 EAX */
 #define CPUID_D1_EAX_XSAVES BIT(3)
 /* Leaf 0x80000001 */
