@@ -107,6 +107,12 @@ def installed_clangs():
 def build(variant, *files):
     """Configure when needed and build all, or only some files; returns the compiler's output. Raises
     host.Failure."""
+    # Ninja does not expect a second one at work in its directory.
+    with host.locked(variant.directory):
+        return _build(variant, files)
+
+
+def _build(variant, files):
     directory = variant.directory
     where = directory.relative_to(host.ROOT)
     output = ""
