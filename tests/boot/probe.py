@@ -121,7 +121,6 @@ TESTS = [
           hardware=ISOLATION, timeout=1200, slow=True),
     probe("attack-2cpu", attack("cases=attack.all steps=150000 seed=3"), accept=watched,
           hardware=ISOLATION, timeout=1200, slow=True),
-    equal("attack-equal", "cases=attack.alone steps=100000", slow=True),
     # A CPU that shuts down takes all of the machine with it, and it starts anew; whatever the other
     # CPU sends it meanwhile, it never finds itself without Umbra.
     BootTest("probe.reset", cd=init_sipi_flood(ISOLATION),

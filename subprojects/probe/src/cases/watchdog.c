@@ -52,7 +52,7 @@ static void check_target(struct run *t)
 }
 
 /* SDM "Intel PT and XSAVE", CPUID leaf 0Dh: a component that is not listed cannot be enabled. */
-PROBE_CASE(watchdog_xss, "watchdog.xss_components", CASE_ONCE)
+PROBE_CASE(watchdog_xss, "watchdog.xss_components", CASE_EXPLICIT)
 {
 	static _Alignas(64) u8 area[PAGE_SIZE];
 	const u64 format = BIT(63);
@@ -83,7 +83,7 @@ PROBE_CASE(watchdog_xss, "watchdog.xss_components", CASE_ONCE)
 }
 
 /* SDM "IA32_DEBUGCTL MSR": whatever of it a guest may set, exits under it are as always. */
-PROBE_CASE(watchdog_debugctl, "watchdog.debugctl_over_exits", CASE_ONCE)
+PROBE_CASE(watchdog_debugctl, "watchdog.debugctl_over_exits", CASE_EXPLICIT)
 {
 	u64 old;
 
@@ -110,7 +110,7 @@ PROBE_CASE(watchdog_debugctl, "watchdog.debugctl_over_exits", CASE_ONCE)
 }
 
 /* MSRs by which a CPU writes memory of its own accord, or reads what an address points at. */
-PROBE_CASE(watchdog_msrs, "watchdog.msrs_with_addresses", CASE_ONCE)
+PROBE_CASE(watchdog_msrs, "watchdog.msrs_with_addresses", CASE_EXPLICIT)
 {
 	static const u32 msrs[] = {
 		0x9b,   /* IA32_SMM_MONITOR_CTL */
@@ -145,7 +145,7 @@ PROBE_CASE(watchdog_msrs, "watchdog.msrs_with_addresses", CASE_ONCE)
 }
 
 /* SDM "Reserved Bit Checking": above the physical-address width; below it, another page. */
-PROBE_CASE(watchdog_address_bits, "watchdog.address_bits", CASE_ONCE)
+PROBE_CASE(watchdog_address_bits, "watchdog.address_bits", CASE_EXPLICIT)
 {
 	const unsigned width = cpuid(0x80000008, 0).eax & 0xff;
 
@@ -196,7 +196,7 @@ INSTRUCTION(rsm, "rsm")
 INSTRUCTION(vmmcall, ".byte 0x0f, 0x01, 0xd9")
 
 /* They fault, or do little and end; which, is the CPU's to say. */
-PROBE_CASE(watchdog_instructions, "watchdog.newer_instructions", CASE_ONCE)
+PROBE_CASE(watchdog_instructions, "watchdog.newer_instructions", CASE_EXPLICIT)
 {
 	static const struct {
 		const char *name;
@@ -236,7 +236,7 @@ PROBE_CASE(watchdog_instructions, "watchdog.newer_instructions", CASE_ONCE)
 }
 
 /* NMIs as fast as they can be sent, at the CPU that counts and at the sender. */
-PROBE_CASE(watchdog_nmis, "watchdog.nmi_storm", CASE_ONCE)
+PROBE_CASE(watchdog_nmis, "watchdog.nmi_storm", CASE_EXPLICIT)
 {
 	u64 before;
 
