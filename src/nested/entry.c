@@ -360,7 +360,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if (vmcs->plan.rare_entry)
 		msr_list_prepare_exit(vcpu, vmcs);
 	/* What L1 had blocked may be due in L2. */
-	if (vcpu->nmi_latched || vcpu->init_held)
+	if (vcpu->nmi_latched | vcpu->init_held)
 		nested_event_waits(vcpu);
 	/* A launched vmcs02 is resumed by the way every exit returns. */
 	if (!vmcs->vmcs02_launched)

@@ -221,7 +221,8 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_restore_entry_event(vcpu);
-	nested_cancel_asked_exit(vcpu);
+	if (vcpu->nested->asked_exit != ASKED_NOTHING)
+		nested_cancel_asked_exit(vcpu);
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */

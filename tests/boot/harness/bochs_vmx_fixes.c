@@ -17,6 +17,8 @@
  *  - Blocking of NMIs, virtual or not, lasts over a VM entry whose interruptibility state has none.
  *    SDM "Loading Guest Non-Register State"/"Interruptibility State": blocked if and only if the
  *    bit says so; with "virtual NMIs" the bit is about those, and NMIs are not blocked.
+ *  - An NMI or NMI window that the entry finds unblocked is looked at some instructions later. SDM
+ *    "Other Causes of VM Exits": the NMI-window exit comes before any instruction.
  *  - An exit by an EPT violation saves a pending single-step trap of the instruction that has not
  *    run. SDM "Saving Non-Register State": without blocking by MOV SS, pending debug exceptions of
  *    such an exit are saved as clear.
@@ -61,6 +63,7 @@ static uint32_t (*vmread32)(void *cpu, unsigned int field);
 static void (*vmwrite32)(void *cpu, unsigned int field, uint32_t value);
 static void (*vmwrite64)(void *cpu, unsigned int field, uint64_t value);
 static void (*interrupt_mask_changed)(void *cpu);
+static void (*deliver_nmi)(void *cpu);
 static int32_t event_mask_at, in_vmx_guest_at;
 
 static uint32_t *event_mask(uint8_t *cpu)
@@ -78,6 +81,19 @@ static uint32_t activity_state(uint8_t *cpu)
 	return event_mask(cpu)[-2];
 }
 
+/* Bochs looks at events that are pending and not masked before the next instruction. */
+static void look_at_events(uint8_t *cpu)
+{
+	const uint32_t mask = *event_mask(cpu), pending = *pending_event(cpu);
+
+	if (!(pending & ~mask))
+		return;
+	*event_mask(cpu) = 0;
+	deliver_nmi(cpu);
+	*event_mask(cpu) = mask;
+	*pending_event(cpu) = pending;
+}
+
 /* VMLAUNCH and VMRESUME: guest state is loaded, an event not yet injected. */
 static void at_entry(uint8_t *cpu)
 {
@@ -91,6 +107,7 @@ static void at_entry(uint8_t *cpu)
 									: EVENT_NMI;
 	if (activity_state(cpu) != WAIT_FOR_SIPI)
 		*mask &= ~(uint32_t)EVENT_INIT;
+	look_at_events(cpu);
 }
 
 /* A VM exit has saved guest state and loaded host state. */
@@ -253,7 +270,8 @@ __attribute__((constructor)) static void mend(void)
 	vmwrite32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9VMwrite32Ejj");
 	vmwrite64 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9VMwrite64Ejm");
 	interrupt_mask_changed = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C25handleInterruptMaskChangeEv");
-	if (!vmread32 || !vmwrite32 || !vmwrite64 || !interrupt_mask_changed)
+	deliver_nmi = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11deliver_NMIEv");
+	if (!vmread32 || !vmwrite32 || !vmwrite64 || !interrupt_mask_changed || !deliver_nmi)
 		return;
 	for (size_t i = 0; i < SITES; i++) {
 		if (!find(&sites[i]))

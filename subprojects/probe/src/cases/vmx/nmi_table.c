@@ -11,14 +11,15 @@
 
 /*
  * L2 sends itself an NMI if R9 says so (RDI: the ICR, its high half is set), then goes to the next
- * instruction by IRET if R8 says so. Each of the two loops is a place where an NMI can come; R10
- * tells which.
+ * instruction by IRET if R8 says so. An NMI that comes before R10 is incremented did not wait for
+ * IRET.
  */
-L2_CODE(table_run, "testl %r9d, %r9d\njz 1f\nmovl $0x4400, (%rdi)\n1: movl $100, %ecx\n2: loop 2b\n"
+L2_CODE(table_run, "testl %r9d, %r9d\njz 1f\nmovl $0x4400, (%rdi)\n1: movl $100, %ecx\n2: loop "
+		   "2b\nincl %r10d\n"
 		   "testl %r8d, %r8d\njz 3f\nmovl %ss, %eax\npushq %rax\nleaq 8(%rsp), %rax\n"
 		   "pushq %rax\npushfq\nmovl %cs, %eax\npushq %rax\nleaq 3f(%rip), %rax\n"
-		   "pushq %rax\niretq\n3: incl %r10d\nmovl $100, %ecx\n4: loop 4b");
-/* L2's handler of what the entry injects; the NMI after that, the second here, ends the run. */
+		   "pushq %rax\niretq\n3: movl $100, %ecx\n4: loop 4b");
+/* L2's handler of NMIs: one that the entry injects goes on there, the one under test ends it. */
 L2_CODE(table_gate, "incl %r11d\ncmpl $2, %r11d\njb table_run");
 L2_CODE(table_send, "movl $0x4400, (%rdi)\n1: jmp 1b");
 
@@ -134,9 +135,6 @@ static void run_row(struct run *t, struct l2 *l2, const struct row *row, unsigne
 	l2->regs.r8 = row->iret;
 	l2->regs.r9 = !row->sent_by_l1;
 	l2->regs.r11 = row->injects == injected_nmi ? 0 : 1;
-	if (row->injects == injected_ud)
-		l2->regs.r11 = 0;
-	set_gate(VECTOR_UD, table_gate);
 	l2_run(l2);
 	seen.reason = l2->exit.reason;
 	seen.delivered = l2->exit.reason == REASON_VMCALL && l2->regs.r11 == 2;
@@ -172,6 +170,7 @@ PROBE_CASE(nmi_table, "vmx.nmi.table", CASE_EACH_CPU)
 	L2_NEED(t, CTL_PIN, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS);
 	L2_NEED(t, CTL_CPU, CPU_NMI_WINDOW_EXITING);
 	set_gate(VECTOR_NMI, table_gate);
+	set_gate(VECTOR_UD, table_run);
 	apic_write(APIC_REG_ICR_HI, this_cpu()->apic_id << 24);
 	l2->quiet = true;
 	for (unsigned i = 0; i < 4 * 3 * 2 * 2 * 3; i++) {
