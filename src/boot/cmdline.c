@@ -178,11 +178,33 @@ static bool parse_stats(struct piece value, struct options *options)
 	return parse_switch(value, &options->stats);
 }
 
+static bool parse_cpuid(struct piece value, struct options *options)
+{
+	if (!equals(value, "all") && !equals(value, "known"))
+		return false;
+	options->cpuid_all = equals(value, "all");
+	return true;
+}
+
+static bool parse_hypervisor(struct piece value, struct options *options)
+{
+	if (!equals(value, "pass") && !equals(value, "hide"))
+		return false;
+	options->hypervisor_pass = equals(value, "pass");
+	return true;
+}
+
 static const struct option table[] = {
-	{"serial", parse_serial},           {"loglevel", parse_loglevel},
-	{"verbose", parse_verbose},         {"drive", parse_drive},
-	{"nested", parse_nested},           {"nested.shadow", parse_nested_shadow},
-	{"nested.pool", parse_nested_pool}, {"stats", parse_stats},
+	{"serial", parse_serial},
+	{"loglevel", parse_loglevel},
+	{"verbose", parse_verbose},
+	{"drive", parse_drive},
+	{"nested", parse_nested},
+	{"nested.shadow", parse_nested_shadow},
+	{"nested.pool", parse_nested_pool},
+	{"stats", parse_stats},
+	{"cpuid", parse_cpuid},
+	{"hypervisor", parse_hypervisor},
 };
 
 struct text {

@@ -149,6 +149,28 @@ struct efi_file_system {
 	efi_status EFIAPI (*open_volume)(struct efi_file_system *this, struct efi_file **root);
 };
 
+/* "Graphics Output Protocol" */
+enum efi_pixel_format { EFI_PIXELS_RGBX, EFI_PIXELS_BGRX, EFI_PIXELS_MASKS, EFI_PIXELS_HIDDEN };
+
+struct efi_graphics_info {
+	u32 version;
+	u32 width, height;
+	u32 format; /* enum efi_pixel_format */
+	u32 masks[4];
+	u32 line; /* pixels */
+};
+
+struct efi_graphics {
+	void *query_mode, *set_mode, *blt;
+	const struct efi_graphics_mode {
+		u32 max_mode, mode;
+		const struct efi_graphics_info *info;
+		u64 info_size;
+		paddr_t frame_buffer;
+		u64 frame_buffer_size;
+	} * mode;
+};
+
 /* PI Specification, "EFI MP Services Protocol" */
 struct efi_mp_services {
 	efi_status EFIAPI (*get_number)(struct efi_mp_services *this, u64 *all, u64 *enabled);
@@ -193,6 +215,13 @@ enum { EFI_SEARCH_BY_PROTOCOL = 2 };
 		0x3fdda605, 0xa76e, 0x4f46,                            \
 		{                                                      \
 			0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 \
+		}                                                      \
+	}
+#define EFI_GRAPHICS_GUID                                              \
+	{                                                              \
+		0x9042a9de, 0x23dc, 0x4a38,                            \
+		{                                                      \
+			0x96, 0xfb, 0x7a, 0xde, 0xd0, 0x80, 0x51, 0x6a \
 		}                                                      \
 	}
 #define EFI_ACPI_20_TABLE_GUID                                         \

@@ -353,6 +353,39 @@ static void load_next(void)
 
 /* --- The machine ------------------------------------------------------------------------------ */
 
+/* For a panic, once the firmware's console is gone. Its mode may be another by then. */
+static void init_screen(void)
+{
+	static const struct efi_guid guid = EFI_GRAPHICS_GUID;
+	const struct efi_graphics *graphics;
+	const struct efi_graphics_info *info;
+	struct framebuffer fb;
+	void *interface;
+
+	console_init_screen(&(struct framebuffer){.type = FRAMEBUFFER_INDEXED});
+	if (efi.services->locate_protocol(&guid, NULL, &interface))
+		return;
+	graphics = interface;
+	info = graphics->mode->info;
+	if (info->format != EFI_PIXELS_RGBX && info->format != EFI_PIXELS_BGRX)
+		return;
+	fb = (struct framebuffer){
+		.addr = graphics->mode->frame_buffer,
+		.pitch = info->line * sizeof(u32),
+		.width = info->width,
+		.height = info->height,
+		.bpp = 32,
+		.type = FRAMEBUFFER_RGB,
+		.red_pos = info->format == EFI_PIXELS_RGBX ? 0 : 16,
+		.red_size = 8,
+		.green_pos = 8,
+		.green_size = 8,
+		.blue_pos = info->format == EFI_PIXELS_RGBX ? 16 : 0,
+		.blue_size = 8,
+	};
+	console_init_screen(&fb);
+}
+
 static void read_tables(void)
 {
 	static const struct efi_guid acpi = EFI_ACPI_20_TABLE_GUID;
@@ -471,6 +504,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 		 cpu_count, (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
 	fail_set_way_out(NULL);
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
+	init_screen();
 	log_set_console(console_write);
 	log_guest_owns_console(efi.options.verbose);
 	statistics_init(efi.options.stats, efi.home.size, efi.entry_tsc);

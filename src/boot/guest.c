@@ -270,6 +270,7 @@ static void fill_multiboot2(const struct mb2_info *info, const struct placement_
 
 	handover = (struct mb2_kernel_handover){
 		.cmdline = data->cmdline,
+		.loader = info->loader[0] ? info->loader : NULL,
 		.map = &info->memmap,
 		.module_count = info->module_count - 1,
 		.rsdp = info->rsdp,

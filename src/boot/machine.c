@@ -10,6 +10,7 @@
 #include "platform/delay.h"
 #include "platform/lapic.h"
 #include "smp/panic.h"
+#include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/vmcs_dump.h"
@@ -91,7 +92,9 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 	panic_set_guest_view(vmcs_dump_exit);
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);
+	cpuid_set_options(options->cpuid_all, options->hypervisor_pass);
 	vmx_setup_shared();
+	cpuid_report(this_vcpu());
 }
 
 void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options)

@@ -297,7 +297,9 @@ static void put_all(struct writer *w, const struct mb2_kernel_handover *handover
 
 	put(w, start, sizeof(start));
 	put_text(w, INFO_CMDLINE, handover->cmdline);
-	put_text(w, INFO_LOADER, "Umbra");
+	/* Kernels go by it: only GRUB 2 leaves the file's name out of the command line. */
+	if (handover->loader)
+		put_text(w, INFO_LOADER, handover->loader);
 	for (u32 i = 0; i < handover->module_count; i++)
 		put_module(w, &handover->module[i]);
 	put_basic_memory(w, handover->map);

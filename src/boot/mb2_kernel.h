@@ -36,6 +36,7 @@ struct mb2_kernel_module {
 
 struct mb2_kernel_handover {
 	const char *cmdline;
+	const char *loader; /* NULL: unknown */
 	const struct memmap *map;
 	u32 module_count;
 	struct mb2_kernel_module module[MB2_KERNEL_MODULES_MAX];

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <x86/cpuid.h>
+#include <x86/gpr.h>
 #include <x86/types.h>
 #include <x86/vmcs.h>
 #include <x86/vmx.h>
@@ -84,6 +85,33 @@ static inline bool xsetbv_safe(u32 index, u64 value)
 	return true;
 fault:
 	return false;
+}
+
+/*
+ * VMCALL to the hypervisor that Umbra runs under, with these registers, which it may change: KVM's
+ * and Hyper-V's conventions use no others.
+ */
+static inline void vmcall(struct guest_regs *regs)
+{
+	__asm__ volatile("mov %c[rbx](%[regs]), %%rbx\n\t"
+			 "mov %c[r8](%[regs]), %%r8\n\t"
+			 "mov %c[r9](%[regs]), %%r9\n\t"
+			 "mov %c[r10](%[regs]), %%r10\n\t"
+			 "mov %c[r11](%[regs]), %%r11\n\t"
+			 "vmcall\n\t"
+			 "mov %%rbx, %c[rbx](%[regs])\n\t"
+			 "mov %%r8, %c[r8](%[regs])\n\t"
+			 "mov %%r9, %c[r9](%[regs])\n\t"
+			 "mov %%r10, %c[r10](%[regs])\n\t"
+			 "mov %%r11, %c[r11](%[regs])"
+			 : "+a"(regs->rax), "+c"(regs->rcx), "+d"(regs->rdx), "+S"(regs->rsi),
+			   "+D"(regs->rdi)
+			 : [regs] "r"(regs), [rbx] "i"(offsetof(struct guest_regs, rbx)),
+			   [r8] "i"(offsetof(struct guest_regs, r8)),
+			   [r9] "i"(offsetof(struct guest_regs, r9)),
+			   [r10] "i"(offsetof(struct guest_regs, r10)),
+			   [r11] "i"(offsetof(struct guest_regs, r11))
+			 : "memory", "cc", "rbx", "r8", "r9", "r10", "r11");
 }
 
 #define DEFINE_CR(name)                                                          \

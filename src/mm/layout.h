@@ -24,6 +24,19 @@ static inline size_t image_size(void)
 	return (size_t)(image_end - image_start);
 }
 
+/* A number that changes with any byte of text and constants, which nothing may write. */
+static inline u64 image_digest(void)
+{
+	u64 digest = 0xcbf29ce484222325;
+
+	for (const u64 *p = (const u64 *)(const void *)text_start;
+	     p < (const u64 *)(const void *)rodata_end; p++) {
+		digest = (digest ^ *p) * 0x100000001b3;
+		digest ^= digest >> 29;
+	}
+	return digest;
+}
+
 /* The direct map: valid for any physical address host_paging_init() mapped. */
 static inline void *phys_to_virt(paddr_t pa)
 {

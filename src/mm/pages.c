@@ -73,6 +73,32 @@ void pages_free(void *page)
 	spin_unlock(&pages.lock);
 }
 
+/* Differs from word to word, so that a page copied onto another shows, too. */
+static u64 pattern_at(paddr_t pa)
+{
+	return ~(pa * 0x9e3779b97f4a7c15);
+}
+
+void pages_fill_unused(void)
+{
+	spin_lock(&pages.lock);
+	for (paddr_t pa = pages.next; pa < pages.end; pa += sizeof(u64))
+		*(u64 *)phys_to_virt(pa) = pattern_at(pa);
+	spin_unlock(&pages.lock);
+}
+
+u64 pages_spoiled(u64 *count)
+{
+	u64 spoiled = 0;
+
+	spin_lock(&pages.lock);
+	for (paddr_t pa = pages.next; pa < pages.end; pa += sizeof(u64))
+		spoiled += *(volatile u64 *)phys_to_virt(pa) != pattern_at(pa);
+	*count = (pages.end - pages.next) / PAGE_SIZE;
+	spin_unlock(&pages.lock);
+	return spoiled;
+}
+
 u64 pages_left(void)
 {
 	return left();

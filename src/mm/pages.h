@@ -26,3 +26,12 @@ void pages_free(void *page);
 
 /* The kept ones included. */
 u64 pages_left(void);
+
+/*
+ * Fills what was never allocated with a pattern, so that a write by anyone else shows. Once, at the
+ * end of boot.
+ */
+void pages_fill_unused(void);
+
+/* How many 8-byte words of what was never allocated have lost it; *count: of how many pages. */
+u64 pages_spoiled(u64 *count);

@@ -88,7 +88,6 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		.cr0_fixed1 = hardware->cr0_fixed1,
 		.cr4_fixed0 = hardware->cr4_fixed0,
 		.cr4_fixed1 = hardware->cr4_fixed1 & ~(CR4_SMXE | CR4_FRED),
-		.perf_global_ctrl = hardware->perf_global_ctrl,
 		.maxphyaddr = (u8)maxphyaddr,
 	};
 	for (u32 word = 0; word < CONTROL_WORDS; word++) {

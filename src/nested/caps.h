@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VMX that L1 sees: what the hardware has and Umbra implements. Pure; computed once for all
- * CPUs, which are alike. SDM appendix "VMX Capability Reporting Facility".
+ * The VMX that L1 sees: what the hardware has and Umbra implements. Pure; the same for all CPUs,
+ * what one of them lacks is not offered on any. SDM appendix "VMX Capability Reporting Facility".
  */
 #pragma once
 
@@ -22,7 +22,6 @@ struct nested_caps {
 	u64 vmfunc; /* IA32_VMX_VMFUNC; 0: there is none */
 	u64 cr0_fixed0, cr0_fixed1;
 	u64 cr4_fixed0, cr4_fixed1;
-	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has */
 	u64 vmcs_enum;
 	bool has_field[F_COUNT];
 	u8 maxphyaddr;

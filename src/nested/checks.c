@@ -7,6 +7,8 @@
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
+#include "vmx/msr_bits.h"
+
 /* Each check names itself when it fails. */
 #define CHECK(condition)                   \
 	do {                               \
@@ -35,20 +37,7 @@ static bool cr3(const struct check_context *ctx, u64 value)
 
 static bool canonical(u64 value, bool la57)
 {
-	const unsigned int unused = la57 ? 7 : 16;
-
-	return (u64)((i64)(value << unused) >> unused) == value;
-}
-
-bool check_pat(u64 pat)
-{
-	for (unsigned int i = 0; i < 8; i++, pat >>= 8) {
-		const u8 type = (u8)pat;
-
-		if (type > 7 || type == 2 || type == 3)
-			return false;
-	}
-	return true;
+	return linear_is_canonical(value, la57 ? 57 : 48);
 }
 
 static u64 secondary_of(const struct vmcs12 *v)
@@ -250,7 +239,7 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	CHECK(!(v->f[F_HOST_CR4] & CR4_CET) || (v->f[F_HOST_CR0] & CR0_WP));
 	CHECK(cr3(ctx, v->f[F_HOST_CR3]));
 	if (exit & EXIT_LOAD_PAT)
-		CHECK(check_pat(v->f[F_HOST_PAT]));
+		CHECK(pat_is_valid(v->f[F_HOST_PAT]));
 	if (exit & EXIT_LOAD_EFER) {
 		const u64 efer = v->f[F_HOST_EFER];
 
@@ -259,7 +248,7 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 		CHECK(!!(efer & EFER_LME) == host_64bit);
 	}
 	if (exit & EXIT_LOAD_PERF_GLOBAL_CTRL)
-		CHECK(!(v->f[F_HOST_PERF_GLOBAL_CTRL] & ~ctx->caps->perf_global_ctrl));
+		CHECK(!(v->f[F_HOST_PERF_GLOBAL_CTRL] & ~ctx->perf_global_ctrl));
 	if (exit & EXIT_LOAD_CET) {
 		CHECK(canonical(v->f[F_HOST_S_CET], has_la57));
 		CHECK(!(v->f[F_HOST_S_CET] & BITS(9, 6)));
@@ -295,13 +284,13 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 }
 
 /* Umbra loads IA32_PERF_GLOBAL_CTRL itself, CR4.SMXE is hardware's to set but hidden from L1. */
-const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
-			      u64 *qualification)
+const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, u64 perf_global_ctrl,
+			      const struct nested_caps *caps, u64 *qualification)
 {
 	*qualification = 0;
 	CHECK(!(guest_cr4 & ~caps->cr4_fixed1));
 	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL)
-		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~caps->perf_global_ctrl));
+		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~perf_global_ctrl));
 	return NULL;
 }
 

@@ -10,7 +10,8 @@
 
 struct check_context {
 	const struct nested_caps *caps;
-	bool l1_in_ia32e; /* EFER.LMA of L1 at the entry */
+	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has on this CPU */
+	bool l1_in_ia32e;     /* EFER.LMA of L1 at the entry */
 	/* Event injection, TPR threshold and guest state: vmcs02 alone has them, for the hardware.
 	 */
 	bool shadowed;
@@ -26,8 +27,8 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
  * The few checks on guest state that vmcs02 would not fail the same way; exit reason 33 with this
  * qualification.
  */
-const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struct nested_caps *caps,
-			      u64 *qualification);
+const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, u64 perf_global_ctrl,
+			      const struct nested_caps *caps, u64 *qualification);
 
 /*
  * The link pointer, `header` being the first word there and `current` the VMCS that is entered;
@@ -35,8 +36,6 @@ const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, const struc
  */
 const char *check_link_pointer(const struct vmcs12 *v, const struct nested_caps *caps,
 			       paddr_t current, u32 header);
-
-bool check_pat(u64 pat);
 
 /* Whether a VM entry takes this EPTP. */
 bool check_eptp(u64 eptp, const struct nested_caps *caps);

@@ -34,6 +34,8 @@ static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit_l2);
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
 	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	vmwrite64(VMCS_VM_EXIT_MSR_STORE_ADDR, virt_to_phys(vcpu->nested->exit_msrs));
+	vmcs->exit_msrs = 0;
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(vcpu->nested->entry_msrs));
@@ -101,13 +103,15 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmwrite32(VMCS_ENTRY_CONTROLS,
 		  vmx_controls(vmx->entry,
 			       (entry & taken[CONTROL_WORD_ENTRY]) | ENTRY_LOAD_EFER |
-				       switched_entry_controls(),
+				       vcpu->nested->switched.entry_controls,
 			       ENTRY_CONCEAL_PT));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
 			       (exit & taken[CONTROL_WORD_EXIT]) | save_timer | EXIT_HOST_64BIT |
-				       EXIT_SAVE_EFER | EXIT_LOAD_EFER | switched_exit_controls(),
+				       EXIT_SAVE_EFER | EXIT_LOAD_EFER |
+				       vcpu->nested->switched.exit_controls,
 			       EXIT_CONCEAL_PT));
+	msr_list_reset_exit(vmcs);
 	vmcs->controls_merged = true;
 }
 
@@ -200,6 +204,7 @@ static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_
 {
 	const struct check_context context = {
 		.caps = &nested_caps,
+		.perf_global_ctrl = vcpu->vmx.perf_global_ctrl,
 		.l1_in_ia32e = l1_in_ia32e,
 		.shadowed = shadow_on,
 	};
@@ -309,7 +314,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	    !check_entry(vcpu, vmcs, l1_efer & EFER_LMA))
 		return;
 	if (!vmcs->controls_merged)
-		switched_plan(v, &vmcs->plan);
+		switched_plan(&vcpu->nested->switched, v, &vmcs->plan);
 	switched_read_l1(&vmcs->plan, &l1);
 	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
 		write_back_linked(vcpu, vmcs);
@@ -325,8 +330,8 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		perf_global_ctrl_enter(vmcs);
 	note_timer(vmcs);
 	nested_set_l2(vcpu, true);
-	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0, &nested_caps,
-					 &qualification);
+	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
+					 vcpu->vmx.perf_global_ctrl, &nested_caps, &qualification);
 	if (!failed_check) {
 		failed_check = check_link(vmcs);
 		qualification = QUALIFICATION_LINK_POINTER;
@@ -352,6 +357,8 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
+	if (vmcs->plan.rare_entry)
+		msr_list_prepare_exit(vcpu, vmcs);
 	/* What L1 had blocked may be due in L2. */
 	if (vcpu->nmi_latched | vcpu->init_held)
 		nested_event_waits(vcpu);

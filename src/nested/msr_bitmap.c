@@ -10,17 +10,6 @@
 #include "nested/state.h"
 #include "vmx/msr.h"
 
-/* The bit of an MSR, in the whole bitmap; false: it has none, and always exits. */
-static bool bit_of(u32 msr, bool write, u32 *bit)
-{
-	const u32 range = PAGE_SIZE * 8 / 4;
-
-	if (msr >> 13 != 0 && msr >> 13 != 0xc0000000 >> 13)
-		return false;
-	*bit = (msr & (range - 1)) + (msr >> 13 ? range : 0) + (write ? 2 * range : 0);
-	return true;
-}
-
 void msr_bitmap02_init(struct msr_bitmap02 *bitmap)
 {
 	bitmap->count = 0;
@@ -61,7 +50,7 @@ enum msr_exit_owner msr_bitmap02_exit(struct msr_bitmap02 *bitmap, paddr_t bitma
 	u32 bit;
 	u16 index;
 
-	if (!bit_of(msr, write, &bit))
+	if (!msr_bitmap_bit(msr, write, &bit))
 		return MSR_EXIT_L1;
 	index = (u16)(bit / 64);
 	guest_memory_read_words(bitmap12, &index, 1, &word);

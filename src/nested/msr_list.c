@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSR lists of VM entry and VM exit, never handed to the hardware as L1 has them: an entry's is
- * copied and sifted, an exit's are worked off one by one. SDM "Loading MSRs" and "Saving MSRs".
+ * copied and sifted, an exit's are worked off one by one, but for counters, which the hardware
+ * stores. SDM "Loading MSRs" and "Saving MSRs".
  */
 #include <x86/cr.h>
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
+#include "lib/insn.h"
 #include "mm/guest_memory.h"
 #include "nested/state.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
-
-enum {
-	MSR_X2APIC_FIRST = 0x800,
-	MSR_X2APIC_LAST = 0x8ff,
-};
-
-static bool is_x2apic(u32 msr)
-{
-	return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST;
-}
 
 /*
  * Judged here and not by trying it, since Umbra's own tables need NXE. SDM "Loading MSRs": LME may
@@ -38,22 +30,13 @@ static bool load_efer(u64 value)
 	return true;
 }
 
-/* The registers that the current VMCS holds are written there, all others as by WRMSR. */
 static bool load(struct vcpu *vcpu, const struct msr_entry *e)
 {
-	switch (e->index) {
-	case MSR_IA32_FS_BASE:
-	case MSR_IA32_GS_BASE:
-	case MSR_IA32_SMM_MONITOR_CTL:
-	case MSR_IA32_SMBASE:
-	case MSR_IA32_BIOS_UPDT_TRIG:
+	if (e->reserved || (msr_list_rules(e->index) & MSR_LIST_NO_LOAD))
 		return false;
-	case MSR_IA32_EFER:
-		return !e->reserved && load_efer(e->value);
-	default:
-		return !e->reserved && !is_x2apic(e->index) &&
-		       msr_guest_write(vcpu, e->index, e->value);
-	}
+	if (e->index == MSR_IA32_EFER)
+		return load_efer(e->value);
+	return msr_guest_write(vcpu, e->index, e->value);
 }
 
 bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count)
@@ -68,15 +51,23 @@ bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count)
 	return true;
 }
 
-bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count)
+bool msr_list_store(struct vcpu *vcpu, const struct nested_vmcs *vmcs)
 {
+	const paddr_t list = vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR];
+	const u64 count = vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT];
+	const struct msr_entry *stored = vcpu->nested->exit_msrs;
+	const struct msr_entry *const end = stored + vmcs->exit_msrs;
 	struct msr_entry entry;
 
 	for (u64 i = 0; i < count; i++) {
 		guest_memory_read(list + i * sizeof(entry), &entry, sizeof(entry));
-		if (i == MSR_LIST_MAX || entry.reserved || is_x2apic(entry.index) ||
-		    entry.index == MSR_IA32_SMBASE ||
-		    !msr_guest_read(vcpu, entry.index, &entry.value))
+		if (i == MSR_LIST_MAX || entry.reserved ||
+		    (msr_list_rules(entry.index) & MSR_LIST_NO_STORE))
+			return false;
+		/* In the order of the list, as the hardware has stored them. */
+		if (stored != end && stored->index == entry.index)
+			entry.value = stored++->value;
+		else if (!msr_guest_read(vcpu, entry.index, &entry.value))
 			return false;
 		guest_memory_write(list + i * sizeof(entry) + offsetof(struct msr_entry, value),
 				   &entry.value, sizeof(entry.value));
@@ -85,13 +76,45 @@ bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count)
 }
 
 /*
+ * Only counters that this CPU has: an entry that the hardware cannot store would be a VMX abort of
+ * Umbra's. For an exit without L2 having run they have their values as of now.
+ */
+void msr_list_prepare_exit(struct vcpu *vcpu, struct nested_vmcs *vmcs)
+{
+	const struct vmcs12 *v = vmcs->vmcs12;
+	const u64 count = v->f[F_VM_EXIT_MSR_STORE_COUNT];
+	const u32 looked_at = count < MSR_LIST_MAX ? (u32)count : (u32)MSR_LIST_MAX;
+	struct msr_entry *list = vcpu->nested->exit_msrs;
+	u32 kept = 0;
+
+	if (!looked_at)
+		return;
+	guest_memory_read(v->f[F_VM_EXIT_MSR_STORE_ADDR], list, looked_at * sizeof(*list));
+	for (u32 i = 0; i < looked_at && !list[i].reserved; i++) {
+		if ((msr_list_rules(list[i].index) & MSR_LIST_STORED_BY_CPU) &&
+		    rdmsr_safe(list[i].index, &list[i].value))
+			list[kept++] = list[i];
+	}
+	if (kept != vmcs->exit_msrs)
+		vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, kept);
+	vmcs->exit_msrs = kept;
+}
+
+void msr_list_reset_exit(struct nested_vmcs *vmcs)
+{
+	if (vmcs->exit_msrs)
+		vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	vmcs->exit_msrs = 0;
+}
+
+/*
  * The hardware loads after it has checked and loaded guest state, and says which entry failed. What
  * Umbra does not allow becomes an entry that fails there.
  */
-static void refuse_forbidden(struct msr_entry *list, u32 count)
+static void refuse_forbidden(const struct vcpu *vcpu, struct msr_entry *list, u32 count)
 {
 	for (u32 i = 0; i < count; i++) {
-		if (is_x2apic(list[i].index) || !msr_list_may_load(list[i].index, list[i].value))
+		if (!msr_list_may_load(vcpu, list[i].index, list[i].value))
 			list[i].reserved = ~0u;
 	}
 }
@@ -106,7 +129,7 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		return false;
 	if (count) {
 		guest_memory_read(v->f[F_VM_ENTRY_MSR_LOAD_ADDR], list, count * sizeof(*list));
-		refuse_forbidden(list, (u32)count);
+		refuse_forbidden(vcpu, list, (u32)count);
 	}
 	if (count != vmcs->entry_msrs) {
 		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, (u32)count);

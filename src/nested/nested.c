@@ -19,7 +19,8 @@ enum {
 
 u64 nested_pages_per_cpu(void)
 {
-	return STATE_PAGES + MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
+	return STATE_PAGES + 2 * MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS +
+	       EPT02_RESERVE;
 }
 
 static const struct guest_level l2_level = {
@@ -31,21 +32,37 @@ static const struct guest_level l2_level = {
 	.keep_entry_event = nested_keep_entry_event,
 };
 
-void nested_init_shared(bool shadow)
-{
-	const struct vcpu *vcpu = this_vcpu();
+/* What all CPUs that are set up can do. The guest begins when the last one is. */
+static struct {
+	struct vmx_capabilities vmx;
+	u8 maxphyaddr;
+} common;
 
+/* What L1 is offered is the same on every CPU: it may enter anywhere what it made on one of them.
+ */
+static void offer(void)
+{
 	/* Addresses with a key in them are none to L1, as none to its own page tables. */
-	nested_caps_init(&nested_caps, &vcpu->vmx, VMCS12_REVISION, vcpu->mtrr.maxphyaddr);
+	nested_caps_init(&nested_caps, &common.vmx, VMCS12_REVISION, common.maxphyaddr);
 	offered_vmx.offered = true;
 	offered_vmx.instruction = nested_instruction_exit;
+	offered_vmx.msrs = 0;
 	offered_vmx.entry_failed = nested_l1_entry_failed;
 	for (u32 i = 0; i < ARRAY_SIZE(offered_vmx.msr); i++)
 		offered_vmx.msrs |= (u32)nested_caps_msr(&nested_caps, MSR_IA32_VMX_BASIC + i,
 							 &offered_vmx.msr[i])
 				    << i;
-	shadow_init(vcpu, shadow);
-	switched_init(&vcpu->vmx);
+	shadow_decide(&common.vmx);
+}
+
+void nested_init_shared(bool shadow)
+{
+	const struct vcpu *vcpu = this_vcpu();
+
+	common.vmx = vcpu->vmx;
+	common.maxphyaddr = vcpu->mtrr.maxphyaddr;
+	shadow_init(shadow);
+	offer();
 }
 
 void nested_set_l2(struct vcpu *vcpu, bool runs)
@@ -74,6 +91,10 @@ static void *page(const struct vcpu *vcpu)
 
 void nested_init_cpu(struct vcpu *vcpu)
 {
+	vmx_capabilities_intersect(&common.vmx, &vcpu->vmx);
+	if (vcpu->mtrr.maxphyaddr < common.maxphyaddr)
+		common.maxphyaddr = vcpu->mtrr.maxphyaddr;
+	offer();
 	vcpu->nested = pages_alloc(STATE_PAGES);
 	if (!vcpu->nested)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
@@ -82,10 +103,12 @@ void nested_init_cpu(struct vcpu *vcpu)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     vcpu->cpu.index);
 	vcpu->nested->entry_msrs = pages_alloc(MSR_LIST_PAGES);
-	if (!vcpu->nested->entry_msrs)
+	vcpu->nested->exit_msrs = pages_alloc(MSR_LIST_PAGES);
+	if (!vcpu->nested->entry_msrs || !vcpu->nested->exit_msrs)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     vcpu->cpu.index);
 	vcpu->nested->vmxon_region = NO_VMCS;
+	switched_init(&vcpu->vmx, &vcpu->nested->switched);
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
 		struct nested_vmcs *vmcs = &vcpu->nested->cache[i];
 

@@ -264,8 +264,7 @@ static void save_and_leave(struct vcpu *vcpu, enum way_out way)
 	vmcs->vmcs12->launched = true;
 	vmcs->efer02 = efer;
 	save_guest_state(vmcs, efer);
-	if (vmcs->plan.rare_exit && !msr_list_store(vcpu, vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_ADDR],
-						    vmcs->vmcs12->f[F_VM_EXIT_MSR_STORE_COUNT]))
+	if (vmcs->plan.rare_exit && !msr_list_store(vcpu, vmcs))
 		nested_abort(vcpu, 1, "an MSR of the exit's store list");
 	leave_l2(vcpu, way, efer);
 }

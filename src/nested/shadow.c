@@ -38,15 +38,24 @@ static void let_pass(u8 *bitmap, u32 encoding)
 	bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
 }
 
-void shadow_init(const struct vcpu *vcpu, bool wanted)
+void shadow_init(bool wanted)
 {
-	if (!wanted || !vmx_can_set(vcpu->vmx.secondary, CPU2_VMCS_SHADOWING) ||
-	    !(vcpu->vmx.misc & VMX_MISC_VMWRITE_RO))
+	vmread_bitmap = vmwrite_bitmap = NULL;
+	if (!wanted)
 		return;
 	vmread_bitmap = pages_alloc(1);
 	vmwrite_bitmap = pages_alloc(1);
 	if (!vmread_bitmap || !vmwrite_bitmap)
 		fail("out of memory for the VMREAD and VMWRITE bitmaps");
+}
+
+void shadow_decide(const struct vmx_capabilities *vmx)
+{
+	shadow_on = vmread_bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
+		    (vmx->misc & VMX_MISC_VMWRITE_RO);
+	shadow_fields = (struct field_set){0};
+	if (!shadow_on)
+		return;
 	memset(vmread_bitmap, 0xff, PAGE_SIZE);
 	memset(vmwrite_bitmap, 0xff, PAGE_SIZE);
 	for (u32 f = 0; f < F_COUNT; f++) {
@@ -61,7 +70,6 @@ void shadow_init(const struct vcpu *vcpu, bool wanted)
 			let_pass(vmwrite_bitmap, encoding + high);
 		}
 	}
-	shadow_on = true;
 }
 
 void shadow_start(void)

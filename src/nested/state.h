@@ -32,7 +32,14 @@ struct switched {
 	u64 value[SWITCHED_COUNT];
 };
 
+/* Which of them a CPU has, a bit for each, and the controls of vmcs02 for these. */
+struct switched_set {
+	u32 present;
+	u64 entry_controls, exit_controls;
+};
+
 struct switched_plan {
+	u32 present;
 	u32 entry_loads;
 	u32 exit_loads;
 	u32 saves;
@@ -58,6 +65,7 @@ struct nested_vmcs {
 	bool keep_timer; /* L1 has not asked for the preemption timer's value to be saved … */
 	u32 timer;       /* … so this one stays */
 	u32 entry_msrs;  /* how many MSRs the next entry loads from the CPU's copy of L1's list */
+	u32 exit_msrs;   /* and how many the hardware stores at each exit */
 	struct switched_plan plan;
 	u64 efer02, eptp02; /* what vmcs02 has of these, once prepared */
 	u16 vpid02;
@@ -88,6 +96,7 @@ struct nested {
 	u64 clock;
 	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
+	struct switched_set switched;
 	struct ept02 ept02;
 	/* The EPT violation that L1 is handling; its next entry probably repeats the access. */
 	struct {
@@ -102,7 +111,8 @@ struct nested {
 		u32 error_code;
 		u32 length;
 	} entry_event;
-	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware */
+	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware to load */
+	struct msr_entry *exit_msrs;  /* as many, which it stores */
 };
 
 extern struct nested_caps nested_caps;
@@ -147,8 +157,12 @@ bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit);
 /* events.c: puts back what nested_keep_entry_event() kept. vmcs02 is current. */
 void nested_restore_entry_event(struct vcpu *vcpu);
 
-/* Decides whether shadowing is used and makes the bitmaps. */
-void shadow_init(const struct vcpu *vcpu, bool wanted);
+/* Once. */
+void shadow_init(bool wanted);
+
+/* Whether shadowing is used and for which fields, by what all CPUs can do and nested_caps offers.
+ */
+void shadow_decide(const struct vmx_capabilities *vmx);
 
 /* For L1's VMXON and VMXOFF: vmcs01's controls. */
 void shadow_start(void);
@@ -257,15 +271,12 @@ _Noreturn void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
 
 /* switched.c: registers that entries and exits load or not, by controls. */
 
-/* Once. */
-void switched_init(const struct vmx_capabilities *vmx);
-
-/* The controls of vmcs02 for them. */
-u64 switched_entry_controls(void);
-u64 switched_exit_controls(void);
+/* What this CPU has. */
+void switched_init(const struct vmx_capabilities *vmx, struct switched_set *out);
 
 /* What L1's controls come to. */
-void switched_plan(const struct vmcs12 *v, struct switched_plan *plan);
+void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
+		   struct switched_plan *plan);
 
 /* What L2 takes over from L1, while vmcs01 is current; and then L2's registers, into vmcs02. */
 void switched_read_l1(const struct switched_plan *plan, struct switched *out);
@@ -316,9 +327,18 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 /* After an exit: the next entry is Umbra's own, and loads nothing. */
 void msr_list_entered(struct nested_vmcs *vmcs);
 
+/*
+ * Has the hardware store what runs on and is in L1's exit list: time and other counters have to be
+ * as of the exit. vmcs02 is current.
+ */
+void msr_list_prepare_exit(struct vcpu *vcpu, struct nested_vmcs *vmcs);
+
+/* Until then it stores nothing. */
+void msr_list_reset_exit(struct nested_vmcs *vmcs);
+
 /* An exit's lists. False: some entry failed. */
 bool msr_list_load(struct vcpu *vcpu, paddr_t list, u64 count);
-bool msr_list_store(struct vcpu *vcpu, paddr_t list, u64 count);
+bool msr_list_store(struct vcpu *vcpu, const struct nested_vmcs *vmcs);
 
 /* vpid.c: */
 enum { VPID02_NONE = 2, VPID02_FIRST = 3 };

@@ -40,40 +40,26 @@ static const struct rule rules[SWITCHED_COUNT] = {
 	{VMCS_GUEST_UINV, NONE, NONE, 0, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
 };
 
-/* The rules whose registers this hardware has, a bit for each. Boot-time constants. */
-static u32 present;
-static u64 entry_controls, exit_controls;
-
-void switched_init(const struct vmx_capabilities *vmx)
+void switched_init(const struct vmx_capabilities *vmx, struct switched_set *out)
 {
-	present = 0;
-	entry_controls = exit_controls = 0;
+	*out = (struct switched_set){0};
 	for (u32 i = 0; i < SWITCHED_COUNT; i++) {
 		if (!vmx_can_set(vmx->entry, rules[i].entry))
 			continue;
-		present |= 1u << i;
-		entry_controls |= rules[i].entry;
-		exit_controls |= (rules[i].exit | rules[i].save) & (vmx->exit >> 32);
+		out->present |= 1u << i;
+		out->entry_controls |= rules[i].entry;
+		out->exit_controls |= (rules[i].exit | rules[i].save) & (vmx->exit >> 32);
 	}
 }
 
-u64 switched_entry_controls(void)
-{
-	return entry_controls;
-}
-
-u64 switched_exit_controls(void)
-{
-	return exit_controls;
-}
-
-void switched_plan(const struct vmcs12 *v, struct switched_plan *plan)
+void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
+		   struct switched_plan *plan)
 {
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 
-	*plan = (struct switched_plan){0};
-	for (u32 left = present; left; left &= left - 1) {
+	*plan = (struct switched_plan){.present = set->present};
+	for (u32 left = set->present; left; left &= left - 1) {
 		const u32 i = (u32)__builtin_ctz(left);
 		const struct rule *rule = &rules[i];
 
@@ -86,7 +72,8 @@ void switched_plan(const struct vmcs12 *v, struct switched_plan *plan)
 		if (!rule->save || (exit & rule->save))
 			plan->saves |= 1u << i;
 	}
-	plan->rare_entry = (entry & ENTRY_LOAD_PERF_GLOBAL_CTRL) || v->f[F_VM_ENTRY_MSR_LOAD_COUNT];
+	plan->rare_entry = (entry & ENTRY_LOAD_PERF_GLOBAL_CTRL) ||
+			   v->f[F_VM_ENTRY_MSR_LOAD_COUNT] || v->f[F_VM_EXIT_MSR_STORE_COUNT];
 	plan->rare_exit = (exit & (EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL)) ||
 			  v->f[F_VM_EXIT_MSR_STORE_COUNT] || v->f[F_VM_EXIT_MSR_LOAD_COUNT];
 }
@@ -104,14 +91,14 @@ static inline void read_registers(u32 which, struct switched *out)
 
 void switched_read_l1(const struct switched_plan *plan, struct switched *out)
 {
-	read_registers(present & ~plan->entry_loads, out);
+	read_registers(plan->present & ~plan->entry_loads, out);
 }
 
 void switched_enter(struct nested_vmcs *vmcs, const struct switched *l1)
 {
 	struct vmcs12 *v = vmcs->vmcs12;
 
-	FOR_EACH_RULE(i, present)
+	FOR_EACH_RULE(i, vmcs->plan.present)
 	{
 		const struct rule *rule = &rules[i];
 		const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
@@ -136,14 +123,14 @@ void switched_save(struct nested_vmcs *vmcs)
 
 void switched_read_kept(const struct switched_plan *plan, struct switched *out)
 {
-	read_registers(present & ~plan->exit_loads, out);
+	read_registers(plan->present & ~plan->exit_loads, out);
 }
 
 void switched_leave(const struct nested_vmcs *vmcs, const struct switched *kept)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 
-	FOR_EACH_RULE(i, present)
+	FOR_EACH_RULE(i, vmcs->plan.present)
 	{
 		const struct rule *rule = &rules[i];
 		u64 value = rule->value;

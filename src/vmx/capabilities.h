@@ -40,6 +40,10 @@ struct vmx_capabilities {
 /* Reads this CPU's. Privileged; never faults. */
 void vmx_capabilities_read(struct vmx_capabilities *out);
 
+/* Leaves in `common` what both can do. */
+void vmx_capabilities_intersect(struct vmx_capabilities *common,
+				const struct vmx_capabilities *cpu);
+
 static inline bool vmx_can_set(vmx_control_cap cap, u64 bits)
 {
 	return ((cap >> 32) & bits) == bits;

@@ -177,9 +177,11 @@ void getsec_exit(struct vcpu *vcpu, struct guest_regs *regs)
  */
 void xsetbv_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	(void)vcpu;
-	if (instruction_cpl() == 0 &&
-	    xsetbv_safe((u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+	const u64 value = (regs->rdx << 32) | (u32)regs->rax;
+
+	/* A component that CPUID hides is a reserved bit (SDM "XSETBV"). */
+	if (instruction_cpl() == 0 && !(value & ~vcpu->cpuid_hidden.xcr0) &&
+	    xsetbv_safe((u32)regs->rcx, value))
 		instruction_done();
 	else
 		event_inject_gp0();

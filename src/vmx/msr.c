@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The policy of msr_table.c at work: the MSR bitmap, RDMSR and WRMSR, and what lists may load. */
 #include "vmx/msr.h"
 
 #include <x86/msr.h>
@@ -13,75 +14,117 @@
 #include "vmx/guest_level.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
+#include "vmx/xd_bit.h"
 
-/* SDM "MSR-Bitmap Address": four bitmaps of 1 KiB, for reads and writes of the two MSR ranges. */
-struct msr_bitmap {
-	u8 read_low[1024];
-	u8 read_high[1024];
-	u8 write_low[1024];
-	u8 write_high[1024];
-};
-_Static_assert(sizeof(struct msr_bitmap) == PAGE_SIZE, "MSR bitmap layout");
-
-/* Intel PT's MSRs: control, status and output, and the address filters. */
 enum {
-	MSR_RTIT_FIRST = 0x560,
-	MSR_RTIT_LAST = 0x572,
-	MSR_RTIT_ADDR_FIRST = 0x580,
-	MSR_RTIT_ADDR_LAST = 0x587,
+	INDEXED_MSRS = 0x2000,
+	NO_ROW = 0xff,
+	/* The behaviour of a row in a byte: how it is read, how written, and whether to look
+	   closer. */
+	BEHAVIOUR_READ = 0x07,
+	BEHAVIOUR_WRITE_SHIFT = 3,
+	BEHAVIOUR_WRITE = 0x0f,
+	BEHAVIOUR_CONDITIONAL = 0x80,
 };
+_Static_assert(MSR_READ_COUNT - 1 <= BEHAVIOUR_READ, "msr_read in a behaviour");
+_Static_assert(MSR_WRITE_COUNT - 1 <= BEHAVIOUR_WRITE, "msr_write in a behaviour");
 
-/* Constant once msr_bitmap_init() has run: all CPUs use it, and a VMCS may cache it. */
-static struct msr_bitmap *bitmap;
+/* Constant once all CPUs are set up: they share it, and a VMCS may cache it. */
+static u64 *bitmap;
 
-static void intercept(u8 *low_range, u32 first, u32 last)
+static bool hypervisor_passes;
+
+/* The row of each MSR of the first range, the first row behind it, and what rows come to. */
+static u8 row_of[INDEXED_MSRS];
+static u32 rows_behind;
+static u8 behaviours[NO_ROW + 1];
+
+static const struct msr_policy *find(u32 msr)
 {
-	for (u32 msr = first; msr <= last; msr++)
-		low_range[msr / 8] |= (u8)(1u << (msr % 8));
+	if (msr < INDEXED_MSRS)
+		return row_of[msr] == NO_ROW ? NULL : &msr_table[row_of[msr]];
+	for (u32 i = rows_behind; i < msr_table_rows; i++) {
+		if (msr >= msr_table[i].first && msr <= msr_table[i].last)
+			return &msr_table[i];
+	}
+	return NULL;
 }
 
-/* The guest's MTRRs are its own; the CPU's stay as firmware set them, for Umbra. */
-static void intercept_mtrrs(u8 *low_range)
+static u8 behaviour_of_row(const struct msr_policy *row)
 {
-	intercept(low_range, MSR_IA32_MTRR_PHYSBASE0,
-		  MSR_IA32_MTRR_PHYSBASE0 + 2 * MTRR_VAR_MAX - 1);
-	intercept(low_range, MSR_IA32_MTRR_FIX64K_00000, MSR_IA32_MTRR_FIX64K_00000);
-	intercept(low_range, MSR_IA32_MTRR_FIX16K_80000, MSR_IA32_MTRR_FIX16K_A0000);
-	intercept(low_range, MSR_IA32_MTRR_FIX4K_C0000, MSR_IA32_MTRR_FIX4K_F8000);
-	intercept(low_range, MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_MTRR_DEF_TYPE);
+	return (u8)(row->read | row->write << BEHAVIOUR_WRITE_SHIFT |
+		    (row->condition == MSR_ALWAYS ? 0 : BEHAVIOUR_CONDITIONAL));
 }
 
-static bool pt_hidden(const struct vcpu *vcpu)
+static void index_table(void)
 {
-	return vcpu->cpuid_hidden.leaf14;
+	for (u32 msr = 0; msr < INDEXED_MSRS; msr++)
+		row_of[msr] = NO_ROW;
+	for (u32 i = 0; i < msr_table_rows; i++) {
+		const struct msr_policy *row = &msr_table[i];
+
+		if (row->first >= INDEXED_MSRS)
+			continue;
+		behaviours[i] = behaviour_of_row(row);
+		for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row))
+			row_of[msr] = (u8)i;
+		rows_behind = i + 1;
+	}
 }
 
-void msr_bitmap_init(void)
+static bool applies(const struct vcpu *vcpu, const struct msr_policy *row)
+{
+	switch (row->condition) {
+	case MSR_IF_PT_HIDDEN:
+		return vcpu->cpuid_hidden.leaf14;
+	case MSR_IF_LBR_RUNS_ON:
+		return !vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_LBR_CTL) ||
+		       !vmx_can_set(vcpu->vmx.exit, EXIT_CLEAR_LBR_CTL);
+	case MSR_IF_HYPERVISOR_HIDDEN:
+		return !hypervisor_passes;
+	default:
+		return true;
+	}
+}
+
+/* The current VMCS has it while the guest is out: set_controls() and merge_controls() see to it. */
+static bool is_held(const struct vcpu *vcpu, const struct msr_policy *row)
+{
+	return row->field && vmx_can_set(vcpu->vmx.entry, row->control);
+}
+
+/* What a row comes to on this CPU. */
+static u8 behaviour_by_row(const struct vcpu *vcpu, u32 msr)
+{
+	const struct msr_policy *row = find(msr);
+
+	if (!row || !applies(vcpu, row))
+		return MSR_READ_CPU | MSR_WRITE_CPU << BEHAVIOUR_WRITE_SHIFT;
+	return behaviour_of_row(row) & (u8)~BEHAVIOUR_CONDITIONAL;
+}
+
+/* The same, for most of those that exit without a look at the row. */
+static inline u8 behaviour_at_first(u32 msr)
+{
+	return msr < INDEXED_MSRS ? behaviours[row_of[msr]] : BEHAVIOUR_CONDITIONAL;
+}
+
+static void intercept(u32 msr, bool write)
+{
+	u32 bit;
+
+	if (msr_bitmap_bit(msr, write, &bit))
+		bitmap[bit / 64] |= BIT(bit % 64);
+}
+
+void msr_init_shared(bool hypervisor_pass)
 {
 	bitmap = pages_alloc(1);
 	if (!bitmap)
 		fail("out of memory for the MSR bitmap");
-	intercept(bitmap->read_low, MSR_IA32_FEATURE_CONTROL, MSR_IA32_FEATURE_CONTROL);
-	intercept(bitmap->write_low, MSR_IA32_FEATURE_CONTROL, MSR_IA32_FEATURE_CONTROL);
-	intercept(bitmap->read_low, MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2);
-	intercept(bitmap->write_low, MSR_IA32_VMX_BASIC, MSR_IA32_VMX_EXIT_CTLS2);
-	intercept(bitmap->write_low, MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG);
-	intercept(bitmap->write_low, MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE);
-	/*
-	 * PEBS writes records to a linear address, which counters overflowing in root mode would
-	 * look up in Umbra's page tables. The XD bit is Umbra's too.
-	 */
-	intercept(bitmap->read_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
-	intercept(bitmap->write_low, MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE);
-	intercept(bitmap->write_low, MSR_IA32_PEBS_ENABLE, MSR_IA32_PEBS_ENABLE);
-	intercept_mtrrs(bitmap->read_low);
-	intercept_mtrrs(bitmap->write_low);
-	if (pt_hidden(this_vcpu())) {
-		intercept(bitmap->read_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
-		intercept(bitmap->write_low, MSR_RTIT_FIRST, MSR_RTIT_LAST);
-		intercept(bitmap->read_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
-		intercept(bitmap->write_low, MSR_RTIT_ADDR_FIRST, MSR_RTIT_ADDR_LAST);
-	}
+	hypervisor_passes = hypervisor_pass;
+	index_table();
+	xd_bit_init();
 }
 
 paddr_t msr_bitmap_address(void)
@@ -89,10 +132,39 @@ paddr_t msr_bitmap_address(void)
 	return virt_to_phys(bitmap);
 }
 
+u64 msr_bitmap_word(u32 index)
+{
+	return bitmap[index];
+}
+
+static void intercept_row(const struct msr_policy *row)
+{
+	for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row)) {
+		if (row->read != MSR_READ_CPU)
+			intercept(msr, false);
+		if (row->write != MSR_WRITE_CPU)
+			intercept(msr, true);
+	}
+}
+
+/* The XSAVE components whose registers the guest may load by XRSTORS. */
+static u64 xss_bits(const struct vcpu *vcpu)
+{
+	const struct msr_policy *lbr = find(MSR_IA32_LBR_CTL);
+
+	return cpuid_xss_mask(vcpu) & ~(applies(vcpu, lbr) ? XSS_LBR : 0);
+}
+
 void msr_init_cpu(struct vcpu *vcpu)
 {
 	vcpu->is_bsp = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
 	ept01_read_mtrrs(&vcpu->mtrr);
+	msr_bits_read(&vcpu->msr_bits);
+	for (u32 i = 0; i < msr_table_rows; i++) {
+		if (applies(vcpu, &msr_table[i]))
+			intercept_row(&msr_table[i]);
+	}
+	msr_clear_leftovers(xss_bits(vcpu));
 }
 
 /* Locked by firmware, without SMX, and without VMX where the guest is not to see it. */
@@ -107,12 +179,7 @@ static u64 feature_control(const struct vcpu *vcpu)
 	       FEATURE_CONTROL_LOCK;
 }
 
-static bool is_vmx_msr(u32 msr)
-{
-	return msr >= MSR_IA32_VMX_BASIC && msr <= MSR_IA32_VMX_EXIT_CTLS2;
-}
-
-static bool read_vmx_msr(u32 msr, u64 *value)
+static bool read_vmx(u32 msr, u64 *value)
 {
 	const u32 index = msr - MSR_IA32_VMX_BASIC;
 
@@ -120,99 +187,149 @@ static bool read_vmx_msr(u32 msr, u64 *value)
 	return offered_vmx.msrs >> index & 1;
 }
 
-static bool is_pt_msr(u32 msr)
+static bool read_mtrr(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	return (msr >= MSR_RTIT_FIRST && msr <= MSR_RTIT_LAST) ||
-	       (msr >= MSR_RTIT_ADDR_FIRST && msr <= MSR_RTIT_ADDR_LAST);
+	const u64 *mtrr = mtrr_register(&vcpu->mtrr, msr);
+
+	if (mtrr)
+		*value = *mtrr;
+	return mtrr;
 }
 
-/* False: #GP(0). MSRs outside the bitmap's ranges come here too and mostly do not exist. */
-static bool read(struct vcpu *vcpu, u32 msr, u64 *value)
+static bool read_cpu_with(u32 msr, u64 set, u64 clear, u64 *value)
 {
-	const u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&vcpu->mtrr, msr) : NULL;
-
-	if (mtrr) {
-		*value = *mtrr;
-		return true;
-	}
-	if (msr == MSR_IA32_FEATURE_CONTROL) {
-		*value = feature_control(vcpu);
-		return true;
-	}
-	if (is_vmx_msr(msr))
-		return read_vmx_msr(msr, value);
-	if (is_pt_msr(msr) && pt_hidden(vcpu))
-		return false;
 	if (!rdmsr_safe(msr, value))
 		return false;
-	if (msr == MSR_IA32_MISC_ENABLE)
-		*value |= MISC_ENABLE_PEBS_UNAVAILABLE;
+	*value = (*value | set) & ~clear;
 	return true;
 }
 
-static bool mtrr_write(struct vcpu *vcpu, u32 msr, u64 *mtrr, u64 value)
+/* The CPU knows which MSRs exist; so also for those that no bitmap covers and that mostly do not.
+ */
+__attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	if (!mtrr_wrmsr_valid(&vcpu->mtrr, msr, value))
+	const struct msr_policy *row = find(msr);
+
+	if (!row || !is_held(vcpu, row))
+		return rdmsr_safe(msr, value);
+	*value = vmcs_read(row->field);
+	return true;
+}
+
+/* In its own exit, which is short, and once more for lists. */
+__attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct vcpu *vcpu, u32 msr,
+							  u64 *value)
+{
+	switch (behaviour & BEHAVIOUR_READ) {
+	case MSR_READ_NEVER:
+		return false;
+	case MSR_READ_FEATURE_CONTROL:
+		*value = feature_control(vcpu);
+		return true;
+	case MSR_READ_CORE_CAPABILITIES:
+		return read_cpu_with(msr, 0, CORE_CAPABILITIES_RAR | CORE_CAPABILITIES_INTEGRITY,
+				     value);
+	case MSR_READ_MISC_ENABLE:
+		return read_cpu_with(msr,
+				     MISC_ENABLE_PEBS_UNAVAILABLE |
+					     (vcpu->xd_disabled ? MISC_ENABLE_XD_DISABLE : 0),
+				     0, value);
+	case MSR_READ_MTRR:
+		return read_mtrr(vcpu, msr, value);
+	case MSR_READ_VMX:
+		return read_vmx(msr, value);
+	default:
+		return read_shared(vcpu, msr, value);
+	}
+}
+
+bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
+{
+	return read_as(behaviour_by_row(vcpu, msr), vcpu, msr, value);
+}
+
+__attribute__((noinline)) static bool write_mtrr(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	u64 *mtrr = mtrr_register(&vcpu->mtrr, msr);
+
+	if (!mtrr || !mtrr_wrmsr_valid(&vcpu->mtrr, msr, value))
 		return false;
 	*mtrr = value;
 	ept01_mtrrs_written(&vcpu->mtrr);
 	return true;
 }
 
-/* A local APIC moved onto Umbra's memory would swallow Umbra's own accesses on this CPU. */
-static bool apic_base_write(u64 value)
+static bool write_apic_base(u64 value)
 {
 	return !ept01_is_hidden(value & APIC_BASE_ADDR, PAGE_SIZE) &&
 	       wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
-/* "PEBS unavailable" is read-only; without the XD bit the next exit could not load EFER. */
-static bool misc_enable_write(u64 value)
+/* "PEBS unavailable" is read-only; "XD bit disable" is kept for the guest. */
+static bool write_misc_enable(struct vcpu *vcpu, u64 value)
 {
+	const u64 own = MISC_ENABLE_PEBS_UNAVAILABLE | MISC_ENABLE_XD_DISABLE;
 	u64 hardware;
 
-	if ((value & MISC_ENABLE_XD_DISABLE) || !rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware))
+	if (!rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware))
 		return false;
-	return wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~MISC_ENABLE_PEBS_UNAVAILABLE) |
-							(hardware & MISC_ENABLE_PEBS_UNAVAILABLE));
+	return wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~own) | (hardware & own)) &&
+	       xd_bit_write(vcpu, value & MISC_ENABLE_XD_DISABLE);
 }
 
-static bool write(struct vcpu *vcpu, u32 msr, u64 value)
+__attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 msr, u64 value)
 {
-	u64 *mtrr = mtrr_may_be(msr) ? mtrr_register(&vcpu->mtrr, msr) : NULL;
+	const struct msr_policy *row = find(msr);
 
-	if (mtrr)
-		return mtrr_write(vcpu, msr, mtrr, value);
-	switch (msr) {
-	case MSR_IA32_FEATURE_CONTROL: /* locked */
+	if (msr == MSR_IA32_EFER && vcpu->xd_disabled)
+		return xd_bit_efer_write(value);
+	if (!row || !is_held(vcpu, row))
+		return wrmsr_safe(msr, value);
+	if (!msr_value_valid(&vcpu->msr_bits, (enum msr_value)row->value, value))
 		return false;
-	case MSR_IA32_BIOS_UPDT_TRIG:
-		/*
-		 * The operand is a guest-linear address, and loading microcode under a running
-		 * hypervisor may take features away from it. The CPU ignores an update it does not
-		 * like (SDM "Microcode Update Loader"), and so does this one.
-		 */
+	vmcs_write(row->field, value);
+	return true;
+}
+
+__attribute__((always_inline)) static inline bool write_as(u8 behaviour, struct vcpu *vcpu, u32 msr,
+							   u64 value)
+{
+	switch (behaviour >> BEHAVIOUR_WRITE_SHIFT & BEHAVIOUR_WRITE) {
+	case MSR_WRITE_NEVER:
+		return false;
+	case MSR_WRITE_IGNORED:
 		vcpu->microcode_refused++;
 		return true;
-	case MSR_IA32_APIC_BASE:
-		return apic_base_write(value);
-	case MSR_IA32_MISC_ENABLE:
-		return misc_enable_write(value);
-	case MSR_IA32_PEBS_ENABLE:
-		return value == 0 && wrmsr_safe(msr, 0);
+	case MSR_WRITE_ZERO:
+		return !value && wrmsr_safe(msr, value);
+	case MSR_WRITE_LOW_HALF:
+		return !(value >> 32) && wrmsr_safe(msr, value);
+	case MSR_WRITE_APIC_BASE:
+		return write_apic_base(value);
+	case MSR_WRITE_MISC_ENABLE:
+		return write_misc_enable(vcpu, value);
+	case MSR_WRITE_MTRR:
+		return write_mtrr(vcpu, msr, value);
+	case MSR_WRITE_XSS:
+		return !(value & ~xss_bits(vcpu)) && wrmsr_safe(msr, value);
 	default:
-		break;
+		return write_shared(vcpu, msr, value);
 	}
-	if (is_vmx_msr(msr) || (is_pt_msr(msr) && pt_hidden(vcpu)))
-		return false;
-	return wrmsr_safe(msr, value);
+}
+
+bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
+{
+	return write_as(behaviour_by_row(vcpu, msr), vcpu, msr, value);
 }
 
 void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
+	const u32 msr = (u32)regs->rcx;
+	const u8 behaviour = behaviour_at_first(msr);
 	u64 value;
 
-	if (!read(vcpu, (u32)regs->rcx, &value)) {
+	if (!(behaviour & BEHAVIOUR_CONDITIONAL ? msr_guest_read(vcpu, msr, &value)
+						: read_as(behaviour, vcpu, msr, &value))) {
 		event_inject_gp0();
 		return;
 	}
@@ -223,99 +340,47 @@ void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 
 void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (write(vcpu, (u32)regs->rcx, (regs->rdx << 32) | (u32)regs->rax))
+	const u32 msr = (u32)regs->rcx;
+	const u64 value = (regs->rdx << 32) | (u32)regs->rax;
+	const u8 behaviour = behaviour_at_first(msr);
+
+	if (behaviour & BEHAVIOUR_CONDITIONAL ? msr_guest_write(vcpu, msr, value)
+					      : write_as(behaviour, vcpu, msr, value))
 		instruction_done();
 	else
 		event_inject_gp0();
 }
 
-u64 msr_bitmap_word(u32 index)
+u32 msr_list_rules(u32 msr)
 {
-	return ((const u64 *)bitmap)[index];
+	const struct msr_policy *row = find(msr);
+
+	return row ? row->list : 0;
 }
 
-bool msr_list_may_load(u32 msr, u64 value)
+bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
 {
-	const u8 *range = msr >> 13 ? bitmap->write_high : bitmap->write_low;
-	const u32 in_range = msr & 0x1fff;
+	const struct msr_policy *row = find(msr);
 	u64 hardware;
 
-	/* The hardware refuses what neither range has. */
-	if (msr >> 13 != 0 && msr >> 13 != 0xc0000000 >> 13)
+	if (!row)
 		return true;
-	if (!(range[in_range / 8] >> (in_range % 8) & 1))
-		return true;
-	return rdmsr_safe(msr, &hardware) && hardware == value;
-}
-
-/*
- * MSRs that the current VMCS holds while the guest is out, some of them where the CPU has controls
- * for it: set_controls() and merge_controls() set those.
- */
-static u32 vmcs_field_of(const struct vcpu *vcpu, u32 msr)
-{
-	const vmx_control_cap entry = vcpu->vmx.entry;
-
-	switch (msr) {
-	case MSR_IA32_BNDCFGS:
-		return vmx_can_set(entry, ENTRY_LOAD_BNDCFGS) ? VMCS_GUEST_BNDCFGS : 0;
-	case MSR_IA32_S_CET:
-		return vmx_can_set(entry, ENTRY_LOAD_CET) ? VMCS_GUEST_S_CET : 0;
-	case MSR_IA32_INTERRUPT_SSP_TABLE:
-		return vmx_can_set(entry, ENTRY_LOAD_CET) ? VMCS_GUEST_INTERRUPT_SSP_TABLE : 0;
-	case MSR_IA32_PKRS:
-		return vmx_can_set(entry, ENTRY_LOAD_PKRS) ? VMCS_GUEST_PKRS : 0;
-	case MSR_IA32_LBR_CTL:
-		return vmx_can_set(entry, ENTRY_LOAD_LBR_CTL) ? VMCS_GUEST_LBR_CTL : 0;
-	case MSR_IA32_EFER:
-		return VMCS_GUEST_EFER;
-	case MSR_IA32_PAT:
-		return VMCS_GUEST_PAT;
-	case MSR_IA32_DEBUGCTL:
-		return VMCS_GUEST_DEBUGCTL;
-	case MSR_IA32_SYSENTER_CS:
-		return VMCS_GUEST_SYSENTER_CS;
-	case MSR_IA32_SYSENTER_ESP:
-		return VMCS_GUEST_SYSENTER_ESP;
-	case MSR_IA32_SYSENTER_EIP:
-		return VMCS_GUEST_SYSENTER_EIP;
-	case MSR_IA32_FS_BASE:
-		return VMCS_GUEST_FS_BASE;
-	case MSR_IA32_GS_BASE:
-		return VMCS_GUEST_GS_BASE;
-	default:
-		return 0;
-	}
-}
-
-bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
-{
-	const u32 field = vmcs_field_of(vcpu, msr);
-
-	if (!field)
-		return read(vcpu, msr, value);
-	*value = vmcs_read(field);
-	return true;
-}
-
-bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
-{
-	const u32 field = vmcs_field_of(vcpu, msr);
-	u64 own;
-
-	if (!field)
-		return write(vcpu, msr, value);
-	/* Tried out, it would have branches clear the guest's bound registers. */
-	if (msr == MSR_IA32_BNDCFGS) {
-		if ((value & BITS(11, 2)) || (u64)((i64)(value << 16) >> 16) != value)
-			return false;
-		vmcs_write(field, value);
-		return true;
-	}
-	/* Let the hardware judge the value, in the register that the exit has emptied for Umbra. */
-	if (!rdmsr_safe(msr, &own) || !wrmsr_safe(msr, value))
+	if (row->list & MSR_LIST_NO_LOAD)
 		return false;
-	wrmsr(msr, own);
-	vmcs_write(field, value);
-	return true;
+	switch (behaviour_by_row(vcpu, msr) >> BEHAVIOUR_WRITE_SHIFT) {
+	case MSR_WRITE_CPU:
+		return true;
+	case MSR_WRITE_ZERO:
+		return !value;
+	case MSR_WRITE_LOW_HALF:
+		return !(value >> 32);
+	case MSR_WRITE_XSS:
+		return !(value & ~xss_bits(vcpu));
+	case MSR_WRITE_APIC_BASE:
+	case MSR_WRITE_MISC_ENABLE:
+	case MSR_WRITE_MTRR:
+		return rdmsr_safe(msr, &hardware) && hardware == value;
+	default:
+		return false;
+	}
 }

@@ -1,25 +1,51 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* MSRs the guest does not reach directly: hidden ones, and those whose writes Umbra must see. */
+/* The guest's MSRs, by the policy of msr_table.c. */
 #pragma once
 
+#include "vmx/msr_table.h"
 #include "vmx/vcpu.h"
 
-/* Builds the MSR bitmap that all CPUs share; stops with a message when memory is short. */
-void msr_bitmap_init(void);
-paddr_t msr_bitmap_address(void);
-
-/* A 64-bit word of it, by its index in the page: Umbra's share of a bitmap of L1's. */
-u64 msr_bitmap_word(u32 index);
+/*
+ * Builds the MSR bitmap that all CPUs share; stops with a message when memory is short. With
+ * `hypervisor_pass` the guest reaches the MSRs of a hypervisor below Umbra.
+ */
+void msr_init_shared(bool hypervisor_pass);
 
 /*
- * Whether the hardware may load this from an MSR list of L1's: not what Umbra keeps for itself,
- * unless it changes nothing.
+ * This CPU's part in it: what it alone cannot do is intercepted on all. Takes over its MTRRs as the
+ * guest's first view of them, and stops what an earlier owner of the CPU may have left running.
  */
-bool msr_list_may_load(u32 msr, u64 value);
+void msr_init_cpu(struct vcpu *vcpu);
+
+/* msr_leftovers.c: its second half; IA32_XSS keeps these bits. */
+void msr_clear_leftovers(u64 xss_allowed);
+
+paddr_t msr_bitmap_address(void);
+
+/* SDM "MSR-Bitmap Address": the bit of an access, in the whole page. False: none, it always exits.
+ */
+static inline bool msr_bitmap_bit(u32 msr, bool write, u32 *bit)
+{
+	const u32 range = PAGE_SIZE * 8 / 4;
+
+	if (msr >> 13 != 0 && msr >> 13 != 0xc0000000 >> 13)
+		return false;
+	*bit = (msr & (range - 1)) + (msr >> 13 ? range : 0) + (write ? 2 * range : 0);
+	return true;
+}
+
+/* A 64-bit word of the bitmap, by its index in the page: Umbra's share of a bitmap of L1's. */
+u64 msr_bitmap_word(u32 index);
 
 /* RDMSR and WRMSR as the guest of the current VMCS would see them; false: #GP(0). */
 bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value);
 bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value);
 
-/* Takes over this CPU's MTRRs as the guest's first view of them. */
-void msr_init_cpu(struct vcpu *vcpu);
+/* The rules of MSR lists for this MSR: enum msr_list. */
+u32 msr_list_rules(u32 msr);
+
+/*
+ * Whether the hardware may load this from an MSR list of L1's: not what Umbra keeps for itself,
+ * unless it changes nothing.
+ */
+bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value);

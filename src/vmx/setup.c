@@ -20,27 +20,10 @@
 
 enum { VPID_L1 = 1 };
 
-/* SDM "IA32_PERF_GLOBAL_CTRL", by CPUID leaf 0AH; it exists since version 2. */
-static u64 perf_global_ctrl_bits(void)
-{
-	enum { PERF_METRICS = 15 };
-	const struct cpuid perf = cpuid(0, 0).eax >= 0xa ? cpuid(0xa, 0) : (struct cpuid){0};
-	const u32 general = perf.eax >> 8 & 0xff;
-	const u32 fixed = perf.edx & 0x1f;
-	u64 capabilities;
-
-	if ((perf.eax & 0xff) < 2)
-		return 0;
-	/* Some hypervisor below may know one and not the other. */
-	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_PDCM) ||
-	    !rdmsr_safe(MSR_IA32_PERF_CAPABILITIES, &capabilities))
-		capabilities = 0;
-	return ((1ull << general) - 1) | ((1ull << fixed) - 1) << 32 |
-	       (capabilities >> PERF_METRICS & 1) << 48;
-}
-
 void vmx_capabilities_read(struct vmx_capabilities *out)
 {
+	struct msr_bits bits;
+
 	*out = (struct vmx_capabilities){.has_vmx = cpuid(1, 0).ecx & CPUID_1_ECX_VMX};
 	if (!out->has_vmx)
 		return;
@@ -51,7 +34,8 @@ void vmx_capabilities_read(struct vmx_capabilities *out)
 	out->cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
 	out->cr4_fixed0 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
 	out->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
-	out->perf_global_ctrl = perf_global_ctrl_bits();
+	msr_bits_read(&bits);
+	out->perf_global_ctrl = bits.perf_global_ctrl;
 	if (out->basic & VMX_BASIC_TRUE_CTLS) {
 		out->pin = rdmsr(MSR_IA32_VMX_TRUE_PINBASED_CTLS);
 		out->primary = rdmsr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
@@ -101,9 +85,6 @@ static void enter_vmx_operation(struct vcpu *vcpu)
 
 	*(u32 *)phys_to_virt(vcpu->vmxon_region) = (u32)(vmx->basic & VMX_BASIC_REVISION);
 	*(u32 *)phys_to_virt(vcpu->vmcs01) = (u32)(vmx->basic & VMX_BASIC_REVISION);
-	/* VM entries that load IA32_RTIT_CTL fail while a trace runs, maybe the firmware's. */
-	if (cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ebx & CPUID_7_EBX_PT))
-		wrmsr(MSR_IA32_RTIT_CTL, rdmsr(MSR_IA32_RTIT_CTL) & ~RTIT_CTL_TRACE_EN);
 	if (!vmxon(vcpu->vmxon_region))
 		panic("VMXON failed on CPU %u", vcpu->cpu.index);
 	vcpu->cpu.vmx_on = true;
@@ -220,18 +201,35 @@ void vmx_setup_shared(void)
 {
 	struct vcpu *vcpu = this_vcpu();
 
-	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
-	msr_bitmap_init();
+	cpuid_setup(vcpu);
+	msr_init_shared(cpuid_hypervisor_passes());
 	guest_linear_init();
+}
+
+/*
+ * The guest's page tables are made once, for what the boot processor can do. Other capabilities may
+ * differ from CPU to CPU: each has controls of its own.
+ */
+static void require_shared_map(const struct vcpu *vcpu)
+{
+	const struct vcpu *boot = (const struct vcpu *)cpus[0];
+
+	if ((boot->vmx.ept_vpid & ~vcpu->vmx.ept_vpid & EPT_CAP_1G) ||
+	    vcpu->mtrr.maxphyaddr < boot->mtrr.maxphyaddr)
+		fail("the CPU with APIC id %u cannot use the page tables made for the first one: "
+		     "it has narrower physical addresses or no 1 GiB pages",
+		     vcpu->cpu.apic_id);
 }
 
 void vmx_setup_cpu(struct vcpu *vcpu)
 {
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
-	enter_vmx_operation(vcpu);
-	msr_init_cpu(vcpu);
 	vcpu->maxphyaddr = phys_width_address();
-	vcpu->cpuid_hidden = cpuid_hidden_features(&vcpu->vmx, offered_vmx.offered);
+	cpuid_setup(vcpu);
+	/* Before VM entries: those that load IA32_RTIT_CTL fail while a trace runs. */
+	msr_init_cpu(vcpu);
+	require_shared_map(vcpu);
+	enter_vmx_operation(vcpu);
 	set_controls(vcpu);
 	vmx_set_host_state(vcpu, (u64)switch_vm_exit);
 	/* Nothing of an earlier VMX user's may survive (SDM "Guidelines for Use of INVVPID"). */

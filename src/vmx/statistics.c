@@ -4,6 +4,7 @@
 #include "config.h"
 #include "lib/insn.h"
 #include "mm/layout.h"
+#include "mm/pages.h"
 
 static const u64 magic = 0x6172626d75;
 
@@ -15,6 +16,7 @@ enum statistics_function {
 	STATISTICS_COVERAGE,
 	STATISTICS_L2_EXITS,
 	STATISTICS_VMCS,
+	STATISTICS_INTEGRITY,
 };
 
 /* Constant once the guest runs. */
@@ -31,6 +33,8 @@ void statistics_init(bool on, u64 reserved_bytes, u64 entry_tsc)
 	statistics.reserved_bytes = reserved_bytes;
 	statistics.entry_tsc = entry_tsc;
 	statistics.launch_tsc = rdtsc();
+	if (on)
+		pages_fill_unused();
 }
 
 #if UMBRA_COVERAGE
@@ -96,6 +100,10 @@ static bool answer(struct guest_regs *regs)
 		if (!UMBRA_COUNT_VMCS || !vcpu || regs->rbx >= VMCS_COUNTED)
 			return false;
 		regs->rax = vcpu->vmcs_count[regs->rbx];
+		return true;
+	case STATISTICS_INTEGRITY:
+		regs->rax = image_digest();
+		regs->rdx = pages_spoiled(&regs->rbx);
 		return true;
 	default:
 		return false;

@@ -12,6 +12,9 @@
  *     5  as 1, for exits of the guest's own virtual machines, Umbra's to handle or not
  *     6  RDX = CPU, RBX = 0, 1, 2, 3: VMREADs, VMWRITEs, VMPTRLDs, VMCLEARs that Umbra has executed
  *        there, if it is built with -Dcount_vmcs=true
+ *     7  whether anyone wrote to Umbra's memory: a digest of its code and constants, which must
+ * stay the same; RBX: pages that Umbra has not used yet, which it filled with a pattern at boot;
+ *        RDX: 8-byte words in them that have lost it, which must be 0. Takes milliseconds.
  *   An index out of range or an unknown function gives RAX = all ones, RBX unchanged.
  */
 #pragma once

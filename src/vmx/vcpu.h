@@ -14,6 +14,7 @@
 #include "vmx/capabilities.h"
 #include "vmx/cpuid_filter.h"
 #include "vmx/guest_linear.h"
+#include "vmx/msr_bits.h"
 
 /* Instructions that Umbra itself executes, what nesting mostly costs. */
 enum vmcs_counted {
@@ -50,6 +51,8 @@ struct vcpu {
 	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
+	bool xd_disabled; /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
+	struct msr_bits msr_bits;
 	struct mtrr_state mtrr; /* what the guest sees */
 	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VMCALLs: the claimed one's (the INT 15h hook's), the statistics' if they are on, else L1's. */
+/*
+ * VMCALLs: the claimed one's (the INT 15h hook's), the statistics' if they are on, then with
+ * hypervisor=pass that of the hypervisor below, else L1's.
+ */
+#include "lib/insn.h"
+#include "vmx/cpuid_filter.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/statistics.h"
@@ -12,9 +17,21 @@ void vmcall_set_claim(bool (*function)(struct guest_regs *regs))
 	claim = function;
 }
 
+/*
+ * To the hypervisor below it is Umbra that calls, at CPL 0 and in 64-bit mode: what it would refuse
+ * to user code is not for user code here either.
+ */
+static bool vmcall_below(struct guest_regs *regs)
+{
+	if (!cpuid_hypervisor_passes() || instruction_cpl() != 0)
+		return false;
+	vmcall(regs);
+	return true;
+}
+
 void vmcall_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if ((claim && claim(regs)) || statistics_vmcall(regs))
+	if ((claim && claim(regs)) || statistics_vmcall(regs) || vmcall_below(regs))
 		instruction_done();
 	else
 		vmx_instruction_exit(vcpu, regs);

@@ -10,6 +10,8 @@ from harness.media import native_multiboot2, under_umbra, under_umbra_chainload
 
 RESERVED = re.compile(r"umbra: .*, (\d+) KiB reserved at 0x([0-9a-f]+)")
 
+UNCHANGED = re.compile("# attack: code and constants unchanged, [1-9][0-9]* unused pages watched")
+
 
 def bare(options=""):
     return lambda context: native_multiboot2(context.probe,
@@ -39,6 +41,22 @@ def isolation(hardware):
         return under_umbra(context.image, context.probe,
                            f"cases=mem,vmx.attack hidden={start:#x}-{end:#x}")
     return cd
+
+
+def attack(options):
+    """The attack, aimed at Umbra's memory; by `stats` the probe asks what became of it."""
+    def cd(context):
+        start, end = umbra_memory(ISOLATION)
+        return under_umbra(context.image, context.probe,
+                           f"{options} hidden={start:#x}-{end:#x}", None, "stats")
+    return cd
+
+
+def watched(lines):
+    """That Umbra did answer; what it answered the probe judges itself."""
+    if any(UNCHANGED.match(line) for line in lines):
+        return []
+    return ["nobody looked whether Umbra's memory is unchanged"]
 
 
 def init_sipi_flood(hardware):
@@ -84,6 +102,12 @@ TESTS = [
     probe("umbra-2cpu", guest(), cpus=2),
     probe("umbra-4cpu", guest(), cpus=4),
     probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
+    # A multiboot2 kernel finds the name of the loader that loaded it, by which some of them decide
+    # whether the command line begins with a file name, and all of its command line.
+    BootTest("probe.loader-name", cd=guest("first=1 cases=cpuid last=2"), timeout=120,
+             hardware=Hardware(memory=256),
+             expect=(r"# probe, started by multiboot2: first=1 cases=cpuid last=2",
+                     r"# loaded by GRUB 2\.", r"PROBE-END pass")),
     # The same image from a disk, by the GRUB there.
     probe("chainload", lambda context: under_umbra_chainload(context.image), disk=bare(), cpus=2),
     equal("equal", ALIKE),
@@ -91,6 +115,12 @@ TESTS = [
     equal("random", RANDOM, slow=True),
     equal("random-noshadow", RANDOM, "nested.shadow=off", slow=True),
     probe("isolation", isolation(ISOLATION), hardware=ISOLATION, timeout=240),
+    probe("attack", attack("cases=attack.watched steps=20000"), accept=watched,
+          hardware=ISOLATION),
+    probe("attack-long", attack("cases=attack.watched steps=300000 seed=2"), accept=watched,
+          hardware=ISOLATION, timeout=1200, slow=True),
+    probe("attack-2cpu", attack("cases=attack.all steps=150000 seed=3"), accept=watched,
+          hardware=ISOLATION, timeout=1200, slow=True),
     # A CPU that shuts down takes all of the machine with it, and it starts anew; whatever the other
     # CPU sends it meanwhile, it never finds itself without Umbra.
     BootTest("probe.reset", cd=init_sipi_flood(ISOLATION),

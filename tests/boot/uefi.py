@@ -75,11 +75,18 @@ def bare(context):
     return Esp({FIRST: files["/EFI/debian/grubx64.efi"], **files})
 
 
+# All but kick-cli: in Bochs 3 a guest with interrupts off makes no exit for one, bare as well.
+CLIENT_CASES = ("real protected long exceptions mmio interrupts apic kick msrs tsc dirty-log many-vms "
+                "migrate two-vcpus memory-4k")
+
+
 def kvm(context):
     """Linux with KVM and its client."""
     line = context.command_line("umbra.workload=off umbra.test=kvm umbra.after=poweroff")
-    return native_linux(guest.bzimage(), line, context.initrd(
-        modules=("kvm-intel",), files={"/tests/kvm": tools.kvm_client(context.path("client"))}))
+    script = context.write("kvm", f"#!/bin/sh\nexec /tests/client {CLIENT_CASES}\n".encode("ascii"))
+    script.chmod(0o755)
+    return native_linux(guest.bzimage(), line, context.initrd(modules=("kvm-intel",), files={
+        "/tests/kvm": script, "/tests/client": tools.kvm_client(context.path("client"))}))
 
 
 def stub(context):

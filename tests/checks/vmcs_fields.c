@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Writes docs/vmcs-fields.md from the tables in nested/fields.h and nested/controls.h.
- *
- *   vmcs_fields           prints it
- *   vmcs_fields FILE      fails if that is not what the file has
- *   vmcs_fields -o FILE   writes the file
- */
+/* docs/vmcs-fields.md, from the tables in nested/fields.h and nested/controls.h. */
 #include <string.h>
 
 #include "machine.h"
 #include "nested/state.h"
+#include "page.h"
 
 struct nested_caps nested_caps;
 
@@ -141,54 +136,13 @@ static void find_shadowed(void)
 	machine_memory_init(1, 8);
 	machine_vmx_init(1, &vmx);
 	memset(nested_caps.has_field, true, sizeof(nested_caps.has_field));
-	shadow_init(machine_cpu(0), true);
+	shadow_init(true);
+	shadow_decide(&vmx);
 	REQUIRE(shadow_on);
-}
-
-static int compare(const char *text, size_t size, const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char *found = malloc(size + 1);
-	size_t length;
-
-	REQUIRE(found);
-	if (!file) {
-		perror(path);
-		free(found);
-		return 1;
-	}
-	length = fread(found, 1, size + 1, file);
-	fclose(file);
-	if (length == size && memcmp(found, text, size) == 0) {
-		free(found);
-		return 0;
-	}
-	free(found);
-	fprintf(stderr, "%s is out of date: run `ninja docs` in the build directory\n", path);
-	return 1;
 }
 
 int main(int argc, char **argv)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *memory = open_memstream(&text, &size);
-	int result = 0;
-
-	REQUIRE(memory);
 	find_shadowed();
-	print_all(memory);
-	fclose(memory);
-	if (argc == 1) {
-		fwrite(text, 1, size, stdout);
-	} else if (argc == 2) {
-		result = compare(text, size, argv[1]);
-	} else {
-		FILE *file = fopen(argv[2], "w");
-
-		REQUIRE(file && fwrite(text, 1, size, file) == size);
-		fclose(file);
-	}
-	free(text);
-	return result;
+	return page_main(argc, argv, print_all);
 }

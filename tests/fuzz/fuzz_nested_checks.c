@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 enum { WIDTH = MACHINE_MAXPHYADDR };
 
+static const u64 PERF_GLOBAL_CTRL = 0x70000000f;
+
 static struct nested_caps caps;
 static struct vmcs12 v;
 static bool l1_64bit;
@@ -220,7 +222,7 @@ static bool bad_host_registers(u64 exit, bool host_64bit)
 		if ((efer & ~0xd01ull) || bit(efer, 8) != host_64bit || bit(efer, 10) != host_64bit)
 			return true;
 	}
-	if (bit(exit, 12) && (get(F_HOST_PERF_GLOBAL_CTRL) & ~caps.perf_global_ctrl))
+	if (bit(exit, 12) && (get(F_HOST_PERF_GLOBAL_CTRL) & ~PERF_GLOBAL_CTRL))
 		return true;
 	if (bit(exit, 29) && get(F_HOST_PKRS) >> 32)
 		return true;
@@ -303,7 +305,7 @@ static void make_cpu(struct rng *rng)
 		.cr0_fixed1 = 0xffffffff,
 		.cr4_fixed0 = 0x2000,
 		.cr4_fixed1 = 0x10ff67ff,
-		.perf_global_ctrl = 0x70000000f,
+		.perf_global_ctrl = PERF_GLOBAL_CTRL,
 	};
 
 	nested_caps_init(&caps, &hardware, 1, WIDTH);
@@ -466,7 +468,7 @@ static void same(const char *failed, bool bad)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct rng rng = {.data = data, .left = size};
-	struct check_context context = {.caps = &caps};
+	struct check_context context = {.caps = &caps, .perf_global_ctrl = PERF_GLOBAL_CTRL};
 
 	make_cpu(&rng);
 	make_vmcs12(&rng);

@@ -146,8 +146,15 @@ u64 msr_bitmap_word(u32 index)
 	return 0;
 }
 
-bool msr_list_may_load(u32 msr, u64 value)
+/* SDM "Loading MSRs". */
+u32 msr_list_rules(u32 msr)
 {
+	return msr == MSR_IA32_FS_BASE ? MSR_LIST_NO_LOAD : 0;
+}
+
+bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
+{
+	(void)vcpu;
 	(void)msr;
 	(void)value;
 	return true;
@@ -247,6 +254,13 @@ bool wrmsr_safe(u32 msr, u64 value)
 	(void)msr;
 	(void)value;
 	MACHINE_FAIL("no MSR is switched");
+}
+
+bool rdmsr_safe(u32 msr, u64 *value)
+{
+	(void)msr;
+	(void)value;
+	MACHINE_FAIL("no MSR is in a list");
 }
 
 u64 read_cr0(void)

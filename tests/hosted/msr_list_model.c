@@ -17,7 +17,7 @@ static struct nested nested;
 enum {
 	LIST_PAGES = 6,
 	ENTRY = 16, /* bytes */
-	MSRS = 11,
+	MSRS = 13,
 	LONGEST = 512, /* IA32_VMX_MISC bits 27:25 are 0 */
 };
 
@@ -40,9 +40,11 @@ static const struct fake_msr at_reset[MSRS] = {
 	{0x79, 0, 9},  /* microcode update */
 	{0x9b, 0, 10}, /* SMM only */
 	{0x9e, 0, 11},
+	{0x10, 0, 12}, /* the time and another counter */
+	{0xe8, 0, 13},
 };
 
-static struct msr_entry entry_msrs[LONGEST];
+static struct msr_entry entry_msrs[LONGEST], exit_msrs[LONGEST];
 static struct fake_msr msrs[MSRS], expected[MSRS];
 
 static struct fake_msr *find(struct fake_msr *in, u32 index)
@@ -54,10 +56,29 @@ static struct fake_msr *find(struct fake_msr *in, u32 index)
 	return NULL;
 }
 
+static bool is_counter(u32 index)
+{
+	return index == 0x10 || index == 0xe8;
+}
+
+/* A CPU that lacks one of the counters. */
+static bool no_e8;
+
+bool rdmsr_safe(u32 index, u64 *value)
+{
+	const struct fake_msr *msr = find(msrs, index);
+
+	REQUIRE(is_counter(index));
+	if (index == 0xe8 && no_e8)
+		return false;
+	*value = msr->value;
+	return true;
+}
+
 /* What msr.c would do. */
 bool msr_guest_read(struct vcpu *vcpu, u32 index, u64 *value)
 {
-	const struct fake_msr *msr = find(msrs, index);
+	const struct fake_msr *msr = index == 0xe8 && no_e8 ? NULL : find(msrs, index);
 
 	(void)vcpu;
 	if (index == MSR_IA32_EFER) {
@@ -87,11 +108,26 @@ static bool is_umbras(u32 index)
 	return index == 0x1a0 || index == 0x79;
 }
 
-bool msr_list_may_load(u32 index, u64 value)
+/* SDM "Loading MSRs" and "Saving MSRs". */
+u32 msr_list_rules(u32 index)
+{
+	if (is_counter(index))
+		return MSR_LIST_STORED_BY_CPU;
+	if (index >> 8 == 8 || index == MSR_IA32_SMBASE)
+		return MSR_LIST_NO_LOAD | MSR_LIST_NO_STORE;
+	return index == MSR_IA32_FS_BASE || index == MSR_IA32_GS_BASE ||
+			       index == MSR_IA32_SMM_MONITOR_CTL || index == MSR_IA32_BIOS_UPDT_TRIG
+		       ? MSR_LIST_NO_LOAD
+		       : 0;
+}
+
+bool msr_list_may_load(const struct vcpu *vcpu, u32 index, u64 value)
 {
 	const struct fake_msr *msr = find(msrs, index);
 
-	return !is_umbras(index) || (msr && msr->value == value);
+	(void)vcpu;
+	return !(msr_list_rules(index) & MSR_LIST_NO_LOAD) &&
+	       (!is_umbras(index) || (msr && msr->value == value));
 }
 
 /* SDM "Loading MSRs": whether the entry can be loaded; the effect is on `expected` and *efer. */
@@ -127,7 +163,7 @@ static bool store(struct msr_entry *e, u64 efer)
 {
 	const struct fake_msr *msr = find(expected, e->index);
 
-	if (e->index >> 8 == 8 || e->index == 0x9e || e->reserved)
+	if (e->index >> 8 == 8 || e->index == 0x9e || e->reserved || (e->index == 0xe8 && no_e8))
 		return false;
 	if (e->index == 0xc0000080) {
 		e->value = efer;
@@ -157,8 +193,9 @@ static struct msr_entry random_entry(struct rng *rng)
 	if (rng_below(rng, 4))
 		e.value &= e.index == 0xc0000080 ? 0xd01 : 0xffffffffff0000;
 	/* What can be loaded, mostly: or lists would end at once. */
-	if (kind > 2 && (e.index >> 8 == 8 || e.index >> 8 == 0 || e.index == 0xc0000100 ||
-			 e.index == 0xc0000101))
+	if (kind > 2 && !is_counter(e.index) &&
+	    (e.index >> 8 == 8 || e.index >> 8 == 0 || e.index == 0xc0000100 ||
+	     e.index == 0xc0000101))
 		e.index = 0xc0000102;
 	if (rng_below(rng, 64) == 0)
 		e.reserved = 1u << rng_below(rng, 32);
@@ -173,6 +210,7 @@ void msr_list_model_init(void)
 	machine_vmx_init(1, &vmx);
 	machine_cpu(0)->nested = &nested;
 	nested.entry_msrs = entry_msrs;
+	nested.exit_msrs = exit_msrs;
 }
 
 struct list {
@@ -238,19 +276,60 @@ static void check_exit_load(struct list *list)
 	check_registers(list);
 }
 
-static void check_exit_store(struct list *list)
+/* SDM "Saving MSRs": what the hardware does at an exit, by Umbra's list. */
+static void hardware_stores(const struct nested_vmcs *vmcs)
+{
+	const u64 count = vmread_unchecked(VMCS_VM_EXIT_MSR_STORE_COUNT);
+
+	REQUIRE(count == vmcs->exit_msrs && count <= LONGEST);
+	for (u64 i = 0; i < count; i++) {
+		/* Anything that cannot be stored is a VMX abort. */
+		REQUIRE(is_counter(exit_msrs[i].index) && !exit_msrs[i].reserved);
+		REQUIRE(exit_msrs[i].index != 0xe8 || !no_e8);
+		exit_msrs[i].value = find(msrs, exit_msrs[i].index)->value;
+	}
+}
+
+/* Time passes, for the CPU and, until an exit, for L2. */
+static void counters_run(struct fake_msr *in)
+{
+	for (size_t i = 0; i < MSRS; i++)
+		in[i].value += is_counter(in[i].index) ? 1000 : 0;
+}
+
+static void check_exit_store(struct list *list, struct rng *rng)
 {
 	static u8 before[LIST_PAGES * PAGE_SIZE];
+	struct vmcs12 v = {0};
+	struct nested_vmcs vmcs = {.vmcs12 = &v};
+	const bool entered = rng_below(rng, 4);
 	bool good = true;
 
+	v.f[F_VM_EXIT_MSR_STORE_ADDR] = list->at;
+	v.f[F_VM_EXIT_MSR_STORE_COUNT] = list->count;
+	no_e8 = rng_below(rng, 4) == 0;
+	machine_set_field(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	memset(exit_msrs, 0xff, sizeof(exit_msrs));
+	msr_list_prepare_exit(machine_cpu(0), &vmcs);
+	/* An exit at once, or after a while. */
+	if (entered) {
+		counters_run(msrs);
+		counters_run(expected);
+		hardware_stores(&vmcs);
+	}
+	counters_run(msrs);
 	for (u32 i = 0; i < list->count && good; i++) {
 		struct msr_entry e = entry_of(list, i);
 
 		good = i < LONGEST && store(&e, list->efer);
 	}
 	memcpy(before, machine_memory.guest, sizeof(before));
-	REQUIRE(msr_list_store(machine_cpu(0), list->at, list->count) == good);
+	REQUIRE(msr_list_store(machine_cpu(0), &vmcs) == good);
+	counters_run(expected);
 	check_registers(list);
+	memcpy(expected, msrs, sizeof(expected));
+	for (size_t i = 0; i < MSRS; i++)
+		expected[i].value -= is_counter(expected[i].index) ? 1000 : 0;
 	/* The values have changed, and nothing else in memory. */
 	for (u32 i = 0; i < list->count && i < LONGEST; i++) {
 		const u64 offset = list->at + (u64)i * ENTRY;
@@ -264,6 +343,9 @@ static void check_exit_store(struct list *list)
 		memcpy(before + offset, &e, sizeof(e));
 	}
 	REQUIRE(memcmp(before, machine_memory.guest, sizeof(before)) == 0);
+	msr_list_reset_exit(&vmcs);
+	REQUIRE(vmread_unchecked(VMCS_VM_EXIT_MSR_STORE_COUNT) == 0);
+	no_e8 = false;
 }
 
 /* The number of the entry that fails, or 0. */
@@ -321,7 +403,7 @@ void msr_list_model_run(struct rng *rng)
 	if (which == 0)
 		check_exit_load(&list);
 	else if (which == 1)
-		check_exit_store(&list);
+		check_exit_store(&list, rng);
 	else
 		check_entry(&list);
 }

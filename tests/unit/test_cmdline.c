@@ -26,6 +26,8 @@ static void expect_defaults(void)
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 	assert_false(o.verbose);
 	assert_false(o.stats);
+	assert_false(o.cpuid_all);
+	assert_false(o.hypervisor_pass);
 	assert_int_equal(o.drive, 0x80);
 	assert_true(o.nested);
 	assert_true(o.nested_shadow);
@@ -92,6 +94,14 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.stats);
 	accept("stats=off");
 	assert_false(o.stats);
+	accept("cpuid=all");
+	assert_true(o.cpuid_all);
+	accept("cpuid=all cpuid=known");
+	assert_false(o.cpuid_all);
+	accept("hypervisor=pass");
+	assert_true(o.hypervisor_pass);
+	accept("hypervisor=pass hypervisor=hide");
+	assert_false(o.hypervisor_pass);
 	accept("nested.pool=0");
 	assert_int_equal(o.nested_pool, 0);
 	accept("nested.pool=0x100000");

@@ -28,6 +28,12 @@ enum {
 	RF = 0x10000,
 };
 
+void exit_unexpected(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fail();
+}
+
 static struct vcpu *vcpu;
 static u64 dr6;
 
@@ -50,12 +56,6 @@ u64 read_dr6(void)
 void write_dr6(u64 value)
 {
 	dr6 = value;
-}
-
-void exit_unexpected(struct vcpu *c)
-{
-	(void)c;
-	fail();
 }
 
 static u32 nmis_unblocked;

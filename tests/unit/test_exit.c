@@ -15,6 +15,8 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
+#include "mm/pages.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
@@ -36,13 +38,29 @@ enum {
 };
 static const u64 statistics_magic = 0x6172626d75;
 
+static const char *handled;
+static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
+
+void event_machine_check(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	handled = "event_machine_check";
+}
+
+void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
+{
+	(void)vcpu;
+	given_activity = activity;
+}
+
 static struct vcpu *vcpu;
 static struct cpu *all[1];
 struct cpu **cpus = all;
 u32 cpu_count = 1;
 
+enum { COMPONENT_HIDDEN = 19 };
+
 static struct guest_regs regs;
-static const char *handled;
 static u32 injected; /* exceptions, a bit each */
 static bool xsetbv_works;
 static u32 wbinvds;
@@ -107,12 +125,6 @@ bool msr_guest_write(struct vcpu *c, u32 msr, u64 value)
 	return msr == MSR_GOOD;
 }
 
-void event_machine_check(struct vcpu *c)
-{
-	assert_ptr_equal(c, vcpu);
-	handled = "event_machine_check";
-}
-
 static void note_refusal(struct vcpu *c)
 {
 	(void)c;
@@ -137,6 +149,21 @@ bool xsetbv_safe(u32 index, u64 value)
 	assert_int_equal(index, 5);
 	assert_true(value == 0x1122334455667788);
 	return xsetbv_works;
+}
+
+static bool hypervisor_passes;
+static u32 calls_below;
+
+bool cpuid_hypervisor_passes(void)
+{
+	return hypervisor_passes;
+}
+
+void vmcall(struct guest_regs *r)
+{
+	assert_ptr_equal(r, &regs);
+	calls_below++;
+	r->rax = 0x1234567890;
 }
 
 u64 rdtsc(void)
@@ -170,10 +197,12 @@ static int setup(void **state)
 	vcpu = machine_cpu(0);
 	all[0] = &vcpu->cpu;
 	machine_run_on(vcpu);
+	vcpu->cpuid_hidden.xcr0 = ~BIT(COMPONENT_HIDDEN);
 	regs = (struct guest_regs){0};
 	handled = NULL;
 	injected = wbinvds = 0;
-	xsetbv_works = false;
+	xsetbv_works = hypervisor_passes = false;
+	calls_below = 0;
 	hook = 0;
 	vmcall_set_claim(int15_hook_vmcall);
 	offered_vmx.instruction = instruction_exit;
@@ -264,6 +293,13 @@ static void test_short_handlers(void **state)
 		assert_int_equal(injected, works ? 0 : 1u << VECTOR_GP);
 		assert_int_equal(get(VMCS_GUEST_RIP), works ? RIP + LENGTH : RIP);
 	}
+	/* SDM "XSETBV": a component that CPUID does not show is a reserved bit. */
+	setup(NULL);
+	xsetbv_works = true;
+	regs.rax = 3 | BIT(COMPONENT_HIDDEN);
+	exits(REASON_XSETBV);
+	assert_int_equal(injected, 1u << VECTOR_GP);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP);
 	/* Of user code it is #GP whatever the operand. */
 	setup(NULL);
 	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);
@@ -399,6 +435,31 @@ static void test_int15(void **state)
 	assert_string_equal(handled, "instruction_exit");
 }
 
+/* The guest's calls reach what Umbra runs under only if that is asked for, and not from user code.
+ */
+static void test_vmcall_below(void **state)
+{
+	(void)state;
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "instruction_exit");
+	assert_int_equal(calls_below, 0);
+
+	setup(NULL);
+	hypervisor_passes = true;
+	exits(REASON_VMCALL);
+	assert_null(handled);
+	assert_int_equal(calls_below, 1);
+	assert_true(regs.rax == 0x1234567890);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
+
+	setup(NULL);
+	hypervisor_passes = true;
+	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);
+	exits(REASON_VMCALL);
+	assert_string_equal(handled, "instruction_exit");
+	assert_int_equal(calls_below, 0);
+}
+
 static u64 ask(u64 function, u64 cpu_number, u64 index)
 {
 	handled = NULL;
@@ -433,6 +494,9 @@ static void test_statistics(void **state)
 	assert_int_equal(ask(3, 0, 0), ENTRY_TSC);
 	assert_int_equal(regs.rbx, LAUNCH_TSC);
 	assert_int_equal(ask(5, 0, 12), 44);
+	assert_int_equal(ask(7, 0, 0), image_digest());
+	assert_int_equal(regs.rbx, pages_left());
+	assert_int_equal(regs.rdx, 0);
 	/* No such CPU, exit reason or function. */
 	assert_true(ask(1, 1, 10) == ~0ull);
 	assert_true(ask(1, 0, REASON_COUNT) == ~0ull);
@@ -451,6 +515,7 @@ int main(void)
 		cmocka_unit_test_setup(test_handlers, setup),
 		cmocka_unit_test_setup(test_names, setup),
 		cmocka_unit_test_setup(test_short_handlers, setup),
+		cmocka_unit_test_setup(test_vmcall_below, setup),
 		cmocka_unit_test_setup(test_msr_immediates, setup),
 		cmocka_unit_test_setup(test_unexpected, setup),
 		cmocka_unit_test_setup(test_machine_check_at_entry, setup),

@@ -201,6 +201,7 @@ static void information(void **state)
 	struct memmap map = {0};
 	struct mb2_kernel_handover h = {
 		.cmdline = "root=/dev/x quiet",
+		.loader = "GRUB 2.06-13+deb12u1",
 		.map = &map,
 		.module_count = 2,
 		.module = {{0x1000000, 0x123, "initrd one"}, {0x2000000, 0x1000, ""}},
@@ -230,7 +231,7 @@ static void information(void **state)
 	assert_int_equal(get(b, at + 4, 4), 8 + 18);
 	assert_string_equal((char *)b + at + 8, "root=/dev/x quiet");
 	at = find_tag(b, 2, 0);
-	assert_string_equal((char *)b + at + 8, "Umbra");
+	assert_string_equal((char *)b + at + 8, "GRUB 2.06-13+deb12u1");
 	at = find_tag(b, 3, 0);
 	assert_int_equal(get(b, at + 4, 4), 16 + 11);
 	assert_int_equal(get(b, at + 8, 4), 0x1000000);
@@ -267,9 +268,11 @@ static void information(void **state)
 	assert_int_equal(find_tag(b, 15, 0), 0);
 	h.rsdp_size = 0;
 	h.module_count = 0;
+	h.loader = NULL; /* as the loader before Umbra gave none */
 	assert_true(mb2_kernel_fill_info(b, size, &h) < size);
 	assert_int_equal(find_tag(b, 14, 0), 0);
 	assert_int_equal(find_tag(b, 3, 0), 0);
+	assert_int_equal(find_tag(b, 2, 0), 0);
 	free(b);
 }
 

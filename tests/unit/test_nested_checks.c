@@ -74,7 +74,8 @@ static int setup(void **state)
 
 static const char *guest_state(void)
 {
-	const char *failed = check_guest_state(&v, v.f[F_GUEST_CR4], context.caps, &qualification);
+	const char *failed = check_guest_state(&v, v.f[F_GUEST_CR4], context.perf_global_ctrl,
+					       context.caps, &qualification);
 
 	if (failed)
 		return failed;
@@ -481,15 +482,15 @@ static void test_perf_global_ctrl(void **state)
 	(void)state;
 	with(0, F_HOST_PERF_GLOBAL_CTRL, ~0ull);
 	with(0, F_GUEST_PERF_GLOBAL_CTRL, ~0ull);
-	caps.perf_global_ctrl = 0x70000000f;
+	context.perf_global_ctrl = 0x70000000f;
 	caps.exit |= EXIT_LOAD_PERF_GLOBAL_CTRL << 32;
 	caps.entry |= ENTRY_LOAD_PERF_GLOBAL_CTRL << 32;
 	v.f[F_EXIT_CONTROLS] |= EXIT_LOAD_PERF_GLOBAL_CTRL;
 	v.f[F_ENTRY_CONTROLS] |= ENTRY_LOAD_PERF_GLOBAL_CTRL;
 	for (unsigned int bit = 0; bit < 64; bit++) {
-		with(caps.perf_global_ctrl >> bit & 1 ? 0 : HOST, F_HOST_PERF_GLOBAL_CTRL,
+		with(context.perf_global_ctrl >> bit & 1 ? 0 : HOST, F_HOST_PERF_GLOBAL_CTRL,
 		     BIT(bit));
-		with(caps.perf_global_ctrl >> bit & 1 ? 0 : GUEST, F_GUEST_PERF_GLOBAL_CTRL,
+		with(context.perf_global_ctrl >> bit & 1 ? 0 : GUEST, F_GUEST_PERF_GLOBAL_CTRL,
 		     BIT(bit));
 	}
 }

@@ -16,6 +16,7 @@
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
 #include "nested/state.h"
+#include "smp/stop.h"
 #include "vmx/vmcs.h"
 
 enum {

@@ -15,7 +15,9 @@
 #include "l1.h"
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "nested/nested.h"
 #include "nested/state.h"
+#include "vmx/guest_level.h"
 #include "vmx/vmcs.h"
 
 enum {
@@ -287,6 +289,34 @@ static void test_32bit_mode(void **state)
 	faults(l1_execute(REASON_VMREAD, (L1_INFO_MEMORY & ~(7 << 7)) | 1 << 7 | 1 << 28), GP);
 }
 
+/* Of CPUs that differ L1 may use what all have: it makes a VMCS on one and enters it on another. */
+static void test_cpus_that_differ(void **state)
+{
+	enum { EXIT_CTLS2 = 19 };
+	const u64 shadowing = BIT(32 + 14), unrestricted = BIT(32 + 7), load_cet = BIT(32 + 20);
+	struct vcpu *other;
+
+	(void)state;
+	l1_start(2, GUEST_PAGES, true, true);
+	other = machine_cpu(1);
+	assert_true(shadow_on);
+	assert_true(offered_vmx.msr[MSR_IA32_VMX_PROCBASED_CTLS2 - MSR_IA32_VMX_BASIC] & shadowing);
+	assert_true(nested_caps.has_field[F_GUEST_SSP]);
+	other->vmx.secondary &= ~(shadowing | unrestricted);
+	other->vmx.entry &= ~load_cet;
+	other->mtrr.maxphyaddr = 36;
+	nested_init_cpu(other);
+	assert_false(shadow_on);
+	assert_false(offered_vmx.msr[MSR_IA32_VMX_PROCBASED_CTLS2 - MSR_IA32_VMX_BASIC] &
+		     (shadowing | unrestricted));
+	assert_false(nested_caps.has_field[F_GUEST_SSP]);
+	assert_int_equal(nested_caps.maxphyaddr, 36);
+	/* What the hardware switches between L2 and Umbra is each CPU's own. */
+	assert_true(machine_cpu(0)->nested->switched.entry_controls & load_cet >> 32);
+	assert_false(other->nested->switched.entry_controls & load_cet >> 32);
+	assert_true(offered_vmx.msrs && !(offered_vmx.msrs >> EXIT_CTLS2 & 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +324,7 @@ int main(void)
 		cmocka_unit_test_setup(test_privilege, setup),
 		cmocka_unit_test_setup(test_vmxon, setup),
 		cmocka_unit_test_setup(test_vmxoff, setup),
+		cmocka_unit_test_setup(test_cpus_that_differ, setup),
 		cmocka_unit_test_setup(test_vmcall, setup),
 		cmocka_unit_test_setup(test_vmptrld_shadow_indicator, setup),
 		cmocka_unit_test_setup(test_invvpid, setup),

@@ -26,6 +26,16 @@ struct row {
 	u64 value;
 };
 
+static bool store(paddr_t list, u64 count)
+{
+	struct vmcs12 v = {0};
+	const struct nested_vmcs vmcs = {.vmcs12 = &v};
+
+	v.f[F_VM_EXIT_MSR_STORE_ADDR] = list;
+	v.f[F_VM_EXIT_MSR_STORE_COUNT] = count;
+	return msr_list_store(machine_cpu(0), &vmcs);
+}
+
 /* One entry after a good one. */
 static void check(bool loads, bool stores, struct row row)
 {
@@ -33,7 +43,7 @@ static void check(bool loads, bool stores, struct row row)
 
 	guest_memory_write(0x1000, rows, sizeof(rows));
 	assert_int_equal(msr_list_load(machine_cpu(0), 0x1000, 2), loads);
-	assert_int_equal(msr_list_store(machine_cpu(0), 0x1000, 2), stores);
+	assert_int_equal(store(0x1000, 2), stores);
 }
 
 static void test_each_rule(void **state)
@@ -68,7 +78,7 @@ static void test_empty_list(void **state)
 {
 	(void)state;
 	assert_true(msr_list_load(machine_cpu(0), ~0ull, 0));
-	assert_true(msr_list_store(machine_cpu(0), ~0ull, 0));
+	assert_true(store(~0ull, 0));
 }
 
 static int setup(void **state)

@@ -15,6 +15,34 @@ enum { PAGES = 16 };
 
 static _Alignas(4096) u8 memory[PAGES * PAGE_SIZE];
 
+/* Before the other: this one gives nothing back. */
+static void test_spoiled(void **state)
+{
+	u64 count;
+
+	(void)state;
+	pages_init(virt_to_phys(memory), sizeof(memory));
+	pages_alloc(2);
+	pages_fill_unused();
+	assert_int_equal(pages_spoiled(&count), 0);
+	assert_int_equal(count, PAGES - 2);
+	/* What is in use may change; what is taken is no longer looked at. */
+	memory[PAGE_SIZE] = 1;
+	assert_int_equal(pages_spoiled(&count), 0);
+	pages_alloc(1);
+	assert_int_equal(pages_spoiled(&count), 0);
+	assert_int_equal(count, PAGES - 3);
+	/* One bit, at either end. */
+	memory[3 * PAGE_SIZE] ^= 1;
+	assert_int_equal(pages_spoiled(&count), 1);
+	memory[sizeof(memory) - 1] ^= 0x80;
+	assert_int_equal(pages_spoiled(&count), 2);
+	/* A page copied onto its neighbour. */
+	pages_fill_unused();
+	memcpy(memory + 4 * PAGE_SIZE, memory + 5 * PAGE_SIZE, PAGE_SIZE);
+	assert_int_equal(pages_spoiled(&count), PAGE_SIZE / 8);
+}
+
 /* One story: the allocator begins once. */
 static void test_all(void **state)
 {
@@ -67,6 +95,7 @@ static void test_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_spoiled),
 		cmocka_unit_test(test_all),
 	};
 

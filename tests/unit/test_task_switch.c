@@ -42,6 +42,12 @@ enum {
 	TIME_LIMIT = 20, /* seconds, for what must not go on for ever */
 };
 
+void exit_unexpected(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	fail();
+}
+
 static struct vcpu *vcpu;
 static struct guest_regs regs;
 static u32 injected; /* interruption information, as far as used here; 0: nothing */
@@ -114,12 +120,6 @@ void event_redeliver(bool nmi_unblocked)
 {
 	(void)nmi_unblocked;
 	redelivered++;
-}
-
-void exit_unexpected(struct vcpu *c)
-{
-	(void)c;
-	fail();
 }
 
 static void put32(paddr_t at, u32 value)

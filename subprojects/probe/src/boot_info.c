@@ -13,6 +13,7 @@ struct mb2_tag {
 enum mb2_type {
 	MB2_END = 0,
 	MB2_CMDLINE = 1,
+	MB2_LOADER = 2,
 	MB2_MODULE = 3,
 	MB2_MMAP = 6,
 	MB2_ACPI_OLD = 14,
@@ -70,14 +71,19 @@ static void note_taken(struct boot_info *b, u64 base, u64 length)
 		b->taken[b->taken_entries++] = (struct memory_range){base, length, 0};
 }
 
-static void copy_cmdline(struct boot_info *b, const char *from)
+static void copy_text(char *to, size_t size, const char *from)
 {
 	size_t n = strlen(from);
 
-	if (n >= CMDLINE_SIZE)
-		n = CMDLINE_SIZE - 1;
-	memcpy(b->cmdline, from, n);
-	b->cmdline[n] = '\0';
+	if (n >= size)
+		n = size - 1;
+	memcpy(to, from, n);
+	to[n] = '\0';
+}
+
+static void copy_cmdline(struct boot_info *b, const char *from)
+{
+	copy_text(b->cmdline, sizeof(b->cmdline), from);
 }
 
 static void read_mb2_mmap(struct boot_info *b, const struct mb2_mmap *m)
@@ -105,6 +111,9 @@ static void read_multiboot2(struct boot_info *b, paddr_t info)
 			return;
 		case MB2_CMDLINE:
 			copy_cmdline(b, at(p + sizeof(*tag)));
+			break;
+		case MB2_LOADER:
+			copy_text(b->loader, sizeof(b->loader), at(p + sizeof(*tag)));
 			break;
 		case MB2_MODULE:
 			note_taken(b, ((const u32 *)at(p))[2],

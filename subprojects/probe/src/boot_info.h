@@ -7,6 +7,7 @@
 enum {
 	MEMORY_MAP_ENTRIES = 64,
 	CMDLINE_SIZE = 1024,
+	LOADER_SIZE = 64,
 	/* ACPI specification, "System Address Map Interfaces". */
 	E820_RAM = 1,
 };
@@ -25,6 +26,7 @@ struct boot_info {
 	struct memory_range taken[MEMORY_MAP_ENTRIES];
 	unsigned taken_entries;
 	char cmdline[CMDLINE_SIZE];
+	char loader[LOADER_SIZE]; /* its name, by multiboot2 */
 };
 
 /* Reads the structure at info; kind says which protocol. Panics if it is not one. */

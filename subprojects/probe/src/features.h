@@ -23,6 +23,7 @@ static const struct feature FEATURE_MTRR = {1, 0, CPUID_EDX, 12};
 static const struct feature FEATURE_PAT = {1, 0, CPUID_EDX, 16};
 static const struct feature FEATURE_FSGSBASE = {7, 0, CPUID_EBX, 0};
 static const struct feature FEATURE_INVPCID = {7, 0, CPUID_EBX, 10};
+static const struct feature FEATURE_PT = {7, 0, CPUID_EBX, 25};
 static const struct feature FEATURE_PKU = {7, 0, CPUID_ECX, 3};
 static const struct feature FEATURE_OSPKE = {7, 0, CPUID_ECX, 4};
 static const struct feature FEATURE_WAITPKG = {7, 0, CPUID_ECX, 5};

@@ -4,5 +4,8 @@
 
 #include "probe.h"
 
+/* The range as given; false if there is none, or it is not one of whole pages. */
+bool hidden_range_given(u64 *start, u64 *end);
+
 /* Whole pages, *end not included; false if there is none: the case is skipped, or failed. */
 bool hidden_range(struct run *t, u64 *start, u64 *end);

@@ -42,6 +42,8 @@ void probe_main(u32 kind, u32 info)
 	cmdline_set(boot_info.cmdline);
 	print("TAP version 13\n# probe, started by %s: %s\n",
 	      kind == BOOT_KIND_MULTIBOOT2 ? "multiboot2" : "PVH", boot_info.cmdline);
+	if (*boot_info.loader)
+		print("# loaded by %s\n", boot_info.loader);
 	memory_init();
 	smp_init_bsp(cmdline_flag("x2apic"));
 	timer_init();

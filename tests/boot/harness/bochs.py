@@ -193,6 +193,12 @@ def _fetch(version, root):
 
 def _keep_needed(tree, root):
     """Make the parts of the tree that are used the new directory root."""
+    old = tree / "lib" / LIBRARIES.split("/")[-1]
+    if not old.parent.is_symlink() and old.is_dir():
+        # Before Debian 13 the C library came in /lib.
+        for library in old.iterdir():
+            if not library.is_dir():
+                library.rename(tree / LIBRARIES / library.name)
     kept = tree.with_name("kept")
     for folder in (LIBRARIES, "usr/share/bochs", "usr/share/vgabios", "usr/share/OVMF",
                    "usr/bin"):

@@ -104,16 +104,26 @@ def installed_clangs():
                      and not host.missing_packages(host.clang_packages(version))]
 
 
-def build(variant):
-    """Configure when needed and build; returns the compiler's output. Raises host.Failure."""
+def build(variant, *files):
+    """Configure when needed and build all, or only some files; returns the compiler's output. Raises
+    host.Failure."""
+    # Ninja does not expect a second one at work in its directory.
+    with host.locked(variant.directory):
+        return _build(variant, files)
+
+
+def _build(variant, files):
     directory = variant.directory
+    where = directory.relative_to(host.ROOT)
     output = ""
     if not (directory / "build.ninja").exists():
-        output += host.run(["meson", "setup", directory, host.ROOT, *variant.options()])
+        output += host.run_long(["meson", "setup", directory, host.ROOT, *variant.options()],
+                                f"configuring {where}")
         _log(variant).write_text("[0/0] meson setup\n" + output, encoding="utf-8")
     with open(_log(variant), "a", encoding="utf-8") as log:
-        return output + host.run_long(["ninja", "-C", directory],
-                                      f"building {directory.relative_to(host.ROOT)}", log,
+        targets = [file.relative_to(directory) for file in files]
+        return output + host.run_long(["ninja", "-C", directory, *targets],
+                                      f"building {where}", log,
                                       env=dict(os.environ, TERM="dumb"))
 
 

@@ -46,12 +46,17 @@ class Skip(Exception):
 
 
 @contextlib.contextmanager
-def cache_lock():
-    """One process at a time fills the cache."""
-    CACHE.mkdir(exist_ok=True)
-    with open(CACHE / "lock", "w", encoding="ascii") as lock:
+def locked(directory):
+    """One process at a time is between the beginning and the end of the with statement."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def cache_lock():
+    """One process at a time fills the cache."""
+    return locked(CACHE)
 
 
 def run(command, **options):
@@ -140,6 +145,8 @@ def ensure_packages(packages, if_offered=()):
     except Failure:
         # The lists may be old.
         update_lists()
+        if unknown := set(missing) - offered_packages(missing):
+            raise Failure("this Debian release has no " + ", ".join(sorted(unknown))) from None
         run_long(install, what, env=environment)
 
 

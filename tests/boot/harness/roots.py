@@ -13,8 +13,9 @@ from . import host
 from .releases import mirror
 
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")
-# Everything mounted or started inside ends with the command.
-NAMESPACES = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
+# Everything mounted or started inside ends with the command, and that with the harness.
+NAMESPACES = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private",
+              "--pid", "--fork", "--kill-child")
 
 
 class Root:
@@ -27,7 +28,6 @@ class Root:
         """What runs the words inside, in Umbra's sources; user is a number, or None for root."""
         root = shlex.quote(str(self.directory))
         become = f"setpriv --reuid={user} --regid={user} --clear-groups" if user else ""
-        # /dev/kvm stays outside: what is inside has the emulator to run in.
         script = (f"mount --rbind /dev {root}/dev && mount --rbind /sys {root}/sys && "
                   f"mount -t proc proc {root}/proc && "
                   f"exec chroot {root} {become} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "
@@ -45,6 +45,8 @@ def fresh(release, architecture=None, packages=("python3",)):
     """A Root of a Debian release with Umbra's sources in /umbra, while a with statement lasts."""
     if os.geteuid() != 0:
         raise host.Skip("making a root file system needs root")
+    if subprocess.run([*NAMESPACES, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        raise host.Skip("a mount namespace cannot be made here")
     host.ensure_packages(("debootstrap", "git"))
     name = f"{release}" + (f" for {architecture}" if architecture else "")
     with tempfile.TemporaryDirectory(prefix="umbra-root-", dir="/var/tmp") as directory:

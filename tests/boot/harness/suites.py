@@ -65,7 +65,9 @@ def run_meson_suite(suite, pattern, report):
     log = variant.directory / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
     command = ["meson", "test", "-C", variant.directory, "--suite", suite, "--no-rebuild",
-               "--num-processes", str(os.cpu_count())]
+               "--num-processes", str(os.cpu_count()),
+               # Half a minute by default: too little where others use the machine, too.
+               "--timeout-multiplier", "10"]
     if pattern:
         names = [name for name in meson_tests(variant, suite)
                  if re.search(pattern, f"{suite}.{name}")]

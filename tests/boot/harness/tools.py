@@ -25,3 +25,8 @@ def kvm_client(destination):
 def kvm_bench(destination):
     """What KVM costs."""
     return build(destination, "kvm_bench.c", "kvm_vm.c", "kvm_guest.S")
+
+
+def kexec_load(destination):
+    """Starts another kernel."""
+    return build(destination, "kexec_load.c")

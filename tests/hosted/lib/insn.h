@@ -6,6 +6,7 @@
 #pragma once
 
 #include <x86/cpuid.h>
+#include <x86/gpr.h>
 #include <x86/types.h>
 #include <x86/vmcs.h>
 #include <x86/vmx.h>
@@ -32,6 +33,7 @@ void wbinvd(void);
 bool xsetbv_safe(u32 index, u64 value);
 u64 rdtsc(void);
 struct cpuid cpuid(u32 leaf, u32 subleaf);
+void vmcall(struct guest_regs *regs);
 void *gs_self(void);
 
 bool vmclear(paddr_t region);

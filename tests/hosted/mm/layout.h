@@ -12,3 +12,8 @@ static inline size_t image_size(void)
 {
 	return 256 * KIB;
 }
+
+static inline u64 image_digest(void)
+{
+	return 0x1234567;
+}

@@ -263,6 +263,22 @@ PROBE_CASE(msr_feature_control, "msr.feature_control", CASE_EACH_CPU)
 	check_unchanged(t, MSR_IA32_FEATURE_CONTROL, value ^ 4);
 }
 
+/* SDM volume 1, "Enabling the XSAVE Feature Set…": IA32_XSS bit 8 is Intel PT's, or reserved. */
+PROBE_CASE(msr_xss_pt, "msr.xss_without_pt", CASE_EACH_CPU)
+{
+	u64 before, after;
+
+	if (!has(FEATURE_XSAVE) || !has(FEATURE_XSAVES) || has(FEATURE_PT)) {
+		run_skip(t, "no XSAVES, or Intel PT");
+		return;
+	}
+	CHECK_OK(t, try_rdmsr(MSR_IA32_XSS, &before));
+	CHECK_GP(t, try_wrmsr(MSR_IA32_XSS, before | BIT(8)));
+	CHECK_GP(t, try_wrmsr(MSR_IA32_XSS, BIT(8)));
+	CHECK_OK(t, try_rdmsr(MSR_IA32_XSS, &after));
+	CHECK_EQ(t, after, before);
+}
+
 PROBE_CASE(msr_tsc, "msr.tsc", CASE_EACH_CPU)
 {
 	u64 a = rdtsc(), b = rdmsr(MSR_IA32_TSC), c = rdtsc();

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "random/choice.h"
 
-static u64 state;
+#include "acpi.h"
+#include "cpu.h"
+
+static u64 states[ACPI_MAX_CPUS];
 
 /* The finaliser of MurmurHash3, over a counter: SplitMix64. */
 u64 choice(void)
 {
-	u64 z = state += 0x9e3779b97f4a7c15;
+	u64 z = states[this_cpu()->index] += 0x9e3779b97f4a7c15;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
@@ -15,7 +18,7 @@ u64 choice(void)
 
 void choice_begin(u64 seed, u64 round)
 {
-	state = seed * 0xd1342543de82ef95 + round * 0x2545f4914f6cdd1d;
+	states[this_cpu()->index] = seed * 0xd1342543de82ef95 + round * 0x2545f4914f6cdd1d;
 	choice();
 }
 

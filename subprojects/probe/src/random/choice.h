@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Random choices of one round. A round's depend on the seed and its number alone. */
+/* Random choices of one round, on each CPU. They depend on the seed and its number alone. */
 #pragma once
 
 #include <x86/types.h>

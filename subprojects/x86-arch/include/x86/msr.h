@@ -17,6 +17,7 @@ enum msr {
 	MSR_IA32_SMM_MONITOR_CTL = 0x9b,
 	MSR_IA32_SMBASE = 0x9e,
 	MSR_IA32_PMC0 = 0xc1,
+	MSR_IA32_CORE_CAPABILITIES = 0xcf,
 	MSR_IA32_MTRRCAP = 0xfe,
 	MSR_IA32_ARCH_CAPABILITIES = 0x10a,
 	MSR_IA32_SYSENTER_CS = 0x174,
@@ -100,7 +101,26 @@ enum msr {
 #define MISC_ENABLE_PEBS_UNAVAILABLE BIT(12)
 #define MISC_ENABLE_XD_DISABLE       BIT(34)
 
-#define RTIT_CTL_TRACE_EN BIT(0)
+#define CORE_CAPABILITIES_RAR       BIT(1)
+#define CORE_CAPABILITIES_INTEGRITY BIT(2) /* in-field tests */
+
+#define DEBUGCTL_LBR                   BIT(0)
+#define DEBUGCTL_BTF                   BIT(1)
+#define DEBUGCTL_BUS_LOCK_DETECT       BIT(2)
+#define DEBUGCTL_TR                    BIT(6)
+#define DEBUGCTL_BTS                   BIT(7)
+#define DEBUGCTL_BTINT                 BIT(8)
+#define DEBUGCTL_BTS_OFF_OS            BIT(9)
+#define DEBUGCTL_BTS_OFF_USR           BIT(10)
+#define DEBUGCTL_FREEZE_LBRS_ON_PMI    BIT(11)
+#define DEBUGCTL_FREEZE_PERFMON_ON_PMI BIT(12)
+#define DEBUGCTL_FREEZE_WHILE_SMM      BIT(14)
+#define DEBUGCTL_RTM                   BIT(15)
+
+#define PERF_CAPABILITIES_SMM_FREEZE BIT(12)
+
+#define XSS_PT  BIT(8)
+#define XSS_LBR BIT(15)
 
 #define TME_ACTIVATE_ENABLED     BIT(1)
 #define TME_ACTIVATE_KEYID_BITS  BITS(35, 32) /* TDX's included */

@@ -12,6 +12,7 @@ _Static_assert(sizeof(struct msr_entry) == 16, "SDM: 128 bits");
 enum { AREA_ENTRIES = 256 };
 
 L2_CODE(list_cpuid, "cpuid");
+L2_CODE(list_time, "rdtsc; mov %eax, %esi; mov %edx, %edi; cpuid");
 
 static struct msr_entry *set_area(u64 count_field, u64 address_field, u64 count)
 {
@@ -80,6 +81,7 @@ PROBE_CASE(list_entry_fail, "vmx.msrlist.entry_load_failure", CASE_EACH_CPU)
 		{0x40000000, 0, 0},
 		{MSR_IA32_VMX_BASIC, 0, 0},
 		{MSR_IA32_EFER, 0, 2},
+		{MSR_IA32_XSS, 0, 0x8000000000000000},
 	};
 	struct l2 *l2 = l2_begin(t);
 	struct msr_entry *load;
@@ -122,4 +124,34 @@ PROBE_CASE(list_many, "vmx.msrlist.many_entries", CASE_EACH_CPU)
 	CHECK_EQ(t, store[0].value, AREA_ENTRIES - 1);
 	CHECK_EQ(t, store[AREA_ENTRIES - 1].value, AREA_ENTRIES - 1);
 	wrmsr(MSR_IA32_KERNEL_GS_BASE, 0);
+}
+
+/* SDM "VM Exits": MSRs are saved before host state is loaded, so the time is that of the exit. */
+PROBE_CASE(list_time_of_exit, "vmx.msrlist.store_time", CASE_EACH_CPU)
+{
+	/* A tick is an instruction or a cycle; what software adds is more than an exit takes. */
+	enum { EXIT_TICKS = 1000 };
+	struct l2 *l2 = l2_begin(t);
+	struct msr_entry *store;
+
+	if (!l2)
+		return;
+	store = set_area(VMCS_VM_EXIT_MSR_STORE_COUNT, VMCS_VM_EXIT_MSR_STORE_ADDR, 3);
+	for (unsigned n = 0; n < 3; n++) {
+		store[0] = (struct msr_entry){MSR_IA32_TSC, 0, 1};
+		store[1] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 1};
+		store[2] = (struct msr_entry){MSR_IA32_TSC, 0, 1};
+		L2_EXITS(t, l2, list_time, REASON_CPUID, 0);
+		u64 now = rdtsc(), left = l2->regs.rdi << 32 | l2->regs.rsi;
+
+		CHECK(t, store[0].value - left < EXIT_TICKS, "L2 leaves at %lx, stored %lx", left,
+		      store[0].value);
+		CHECK(t, store[0].value <= store[2].value && store[2].value < now,
+		      "stored %lx and %lx, then %lx", store[0].value, store[2].value, now);
+	}
+	/* Nothing is stored any more. */
+	vmwrite(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
+	store[0].value = 1;
+	L2_EXITS(t, l2, list_time, REASON_CPUID, 0);
+	CHECK_EQ(t, store[0].value, 1);
 }

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/capabilities.h"
+
+#include <x86/vmx.h>
+
+/* What all CPUs may set, and what any of them insists on. */
+static vmx_control_cap common_controls(vmx_control_cap a, vmx_control_cap b)
+{
+	const u64 allowed1 = (a & b) >> 32;
+
+	return allowed1 << 32 | ((u32)(a | b) & allowed1);
+}
+
+static u64 lesser(u64 a, u64 b, u64 mask)
+{
+	return (a & mask) < (b & mask) ? a & mask : b & mask;
+}
+
+void vmx_capabilities_intersect(struct vmx_capabilities *common, const struct vmx_capabilities *cpu)
+{
+	const u64 basic_flags = VMX_BASIC_INS_OUTS | VMX_BASIC_TRUE_CTLS | VMX_BASIC_ANY_ERROR_CODE;
+	const u64 misc_numbers =
+		VMX_MISC_PREEMPTION_RATE | VMX_MISC_CR3_TARGETS | VMX_MISC_MSR_LIST_MAX;
+	const bool same_rate = !((common->misc ^ cpu->misc) & VMX_MISC_PREEMPTION_RATE);
+
+	common->has_vmx &= cpu->has_vmx;
+	common->basic &= cpu->basic | ~basic_flags;
+	for (u32 word = 0; word < CONTROL_WORDS; word++)
+		common->control[word] = common_controls(common->control[word], cpu->control[word]);
+	/* Software computes times from one CPU's rate and may use them on another. */
+	if (!same_rate)
+		common->pin &= ~(PIN_PREEMPTION_TIMER << 32);
+	common->misc = (common->misc & cpu->misc & ~misc_numbers) |
+		       (common->misc & VMX_MISC_PREEMPTION_RATE) |
+		       lesser(common->misc, cpu->misc, VMX_MISC_CR3_TARGETS) |
+		       lesser(common->misc, cpu->misc, VMX_MISC_MSR_LIST_MAX);
+	common->ept_vpid &= cpu->ept_vpid;
+	common->cr0_fixed0 |= cpu->cr0_fixed0;
+	common->cr0_fixed1 &= cpu->cr0_fixed1;
+	common->cr4_fixed0 |= cpu->cr4_fixed0;
+	common->cr4_fixed1 &= cpu->cr4_fixed1;
+	common->perf_global_ctrl &= cpu->perf_global_ctrl;
+}

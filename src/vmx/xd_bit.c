@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/xd_bit.h"
+
+#include <x86/cr.h>
+#include <x86/msr.h>
+
+#include "mm/layout.h"
+#include "mm/pages.h"
+#include "smp/panic.h"
+#include "vmx/msr.h"
+#include "vmx/vmcs.h"
+
+/* The shared bitmap, and writes of EFER exit besides: for CPUs without the XD bit. */
+static u8 *bitmap_without_xd;
+
+void xd_bit_init(void)
+{
+	bitmap_without_xd = pages_alloc(1);
+	if (!bitmap_without_xd)
+		fail("out of memory for the MSR bitmap");
+}
+
+/* The shared one is complete once the guest runs, so that each CPU writes the same here. */
+static paddr_t without_xd(void)
+{
+	/* SDM "MSR-Bitmap Address": the last quarter is for writes from C0000000H on. */
+	enum { WRITE_HIGH = 3 * PAGE_SIZE / 4, IN_RANGE = MSR_IA32_EFER & 0x1fff };
+
+	for (u32 i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+		((u64 *)(void *)bitmap_without_xd)[i] |= msr_bitmap_word(i);
+	bitmap_without_xd[WRITE_HIGH + IN_RANGE / 8] |= (u8)(1u << IN_RANGE % 8);
+	return virt_to_phys(bitmap_without_xd);
+}
+
+bool xd_bit_write(struct vcpu *vcpu, bool disabled)
+{
+	if (disabled == vcpu->xd_disabled)
+		return true;
+	if (vcpu->level)
+		return false;
+	vcpu->xd_disabled = disabled;
+	if (disabled)
+		vmwrite64(VMCS_GUEST_EFER, vmread64(VMCS_GUEST_EFER) & ~EFER_NXE);
+	vmwrite64(VMCS_MSR_BITMAP, disabled ? without_xd() : msr_bitmap_address());
+	/* Translations made with the old meaning of bit 63. */
+	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
+	return true;
+}
+
+/* SDM "IA32_EFER": LMA is read-only, LME changes with paging off only. */
+bool xd_bit_efer_write(u64 value)
+{
+	const u64 own = vmread64(VMCS_GUEST_EFER);
+
+	if (value & ~(EFER_SCE | EFER_LME | EFER_LMA))
+		return false;
+	if (((value ^ own) & EFER_LME) && (vmreadn(VMCS_GUEST_CR0) & CR0_PG))
+		return false;
+	vmwrite64(VMCS_GUEST_EFER, (value & ~EFER_LMA) | (own & EFER_LMA));
+	return true;
+}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What happens to a machine while it runs: CPUs go offline and come back, one kernel starts another."""
+
+from harness import guest, tools
+from harness.cases import FORBID_ERRORS, BootTest
+from harness.engines import Hardware
+from harness.media import native_linux, under_umbra
+
+FORBID = FORBID_ERRORS + (r"UMBRA-GUEST: test \w+=failed",)
+CLIENT = r"KVM-CLIENT: end [1-9]\d* ok 0 failed"
+
+
+def script(name):
+    return guest.INIT.with_name(name)
+
+
+def hotplug_initrd(context, client):
+    files = {"/tests/hotplug": script("hotplug")}
+    if client:
+        files["/tests/kvm"] = tools.kvm_client(context.path("kvm_client"))
+    return context.initrd(modules=("kvm-intel",) if client else (), files=files)
+
+
+def hotplug(client, more=""):
+    return lambda context: under_umbra(
+        context.image, guest.vmlinux(),
+        context.command_line(f"umbra.test=hotplug umbra.after=poweroff {more}"),
+        hotplug_initrd(context, client))
+
+
+def kexec_initrd(context, kvm):
+    """The initramfs of both kernels; the first one's has the second one's in it."""
+    modules = ("kvm-intel",) if kvm else ()
+    files = {"/tests/kexec": script("kexec")}
+    if kvm:
+        files["/tests/kvm"] = tools.kvm_client(context.path("kvm_client"))
+    second = context.write("second.img", context.initrd(modules=modules, files=files).read_bytes())
+    return context.initrd(modules=modules, files=files | {
+        "/tests/kexec-load": tools.kexec_load(context.path("kexec_load")),
+        "/tests/kernel": guest.bzimage(),
+        "/tests/initrd": second,
+    })
+
+
+def kexec(kvm=False, native=False):
+    def cd(context):
+        first = "kvm" if kvm else "plain"
+        line = context.command_line(f"umbra.test=kexec umbra.kexec={first} umbra.after=poweroff "
+                                    "umbra.workload=off")
+        initrd = kexec_initrd(context, kvm)
+        if native:
+            return native_linux(guest.bzimage(), line, initrd)
+        return under_umbra(context.image, guest.bzimage(), line, initrd)
+    return cd
+
+
+def kexec_lines(kvm):
+    client = (CLIENT,) if kvm else ()
+    return (*client, r"KEXEC: leaving the first kernel", r"Linux version ",
+            r"KEXEC: second kernel", *client, r"UMBRA-GUEST: test kexec=ok")
+
+
+def test(name, cd, cpus=2, **options):
+    options.setdefault("timeout", 900)
+    return BootTest(f"machine.{name}", cd=cd, hardware=Hardware(cpus=cpus, memory=768), ends=True,
+                    forbid=FORBID, **options)
+
+
+TESTS = [
+    test("hotplug", hotplug(False), expect=(r"HOTPLUG: round 3", r"HOTPLUG: end")),
+    test("hotplug-kvm", hotplug(True), expect=(r"HOTPLUG: end", r"UMBRA-GUEST: test hotplug=ok"),
+         slow=True),
+    test("kexec", kexec(), expect=kexec_lines(False), slow=True),
+    test("kexec-kvm", kexec(kvm=True), expect=kexec_lines(True), slow=True),
+    test("kexec-native", kexec(native=True), expect=kexec_lines(False), variant=None, slow=True),
+]
