@@ -183,6 +183,8 @@ static bool read_vmx(u32 msr, u64 *value)
 {
 	const u32 index = msr - MSR_IA32_VMX_BASIC;
 
+	if (index >= ARRAY_SIZE(offered_vmx.msr))
+		return false;
 	*value = offered_vmx.msr[index];
 	return offered_vmx.msrs >> index & 1;
 }

@@ -109,14 +109,14 @@ static bool is_umbras(u32 index)
 }
 
 /* SDM "Loading MSRs" and "Saving MSRs". */
-u32 msr_list_rules(u32 index)
+u32 msr_list_rules(u32 msr)
 {
-	if (is_counter(index))
+	if (is_counter(msr))
 		return MSR_LIST_STORED_BY_CPU;
-	if (index >> 8 == 8 || index == MSR_IA32_SMBASE)
+	if (msr >> 8 == 8 || msr == MSR_IA32_SMBASE)
 		return MSR_LIST_NO_LOAD | MSR_LIST_NO_STORE;
-	return index == MSR_IA32_FS_BASE || index == MSR_IA32_GS_BASE ||
-			       index == MSR_IA32_SMM_MONITOR_CTL || index == MSR_IA32_BIOS_UPDT_TRIG
+	return msr == MSR_IA32_FS_BASE || msr == MSR_IA32_GS_BASE ||
+			       msr == MSR_IA32_SMM_MONITOR_CTL || msr == MSR_IA32_BIOS_UPDT_TRIG
 		       ? MSR_LIST_NO_LOAD
 		       : 0;
 }

@@ -30,13 +30,13 @@ enum {
 	NOT_SET = 99,
 };
 
-static struct vcpu *vcpu;
+static struct vcpu *guest;
 static struct guest_regs regs;
 static u32 init_state; /* the activity state that the CPU got with it, or NOT_SET */
 
-void vmx_guest_init_state(struct vcpu *c, enum activity_state activity)
+void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 {
-	assert_ptr_equal(c, vcpu);
+	assert_ptr_equal(vcpu, guest);
 	init_state = activity;
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, activity);
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
@@ -53,9 +53,9 @@ void unblock_nmis(void)
 {
 }
 
-void exit_unexpected(struct vcpu *c)
+void exit_unexpected(struct vcpu *vcpu)
 {
-	(void)c;
+	(void)vcpu;
 	abort();
 }
 
@@ -88,9 +88,9 @@ static int setup(void **state)
 	(void)state;
 	machine_memory_init(4, 4);
 	machine_vmx_init(1, &vmx);
-	vcpu = machine_cpu(0);
-	machine_run_on(vcpu);
-	vcpu->pin_controls = PIN;
+	guest = machine_cpu(0);
+	machine_run_on(guest);
+	guest->pin_controls = PIN;
 	machine_set_field(VMCS_PIN_CONTROLS, PIN);
 	machine_set_field(VMCS_PRIMARY_CONTROLS, 0);
 	machine_set_field(VMCS_GUEST_RIP, RIP);
@@ -108,7 +108,7 @@ static int setup(void **state)
 static void sipi(void)
 {
 	machine_set_field(VMCS_EXIT_QUALIFICATION, VECTOR);
-	sipi_exit(vcpu, &regs);
+	sipi_exit(guest, &regs);
 }
 
 static void assert_in_init_state(void)
@@ -139,15 +139,15 @@ static void assert_waits(void)
 static void test_init_and_sipi(void **state)
 {
 	(void)state;
-	init_exit(vcpu, &regs);
+	init_exit(guest, &regs);
 	assert_waits();
 	sipi();
 	assert_in_init_state();
 	assert_started();
 	/* The boot processor goes to the firmware. */
 	setup(NULL);
-	vcpu->is_bsp = true;
-	init_exit(vcpu, &regs);
+	guest->is_bsp = true;
+	init_exit(guest, &regs);
 	assert_in_init_state();
 }
 
@@ -155,9 +155,9 @@ static void test_init_and_sipi(void **state)
 static void test_init_blocked(void **state)
 {
 	(void)state;
-	vcpu->init_blocked = true;
-	init_exit(vcpu, &regs);
-	assert_true(vcpu->init_held);
+	guest->init_blocked = true;
+	init_exit(guest, &regs);
+	assert_true(guest->init_held);
 	assert_int_equal(regs.rax, 7);
 	assert_int_equal(init_state, NOT_SET);
 	assert_int_equal(get(VMCS_GUEST_ACTIVITY_STATE), ACTIVITY_HLT);
@@ -169,19 +169,19 @@ static void test_init_forgets(void **state)
 	(void)state;
 	for (u32 bsp = 0; bsp < 2; bsp++) {
 		setup(NULL);
-		vcpu->is_bsp = bsp;
-		vcpu->mc_latched = bsp;
-		event_nmi(vcpu);
+		guest->is_bsp = bsp;
+		guest->mc_latched = bsp;
+		event_nmi(guest);
 		assert_int_equal(get(VMCS_PRIMARY_CONTROLS), NMI_WINDOW);
-		init_exit(vcpu, &regs);
-		assert_false(vcpu->nmi_latched);
-		assert_false(vcpu->mc_latched);
+		init_exit(guest, &regs);
+		assert_false(guest->nmi_latched);
+		assert_false(guest->mc_latched);
 		assert_int_equal(get(VMCS_PRIMARY_CONTROLS), 0);
 	}
 	/* Nor one that was about to be injected. */
 	setup(NULL);
 	machine_set_field(VMCS_VM_ENTRY_INTR_INFO, NMI);
-	init_exit(vcpu, &regs);
+	init_exit(guest, &regs);
 	assert_waits();
 }
 
@@ -194,23 +194,23 @@ static void test_init_before_sipi(void **state)
 	(void)state;
 	for (u32 late = 0; late < 2; late++) {
 		setup(NULL);
-		init_exit(vcpu, &regs);
+		init_exit(guest, &regs);
 		sipi();
 		/* The exit that tells the two apart comes before any instruction. */
 		assert_int_equal(get(VMCS_PIN_CONTROLS), PIN | PIN_PREEMPTION_TIMER);
 		assert_int_equal(get(VMCS_PREEMPTION_TIMER_VALUE), 0);
 		if (late) {
-			preemption_timer_exit(vcpu, &regs);
+			preemption_timer_exit(guest, &regs);
 			assert_started();
 		}
-		init_exit(vcpu, &regs);
+		init_exit(guest, &regs);
 		assert_int_equal(get(VMCS_PIN_CONTROLS), PIN);
 		if (late)
 			assert_waits();
 		else
 			assert_started();
 		/* And the next one in any case. */
-		init_exit(vcpu, &regs);
+		init_exit(guest, &regs);
 		assert_waits();
 	}
 }

@@ -31,7 +31,7 @@ static struct {
 } msrs[MSRS];
 static size_t msr_count;
 
-static struct vcpu *vcpu;
+static struct vcpu *guest;
 static struct guest_regs regs;
 static u32 injected;
 static u32 mtrr_updates;
@@ -112,9 +112,9 @@ struct cpuid cpuid(u32 leaf, u32 subleaf)
 }
 
 /* Components 11 and 12, CET; 15, LBRs; 8, Intel PT. */
-u64 cpuid_xss_mask(const struct vcpu *asked)
+u64 cpuid_xss_mask(const struct vcpu *vcpu)
 {
-	return BITS(12, 11) | BIT(15) | (asked->cpuid_hidden.leaf14 ? 0 : BIT(8));
+	return BITS(12, 11) | BIT(15) | (vcpu->cpuid_hidden.leaf14 ? 0 : BIT(8));
 }
 
 void ept01_read_mtrrs(struct mtrr_state *out)
@@ -159,10 +159,10 @@ static void set_up(u64 entry_controls, u64 exit_controls, bool pt_hidden, bool h
 
 	machine_memory_init(1, 8);
 	machine_vmx_init(2, &vmx);
-	vcpu = machine_cpu(0);
-	vcpu->cpuid_hidden.leaf14 = pt_hidden;
+	guest = machine_cpu(0);
+	guest->cpuid_hidden.leaf14 = pt_hidden;
 	msr_init_shared(hypervisor_pass);
-	msr_init_cpu(vcpu);
+	msr_init_cpu(guest);
 	memcpy(own, phys_to_virt(msr_bitmap_address()), sizeof(own));
 }
 
@@ -186,7 +186,7 @@ static int setup(void **state)
 	/* "Load IA32_LBR_CTL" and "clear IA32_LBR_CTL". */
 	set_up(BIT(21), BIT(26), true, false);
 	mtrr_updates = 0;
-	assert_true(vcpu->is_bsp);
+	assert_true(guest->is_bsp);
 	return 0;
 }
 
@@ -353,7 +353,7 @@ static void test_leftovers(void **state)
 		*msr_at(run_on[i]) = 1;
 	}
 	*msr_at(MSR_IA32_XSS) = BIT(8) | BIT(11);
-	msr_init_cpu(vcpu);
+	msr_init_cpu(guest);
 	for (size_t i = 0; i < ARRAY_SIZE(run_on); i++)
 		assert_true(*msr_at(run_on[i]) == 0);
 	assert_true(*msr_at(MSR_IA32_XSS) == BIT(11));
@@ -386,28 +386,28 @@ static void test_lists(void **state)
 		const u32 msr = i < 0x2000 ? i : 0xc0000000 + i - 0x2000;
 
 		if (intercepts(own, msr, true))
-			assert_false(msr_list_may_load(vcpu, msr, BIT(63) | 1));
+			assert_false(msr_list_may_load(guest, msr, BIT(63) | 1));
 	}
 	/* Nothing happens if it has that value already. */
 	for (size_t i = 0; i < ARRAY_SIZE(same_value); i++) {
 		const u64 value = *msr_at(same_value[i]);
 
-		assert_true(msr_list_may_load(vcpu, same_value[i], value));
-		assert_false(msr_list_may_load(vcpu, same_value[i], value + 1));
+		assert_true(msr_list_may_load(guest, same_value[i], value));
+		assert_false(msr_list_may_load(guest, same_value[i], value + 1));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
-		assert_false(msr_list_may_load(vcpu, never[i], 0));
-	assert_true(msr_list_may_load(vcpu, 0x3f1, 0));
-	assert_false(msr_list_may_load(vcpu, 0x3f1, 1));
-	assert_true(msr_list_may_load(vcpu, 0x1903, BITS(31, 0)));
-	assert_false(msr_list_may_load(vcpu, 0x1903, BIT(63)));
-	assert_true(msr_list_may_load(vcpu, 0xda0, BIT(11)));
-	assert_false(msr_list_may_load(vcpu, 0xda0, BIT(11) | BIT(8)));
+		assert_false(msr_list_may_load(guest, never[i], 0));
+	assert_true(msr_list_may_load(guest, 0x3f1, 0));
+	assert_false(msr_list_may_load(guest, 0x3f1, 1));
+	assert_true(msr_list_may_load(guest, 0x1903, BITS(31, 0)));
+	assert_false(msr_list_may_load(guest, 0x1903, BIT(63)));
+	assert_true(msr_list_may_load(guest, 0xda0, BIT(11)));
+	assert_false(msr_list_may_load(guest, 0xda0, BIT(11) | BIT(8)));
 	/* Not Umbra's: the hardware knows. */
-	assert_true(msr_list_may_load(vcpu, 0x10, 1));
-	assert_true(msr_list_may_load(vcpu, 0xc0000082, 1));
-	assert_true(msr_list_may_load(vcpu, 0x2000, 1));
-	assert_true(msr_list_may_load(vcpu, 0xc0002000, 1));
+	assert_true(msr_list_may_load(guest, 0x10, 1));
+	assert_true(msr_list_may_load(guest, 0xc0000082, 1));
+	assert_true(msr_list_may_load(guest, 0x2000, 1));
+	assert_true(msr_list_may_load(guest, 0xc0002000, 1));
 }
 
 /* SDM "Loading MSRs" and "Saving MSRs"; and counters, whose value in a list is as of the exit. */
@@ -436,7 +436,7 @@ static bool guest_wrmsr(u32 msr, u64 value)
 	regs.rcx = msr;
 	regs.rax = (u32)value;
 	regs.rdx = value >> 32;
-	wrmsr_exit(vcpu, &regs);
+	wrmsr_exit(guest, &regs);
 	assert_true(!injected || injected == 1u << VECTOR_GP);
 	return !injected;
 }
@@ -446,7 +446,7 @@ static bool guest_rdmsr(u32 msr, u64 *value)
 	injected = 0;
 	regs.rcx = msr;
 	regs.rax = regs.rdx = ~0ull;
-	rdmsr_exit(vcpu, &regs);
+	rdmsr_exit(guest, &regs);
 	if (injected)
 		return false;
 	/* "the high-order 32 bits of each of RAX and RDX are cleared". */
@@ -494,13 +494,13 @@ static void test_hidden_registers(void **state)
 	assert_false(guest_rdmsr(0x493, &value));
 	for (u32 msr = 0x480; msr <= 0x493; msr++)
 		assert_false(guest_wrmsr(msr, 0));
-	vcpu->cpuid_hidden.leaf14 = true;
+	guest->cpuid_hidden.leaf14 = true;
 	add_msr(0x570, 0);
 	assert_false(guest_rdmsr(0x570, &value));
 	assert_false(guest_wrmsr(0x570, 0));
-	vcpu->cpuid_hidden.leaf14 = false;
+	guest->cpuid_hidden.leaf14 = false;
 	assert_true(guest_rdmsr(0x570, &value));
-	vcpu->cpuid_hidden.leaf14 = true;
+	guest->cpuid_hidden.leaf14 = true;
 	assert_false(guest_rdmsr(0x12345, &value));
 	assert_false(guest_wrmsr(0x12345, 0));
 	assert_true(guest_wrmsr(0x10, 77) && *msr_at(0x10) == 77);
@@ -520,7 +520,7 @@ static void test_umbras_own(void **state)
 	assert_false(guest_wrmsr(MSR_IA32_PEBS_ENABLE, 1));
 	assert_true(guest_wrmsr(MSR_IA32_PEBS_ENABLE, 0));
 	assert_true(guest_wrmsr(MSR_IA32_BIOS_UPDT_TRIG, 0x1234));
-	assert_int_equal(vcpu->microcode_refused, 1);
+	assert_int_equal(guest->microcode_refused, 1);
 }
 
 /* SDM "XRSTORS": a component whose bit is 0 in IA32_XSS cannot be loaded. */
@@ -533,8 +533,8 @@ static void test_xss(void **state)
 	assert_false(guest_wrmsr(0xda0, BIT(13)));
 	assert_true(*msr_at(0xda0) == (BITS(12, 11) | BIT(15)));
 	/* By way of a VM exit's list. */
-	assert_false(msr_guest_write(vcpu, 0xda0, BIT(8)));
-	vcpu->cpuid_hidden.leaf14 = false;
+	assert_false(msr_guest_write(guest, 0xda0, BIT(8)));
+	guest->cpuid_hidden.leaf14 = false;
 	assert_true(guest_wrmsr(0xda0, BIT(8)));
 	/* LBRs that run on in root mode are not there to be loaded. */
 	set_up(BIT(21), 0, true, false);
@@ -610,21 +610,21 @@ static void test_in_vmcs(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
 		machine_set_field(held[i].field, 0x1111);
-		assert_true(msr_guest_read(vcpu, held[i].msr, &value) && value == 0x1111);
+		assert_true(msr_guest_read(guest, held[i].msr, &value) && value == 0x1111);
 		cpu_writes = 0;
-		assert_true(msr_guest_write(vcpu, held[i].msr, held[i].good));
+		assert_true(msr_guest_write(guest, held[i].msr, held[i].good));
 		assert_true(vmread_unchecked(held[i].field) == held[i].good);
 		if (held[i].bad) {
-			assert_false(msr_guest_write(vcpu, held[i].msr, held[i].bad));
+			assert_false(msr_guest_write(guest, held[i].msr, held[i].bad));
 			assert_true(vmread_unchecked(held[i].field) == held[i].good);
 		}
 		/* Not even for a moment: BTS or LBRs would act in root mode. */
 		assert_int_equal(cpu_writes, 0);
 	}
-	assert_true(msr_guest_write(vcpu, 0x10, 9) && *msr_at(0x10) == 9);
-	assert_true(msr_guest_read(vcpu, 0x10, &value) && value == 9);
+	assert_true(msr_guest_write(guest, 0x10, 9) && *msr_at(0x10) == 9);
+	assert_true(msr_guest_read(guest, 0x10, &value) && value == 9);
 	/* IA32_PKRS on a CPU that does not switch it: the CPU's own, which this one lacks. */
-	assert_false(msr_guest_read(vcpu, 0x6e1, &value));
+	assert_false(msr_guest_read(guest, 0x6e1, &value));
 	/* IA32_LBR_CTL likewise: the guest has none. */
 	add_msr(0x14ce, 0);
 	set_up(BIT(21), 0, true, false);
@@ -642,17 +642,17 @@ static void test_xd_bit_disable(void **state)
 	u64 value;
 
 	(void)state;
-	vcpu->cpuid_hidden.leaf14 = true;
-	vcpu->vmx.ept_vpid = VPID_CAP_INVVPID | VPID_CAP_SINGLE;
+	guest->cpuid_hidden.leaf14 = true;
+	guest->vmx.ept_vpid = VPID_CAP_INVVPID | VPID_CAP_SINGLE;
 	msr_init_shared(false);
 	shared = msr_bitmap_address();
-	machine_run_on(vcpu);
+	machine_run_on(guest);
 	machine_set_field(VMCS_GUEST_EFER, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
 	machine_set_field(VMCS_GUEST_CR0, CR0_PE | CR0_PG);
 	machine_set_field(VMCS_MSR_BITMAP, shared);
 	machine_set_field(VMCS_VPID, 1);
 	assert_true(guest_wrmsr(MSR_IA32_MISC_ENABLE, BIT(34) | 1));
-	assert_true(vcpu->xd_disabled);
+	assert_true(guest->xd_disabled);
 	assert_true(guest_rdmsr(MSR_IA32_MISC_ENABLE, &value));
 	assert_true(value == (BIT(34) | BIT(12) | 1));
 	assert_true(*msr_at(MSR_IA32_MISC_ENABLE) == 1);
@@ -672,7 +672,7 @@ static void test_xd_bit_disable(void **state)
 
 	assert_true(vmread_unchecked(VMCS_MSR_BITMAP) != shared);
 	assert_true(guest_wrmsr(MSR_IA32_MISC_ENABLE, 1));
-	assert_false(vcpu->xd_disabled);
+	assert_false(guest->xd_disabled);
 	assert_true(vmread_unchecked(VMCS_MSR_BITMAP) == shared);
 	assert_true(guest_rdmsr(MSR_IA32_MISC_ENABLE, &value) && value == (BIT(12) | 1));
 }
