@@ -10,11 +10,11 @@
 #include "vmx/statistics.h"
 
 /* Set once, at boot. */
-static bool (*claim)(struct guest_regs *regs);
+static bool (*first_asked)(struct guest_regs *regs);
 
-void vmcall_set_claim(bool (*function)(struct guest_regs *regs))
+void vmcall_set_claim(bool (*claim)(struct guest_regs *regs))
 {
-	claim = function;
+	first_asked = claim;
 }
 
 /*
@@ -31,7 +31,7 @@ static bool vmcall_below(struct guest_regs *regs)
 
 void vmcall_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if ((claim && claim(regs)) || statistics_vmcall(regs) || vmcall_below(regs))
+	if ((first_asked && first_asked(regs)) || statistics_vmcall(regs) || vmcall_below(regs))
 		instruction_done();
 	else
 		vmx_instruction_exit(vcpu, regs);

@@ -327,8 +327,8 @@ static void test_table(void **state)
 			if (row->first > other->last)
 				continue;
 			/* Interleaved: both go by the same stride. */
-			assert_true(row->stride && row->stride == other->stride);
-			assert_true((row->first - other->first) % row->stride != 0);
+			assert_true(row->stride == other->stride);
+			assert_true(row->stride && (row->first - other->first) % row->stride != 0);
 		}
 	}
 }
@@ -639,7 +639,7 @@ static void test_in_vmcs(void **state)
 static void test_xd_bit_disable(void **state)
 {
 	paddr_t shared;
-	u64 value;
+	u64 value = 0;
 
 	(void)state;
 	guest->cpuid_hidden.leaf14 = true;
