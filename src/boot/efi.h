@@ -11,16 +11,9 @@ typedef u64 efi_status;
 typedef void *efi_handle;
 typedef u16 efi_char;
 
-#define EFIAPI          __attribute__((ms_abi))
-#define EFI_ERROR(code) (BIT(63) | (code))
+#define EFIAPI __attribute__((ms_abi))
 
-enum {
-	EFI_SUCCESS = 0,
-	EFI_LOAD_ERROR = 1,
-	EFI_UNSUPPORTED = 3,
-	EFI_BUFFER_TOO_SMALL = 5,
-	EFI_NOT_FOUND = 14,
-};
+enum { EFI_SUCCESS = 0 };
 
 struct efi_guid {
 	u32 a;

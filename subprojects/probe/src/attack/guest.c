@@ -104,18 +104,6 @@ static void choose_mode(struct attacker *a)
 	world_reset(a->w, mode);
 }
 
-/* Registers of the CPU's that L2 may have changed and no exit restores. */
-static void restore_cpu(void)
-{
-	write_cr2(0);
-	write_cr8(0);
-	write_dr0(0);
-	write_dr1(0);
-	write_dr2(0);
-	write_dr3(0);
-	write_dr6(0xffff0ff0);
-}
-
 /* Memory of L2 that was hidden, whatever L2 did to it, still is; what it read is ones. */
 static void run(struct attacker *a)
 {
@@ -167,5 +155,5 @@ void attack_guest(struct attacker *a)
 	while (count--)
 		*changes[count].slot = changes[count].old;
 	ept_flush(&a->w->ept);
-	restore_cpu();
+	world_restore_cpu();
 }

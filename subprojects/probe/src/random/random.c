@@ -16,18 +16,6 @@ enum { DEFAULT_ROUNDS = 500, DEFAULT_BLOCK = 100, EVENTS_PER_ROUND = 3 };
 
 static u64 entries, exits;
 
-/* Registers of the CPU's that L2 may have changed and no exit restores. */
-static void restore_cpu(void)
-{
-	write_cr2(0);
-	write_cr8(0);
-	write_dr0(0);
-	write_dr1(0);
-	write_dr2(0);
-	write_dr3(0);
-	write_dr6(0xffff0ff0);
-}
-
 static void use_vmcs(struct world *w)
 {
 	unsigned slot = (unsigned)choice_below(WORLD_SLOTS);
@@ -72,7 +60,7 @@ static void run_round(struct world *w, u64 seed, u64 round)
 	use_vmcs(w);
 	mode = choose_mode(w);
 	record_round(round, mode);
-	restore_cpu();
+	world_restore_cpu();
 	world_reset(w, mode);
 	code_write(w->memory + WORLD_CODE);
 	record_code(w->memory + WORLD_CODE);
@@ -118,7 +106,7 @@ PROBE_CASE(random_rounds, "vmx.random", CASE_ONCE)
 			print("= vmx.random rounds %lu-%lu: digest %lx\n", round + 1 - block, round,
 			      record_digest());
 	}
-	restore_cpu();
+	world_restore_cpu();
 	print("= vmx.random: %lu entries, %lu exits\n", entries, exits);
 	CHECK(t, entries >= rounds && (exits || rounds < DEFAULT_ROUNDS),
 	      "%lu entries, %lu exits of %lu rounds", entries, exits, rounds);

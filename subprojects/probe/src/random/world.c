@@ -276,3 +276,14 @@ void world_reset(struct world *w, enum world_mode mode)
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmwrite(VMCS_VMCS_LINK_POINTER, ~0ull);
 }
+
+void world_restore_cpu(void)
+{
+	write_cr2(0);
+	write_cr8(0);
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
+	write_dr6(0xffff0ff0);
+}

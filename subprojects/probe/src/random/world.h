@@ -64,5 +64,8 @@ void world_select(struct world *w, unsigned slot);
 /* Memory, guest state and controls as at the beginning of a round; host state is left alone. */
 void world_reset(struct world *w, enum world_mode mode);
 
+/* Registers of the CPU's that L2 may have changed and no exit restores. */
+void world_restore_cpu(void);
+
 /* Whether the CPU can run this mode as L2. */
 bool world_can(const struct world *w, enum world_mode mode);
