@@ -177,7 +177,7 @@ void host_paging_guard(const void *page)
 	for (unsigned int level = 4; level > 1; level--)
 		table = phys_to_virt(*entry_of(table, (u64)page, level) & PTE_ADDR);
 	*entry_of(table, (u64)page, 1) = 0;
-	invlpg(page);
+	invlpg((u64)page);
 }
 
 bool host_paging_map_trampoline(paddr_t page)

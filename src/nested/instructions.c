@@ -330,7 +330,7 @@ static void invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
 		return;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
-	    (type == INVVPID_ADDRESS && !is_canonical(descriptor.address))) {
+	    (type == INVVPID_ADDRESS && !is_canonical(descriptor.linear))) {
 		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
 		return;
 	}
@@ -338,7 +338,7 @@ static void invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 		vpid02_flush_all(vcpu);
 	else
 		vpid02_flush(vcpu, (u16)descriptor.vpid, (enum invvpid_type)type,
-			     descriptor.address);
+			     descriptor.linear);
 	nested_succeed();
 }
 

@@ -28,6 +28,12 @@ static void begin(void)
 	log_show_hidden();
 }
 
+_Noreturn static void end(void)
+{
+	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
+	cpu_halt_forever();
+}
+
 static bool is_stack(u64 frame)
 {
 	return frame >= DIRECT_BASE && !(frame & 7);
@@ -84,8 +90,7 @@ _Noreturn void panic(const char *format, ...)
 	log_error("PANIC: %s", text);
 	panic_show_guest();
 	backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
-	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
-	cpu_halt_forever();
+	end();
 }
 
 _Noreturn void panic_trap(const struct trap_frame *f)
@@ -96,28 +101,10 @@ _Noreturn void panic_trap(const struct trap_frame *f)
 	log_error("  rip %016llx  rsp %016llx  rflags %#llx  cr2 %016llx",
 		  (unsigned long long)f->rip, (unsigned long long)f->rsp,
 		  (unsigned long long)f->rflags, (unsigned long long)read_cr2());
-	const struct guest_regs regs = {
-		.rax = f->rax,
-		.rcx = f->rcx,
-		.rdx = f->rdx,
-		.rbx = f->rbx,
-		.rbp = f->rbp,
-		.rsi = f->rsi,
-		.rdi = f->rdi,
-		.r8 = f->r8,
-		.r9 = f->r9,
-		.r10 = f->r10,
-		.r11 = f->r11,
-		.r12 = f->r12,
-		.r13 = f->r13,
-		.r14 = f->r14,
-		.r15 = f->r15,
-	};
-	panic_show_registers(&regs);
-	backtrace(f->rip, f->rbp);
+	panic_show_registers(&f->regs);
+	backtrace(f->rip, f->regs.rbp);
 	panic_show_guest();
-	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
-	cpu_halt_forever();
+	end();
 }
 
 void fail_set_way_out(void (*way_out)(void))

@@ -71,7 +71,10 @@ void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, INIT_IP);
 	write_cr2(0);
-	clear_breakpoint_addresses();
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
 	write_dr6(DR6_INIT);
 }
 

@@ -4,7 +4,7 @@
  * and the guest's registers always lie at its top.
  */
 #include "smp/cpu.h"
-#include "vmx/switch_macros.inc"
+#include "smp/registers.inc"
 
 	/* trap.c sends code that an NMI or #MC interrupted from `first` to `last` back to `first`. */
 	.macro	RESTART first, last
@@ -20,9 +20,9 @@
 	.balign	64
 	.globl	switch_vm_exit, switch_last_look
 switch_vm_exit:
-	save_guest
+	save_registers
 	call_c	exit_handle
-	load_guest
+	load_registers
 	/*
 	 * An NMI or #MC that hits between this look and the entry would wait in pending_events for
 	 * an exit that may never come. trap.c sends code interrupted here back to the look; once
@@ -34,20 +34,20 @@ switch_last_look:
 	jnz	1f
 switch_vmresume:
 	vmresume
-2:	save_guest
+2:	save_registers
 	call_c	exit_entry_failed	/* returns only with L1's VMCS current */
-	load_guest
+	load_registers
 	jmp	switch_last_look
 
-1:	save_guest
+1:	save_registers
 	call_c	event_deliver_late
-	load_guest
+	load_registers
 	jmp	switch_last_look
 
 	.globl	switch_launch
 switch_launch:
 	mov	%rdi, %rsp
-	load_guest
+	load_registers
 	mov	%gs:CPU_STACK_TOP_OFFSET, %rsp
 switch_launch_last_look:
 	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
@@ -57,9 +57,9 @@ switch_vmlaunch:
 	jmp	2b
 
 	/* What came may have ended L2 before it began: then L1's VMCS is current, and launched. */
-1:	save_guest
+1:	save_registers
 	call_c	event_deliver_late
 	test	%al, %al
-	load_guest
+	load_registers
 	jnz	switch_last_look
 	jmp	switch_launch_last_look

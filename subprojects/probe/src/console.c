@@ -47,7 +47,7 @@ static void uart_put(char c)
 	if (!uart_present)
 		return;
 	for (int i = 0; i < UART_PATIENCE && !(inb(UART_LSR) & LSR_THR_EMPTY); i++)
-		cpu_relax();
+		cpu_pause();
 	outb(COM1, (u8)c);
 }
 
@@ -93,7 +93,7 @@ void console_init(void)
 void vprint(const char *format, va_list args)
 {
 	while (__atomic_exchange_n(&locked, 1, __ATOMIC_ACQUIRE))
-		cpu_relax();
+		cpu_pause();
 	print_format(put, NULL, format, args);
 	__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
 }

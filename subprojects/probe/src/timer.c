@@ -32,7 +32,7 @@ void timer_init(void)
 	outb(PIT_CHANNEL2, (u8)(count >> 8));
 	start = rdtsc();
 	for (i = 0; i < PATIENCE && !(inb(PIT_GATE) & PIT_OUT2); i++)
-		cpu_relax();
+		cpu_pause();
 	spent = rdtsc() - start;
 	if (i && i < PATIENCE && spent / MEASURE_US)
 		ticks_per_us = spent / MEASURE_US;
@@ -51,5 +51,5 @@ u64 timer_deadline(u64 us)
 void timer_wait(u64 us)
 {
 	for (u64 end = timer_deadline(us); rdtsc() < end;)
-		cpu_relax();
+		cpu_pause();
 }

@@ -17,7 +17,7 @@ enum {
 
 static bool await_nmi(const struct cpu *cpu, u64 want, bool busy)
 {
-	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_relax()) {
+	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_pause()) {
 		if (busy)
 			cpuid(0, 0);
 		if (rdtsc() > end)

@@ -70,7 +70,7 @@ static void wait_for_count(struct cpu *cpu, u8 vector, u32 want)
 {
 	irq_enable();
 	for (u64 end = timer_deadline(IPI_WAIT_US); cpu->irq_count[vector] < want && rdtsc() < end;)
-		cpu_relax();
+		cpu_pause();
 	irq_disable();
 }
 
