@@ -23,11 +23,6 @@
 /* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */
 enum { QUALIFICATION_PDPTE = 2, QUALIFICATION_LINK_POINTER = 4 };
 
-static u64 secondary_of(const struct vmcs12 *v)
-{
-	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
-}
-
 /* What never changes in a vmcs02, once after it was made. */
 static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {

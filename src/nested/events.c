@@ -91,11 +91,6 @@ void nested_triple_fault(struct vcpu *vcpu)
 	nested_reflect_event(vcpu, REASON_TRIPLE_FAULT, 0, 0);
 }
 
-static const struct vmcs12 *current12(const struct vcpu *vcpu)
-{
-	return vcpu->nested->current->vmcs12;
-}
-
 static bool is_nmi(u32 info)
 {
 	return (info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_NMI;

@@ -19,11 +19,6 @@
 /* Does what Umbra has to do about an exit; false: it is L1's. */
 typedef bool l2_exit_handler(struct vcpu *vcpu, struct guest_regs *regs);
 
-static const struct vmcs12 *current12(const struct vcpu *vcpu)
-{
-	return vcpu->nested->current->vmcs12;
-}
-
 /* L1 sees no exit that its bitmap did not ask for. */
 static enum msr_exit_owner msr_exit_owner(struct vcpu *vcpu, u32 msr, bool write)
 {
@@ -46,46 +41,23 @@ static void after_instruction(struct vcpu *vcpu)
 		nested_reflect_event(vcpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
 }
 
-static bool l2_rdmsr(struct vcpu *vcpu, struct guest_regs *regs)
+/* RDMSR and WRMSR; for the forms with an immediate SDM "Exit Qualification": the MSR's number. */
+static bool l2_msr(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const enum msr_exit_owner owner = msr_exit_owner(vcpu, (u32)regs->rcx, false);
+	const u32 reason = vcpu->exit_reason & EXIT_REASON_BASIC;
+	const bool immediate = reason == REASON_RDMSR_IMM || reason == REASON_WRMSRNS_IMM;
+	const bool write = reason == REASON_WRMSR || reason == REASON_WRMSRNS_IMM;
+	const u32 msr = (u32)(immediate ? vmreadn(VMCS_EXIT_QUALIFICATION) : regs->rcx);
+	const enum msr_exit_owner owner = msr_exit_owner(vcpu, msr, write);
 
 	if (owner == MSR_EXIT_UMBRA) {
-		rdmsr_exit(vcpu, regs);
+		if (immediate)
+			(write ? wrmsrns_imm_exit : rdmsr_imm_exit)(vcpu, regs);
+		else
+			(write ? wrmsr_exit : rdmsr_exit)(vcpu, regs);
 		after_instruction(vcpu);
 	}
 	return owner != MSR_EXIT_L1;
-}
-
-static bool l2_wrmsr(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const enum msr_exit_owner owner = msr_exit_owner(vcpu, (u32)regs->rcx, true);
-
-	if (owner == MSR_EXIT_UMBRA) {
-		wrmsr_exit(vcpu, regs);
-		after_instruction(vcpu);
-	}
-	return owner != MSR_EXIT_L1;
-}
-
-/* The forms with an immediate: SDM "Exit Qualification", the MSR's number. */
-static bool l2_msr_imm(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_WRMSRNS_IMM;
-	const enum msr_exit_owner owner =
-		msr_exit_owner(vcpu, (u32)vmreadn(VMCS_EXIT_QUALIFICATION), write);
-
-	if (owner == MSR_EXIT_UMBRA) {
-		(write ? wrmsrns_imm_exit : rdmsr_imm_exit)(vcpu, regs);
-		after_instruction(vcpu);
-	}
-	return owner != MSR_EXIT_L1;
-}
-
-bool nested_l2_uses_ept(const struct vmcs12 *v)
-{
-	return (v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) &&
-	       (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT);
 }
 
 static void reflect_ept_exit(struct vcpu *vcpu, u32 reason, u64 qualification,
@@ -274,21 +246,14 @@ static bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	return true;
 }
 
-static bool after_access(struct vcpu *vcpu, enum l2_access access)
+static bool l2_vmcs_access(struct vcpu *vcpu, struct guest_regs *regs)
 {
+	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_VMWRITE;
+	const enum l2_access access = vmcs_access_of_l2(vcpu, regs, write);
+
 	if (access == L2_ACCESS_DONE)
 		after_instruction(vcpu);
 	return access != L2_ACCESS_IS_L1S;
-}
-
-static bool l2_vmread(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	return after_access(vcpu, vmread_of_l2(vcpu, regs));
-}
-
-static bool l2_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	return after_access(vcpu, vmwrite_of_l2(vcpu, regs));
 }
 
 static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
@@ -323,16 +288,16 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = l2_exception_nmi,
 	[REASON_NMI_WINDOW] = l2_nmi_window,
-	[REASON_RDMSR] = l2_rdmsr,
-	[REASON_WRMSR] = l2_wrmsr,
+	[REASON_RDMSR] = l2_msr,
+	[REASON_WRMSR] = l2_msr,
 	[REASON_EPT_VIOLATION] = l2_ept_violation,
 	[REASON_EPT_MISCONFIG] = l2_ept_misconfiguration,
-	[REASON_VMREAD] = l2_vmread,
-	[REASON_VMWRITE] = l2_vmwrite,
+	[REASON_VMREAD] = l2_vmcs_access,
+	[REASON_VMWRITE] = l2_vmcs_access,
 	[REASON_PREEMPTION_TIMER] = l2_preemption_timer,
 	[REASON_VMFUNC] = l2_vmfunc,
-	[REASON_RDMSR_IMM] = l2_msr_imm,
-	[REASON_WRMSRNS_IMM] = l2_msr_imm,
+	[REASON_RDMSR_IMM] = l2_msr,
+	[REASON_WRMSRNS_IMM] = l2_msr,
 };
 
 void nested_exit_handle(struct guest_regs *regs)

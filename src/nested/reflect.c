@@ -238,8 +238,7 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	if (vmcs->plan.rare_exit)
 		perf_global_ctrl_leave(vmcs->vmcs12);
 	/* SDM "Operations that Invalidate Cached Mappings": as L1 without VPIDs may count on. */
-	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
-	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))
+	if (!(secondary_of(vmcs->vmcs12) & CPU2_VPID))
 		invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 	/*
 	 * Without virtual NMIs for L2 they were blocked in the CPU, and still are. Blocking is L1's

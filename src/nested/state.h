@@ -115,6 +115,18 @@ struct nested {
 	struct msr_entry *exit_msrs;  /* as many, which it stores */
 };
 
+/* L1's current VMCS, or the one that runs L2. */
+static inline const struct vmcs12 *current12(const struct vcpu *vcpu)
+{
+	return vcpu->nested->current->vmcs12;
+}
+
+/* Whether L1 has given L2 an EPT. */
+static inline bool nested_l2_uses_ept(const struct vmcs12 *v)
+{
+	return secondary_of(v) & CPU2_EPT;
+}
+
 extern struct nested_caps nested_caps;
 
 /* nested.c: L2 runs from now on, or L1. */
@@ -227,14 +239,11 @@ void nested_fail_invalid(void);
 /* The operands of the VMX instruction that exited. */
 struct operand operand_of_exit(struct guest_regs *regs);
 u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg);
+void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value);
 
 /* The one in memory. False: the fault has been raised. */
 bool operand_read(const struct operand *operand, void *dst, u32 size);
 bool operand_write(const struct operand *operand, const void *src, u32 size);
-
-/* The same for L2 with EPT of L1's, by linear address; l2_operand.c. */
-bool l2_operand_read(struct vcpu *vcpu, u64 linear, void *dst, u32 size);
-bool l2_operand_write(struct vcpu *vcpu, u64 linear, const void *src, u32 size);
 
 /* access.c */
 enum l2_access {
@@ -242,17 +251,20 @@ enum l2_access {
 	L2_ACCESS_DONE,    /* or failed, with its flags */
 	L2_ACCESS_FAULTED, /* and that is under way, to L2 or L1 */
 };
-void vmread_of_l1(struct vcpu *vcpu, struct guest_regs *regs);
-void vmwrite_of_l1(struct vcpu *vcpu, struct guest_regs *regs);
-enum l2_access vmread_of_l2(struct vcpu *vcpu, struct guest_regs *regs);
-enum l2_access vmwrite_of_l2(struct vcpu *vcpu, struct guest_regs *regs);
+enum l2_access vmcs_access_of_l2(struct vcpu *vcpu, struct guest_regs *regs, bool write);
+
+/*
+ * Of the current VMCS, or of the one that its link pointer names. False: a fault is under way, and
+ * the instruction not over.
+ */
+bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs, bool linked);
+bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs, bool linked);
 
 /*
  * exit.c: an access of L2's memory. First, whether it may be made, by ept12's leave and with its
  * flags and its log: everything of the fault but gpa, access and the two about Umbra is filled in.
  * Then what follows from that: L1's exit, a #VE, or L2 tries again.
  */
-bool nested_l2_uses_ept(const struct vmcs12 *v);
 enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault);
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification);

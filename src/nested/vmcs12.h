@@ -19,6 +19,12 @@ struct vmcs12 {
 };
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "vmcs12 fits L1's VMCS region");
 
+/* The secondary controls, which are all 0 unless the primary ones activate them. */
+static inline u64 secondary_of(const struct vmcs12 *v)
+{
+	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
+}
+
 /* A set of fields. */
 struct field_set {
 	u64 bits[(F_COUNT + 63) / 64];
