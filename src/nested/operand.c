@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/operand.h"
 
+#include "vmx/msr_bits.h"
+
 /* Layout of the instruction-information field, common to all VMX instructions with operands. */
 enum {
 	INFO_SCALE = 3,
@@ -15,14 +17,6 @@ enum {
 	INFO_BASE_INVALID = 1 << 27,
 	INFO_REG2_SHIFT = 28,
 	REGISTER_MASK = 15,
-};
-
-/* Segment type bits of code and data segments (SDM "Code- and Data-Segment Types"). */
-enum {
-	TYPE_CODE = 8,
-	TYPE_EXPAND_DOWN = 4,
-	TYPE_WRITABLE = 2,
-	TYPE_READABLE = 2,
 };
 
 struct operand operand_decode(u32 info, u64 displacement, const struct guest_regs *regs)
@@ -55,43 +49,26 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 	return operand;
 }
 
-static bool is_canonical(u64 linear, bool la57)
-{
-	const unsigned int unused = la57 ? 7 : 16;
-
-	return (u64)((i64)(linear << unused) >> unused) == linear;
-}
-
-static bool in_limit(const struct operand_segment *segment, u64 offset, u32 size)
-{
-	const u64 last = offset + size - 1;
-
-	if (last > ~0u)
-		return false;
-	if ((segment->access_rights & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN)
-		return offset > segment->limit &&
-		       last <= (segment->access_rights & AR_DB ? ~0u : 0xffffu);
-	return last <= segment->limit;
-}
-
 static bool type_allows(u32 access_rights, bool write)
 {
 	if (access_rights & TYPE_CODE)
-		return !write && (access_rights & TYPE_READABLE);
-	return !write || (access_rights & TYPE_WRITABLE);
+		return !write && (access_rights & TYPE_CODE_READABLE);
+	return !write || (access_rights & TYPE_DATA_WRITABLE);
 }
 
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct operand_segment *segment, bool in_64bit_mode,
+				  const struct segment_descriptor *segment, bool in_64bit_mode,
 				  bool la57, bool write, u32 size, u64 *linear)
 {
 	const enum operand_fault fault = operand->segment == SEG_SS ? OPERAND_SS : OPERAND_GP;
+	const u8 width = la57 ? 57 : 48;
 
 	if (in_64bit_mode) {
 		*linear = operand->offset;
 		if (operand->segment == SEG_FS || operand->segment == SEG_GS)
 			*linear += segment->base;
-		return is_canonical(*linear, la57) && is_canonical(*linear + size - 1, la57)
+		return linear_is_canonical(*linear, width) &&
+				       linear_is_canonical(*linear + size - 1, width)
 			       ? OPERAND_OK
 			       : fault;
 	}
@@ -99,7 +76,7 @@ enum operand_fault operand_linear(const struct operand *operand,
 		return fault;
 	if (!type_allows(segment->access_rights, write))
 		return OPERAND_GP;
-	if (!in_limit(segment, operand->offset, size))
+	if (!segment_contains(segment, operand->offset, size))
 		return fault;
 	*linear = (u32)(segment->base + operand->offset);
 	return OPERAND_OK;

@@ -7,6 +7,7 @@
 
 #include <x86/vmcs.h>
 
+#include "vmx/segment.h"
 #include "vmx/switch.h"
 
 struct operand {
@@ -16,13 +17,6 @@ struct operand {
 	enum segment segment;
 	u64 offset;         /* effective address, truncated to the address size */
 	bool in_64bit_mode; /* not decoded: whoever asks for the operand knows */
-};
-
-/* Segment state that the address of a memory operand depends on. */
-struct operand_segment {
-	u64 base;
-	u32 limit;
-	u32 access_rights;
 };
 
 enum operand_fault {
@@ -42,5 +36,5 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
  * Checking" and "Canonical Addressing" say.
  */
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct operand_segment *segment, bool in_64bit_mode,
+				  const struct segment_descriptor *segment, bool in_64bit_mode,
 				  bool la57, bool write, u32 size, u64 *linear);

@@ -46,15 +46,12 @@ struct operand operand_of_exit(struct guest_regs *regs)
 /* The linear address of a memory operand; false: the fault has been injected. */
 static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
-	const enum segment seg = operand->segment;
-	struct operand_segment segment;
+	struct segment_descriptor segment = {0};
 
-	segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg));
-	if (!operand->in_64bit_mode) {
-		segment.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg));
-		segment.access_rights =
-			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg));
-	}
+	if (operand->in_64bit_mode)
+		segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, operand->segment));
+	else
+		segment = vmcs_read_segment(operand->segment);
 	switch (operand_linear(operand, &segment, operand->in_64bit_mode,
 			       vmreadn(VMCS_GUEST_CR4) & CR4_LA57, write, size, linear)) {
 	case OPERAND_OK:

@@ -77,15 +77,6 @@ void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u6
 		vmcs->vmcs12->f[field] = value;
 }
 
-static inline void load_segment(enum segment seg, u16 selector, u64 base, u32 limit,
-				u32 access_rights)
-{
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), base);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), limit);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), access_rights);
-}
-
 /* The rest is undefined, and what is there can stay. */
 static inline void load_unusable(enum segment seg)
 {
@@ -96,29 +87,27 @@ static inline void load_unusable(enum segment seg)
 /* The bases of FS and GS are loaded in any case. */
 static inline void load_data(enum segment seg, u64 selector)
 {
-	enum { DATA = 0xc093 };
-
 	if (!selector) {
 		load_unusable(seg);
 		return;
 	}
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), ~0u);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), DATA);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), AR_DATA32);
 	if (seg != SEG_FS && seg != SEG_GS)
 		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), 0);
 }
 
 /* SDM "Loading Host Segment and Descriptor-Table Registers". */
+enum { TSS_LIMIT = 0x67 };
+
 static void load_segments(const struct vmcs12 *v, bool host_64bit)
 {
-	enum {
-		CODE64 = 0xa09b,
-		CODE32 = 0xc09b,
-		TSS = 0x8b,
-	};
+	const struct segment_descriptor code = {
+		.limit = ~0u, .access_rights = host_64bit ? AR_CODE64 : AR_CODE32};
+	const struct segment_descriptor tss = {v->f[F_HOST_TR_BASE], TSS_LIMIT, AR_TSS_BUSY};
 
-	load_segment(SEG_CS, (u16)v->f[F_HOST_CS_SELECTOR], 0, ~0u, host_64bit ? CODE64 : CODE32);
+	vmcs_write_segment(SEG_CS, (u16)v->f[F_HOST_CS_SELECTOR], code);
 	load_data(SEG_ES, v->f[F_HOST_ES_SELECTOR]);
 	load_data(SEG_SS, v->f[F_HOST_SS_SELECTOR]);
 	load_data(SEG_DS, v->f[F_HOST_DS_SELECTOR]);
@@ -126,7 +115,7 @@ static void load_segments(const struct vmcs12 *v, bool host_64bit)
 	load_data(SEG_GS, v->f[F_HOST_GS_SELECTOR]);
 	vmwriten(VMCS_GUEST_FS_BASE, v->f[F_HOST_FS_BASE]);
 	vmwriten(VMCS_GUEST_GS_BASE, v->f[F_HOST_GS_BASE]);
-	load_segment(SEG_TR, (u16)v->f[F_HOST_TR_SELECTOR], v->f[F_HOST_TR_BASE], 0x67, TSS);
+	vmcs_write_segment(SEG_TR, (u16)v->f[F_HOST_TR_SELECTOR], tss);
 	load_unusable(SEG_LDTR);
 	vmwriten(VMCS_GUEST_GDTR_BASE, v->f[F_HOST_GDTR_BASE]);
 	vmwriten(VMCS_GUEST_IDTR_BASE, v->f[F_HOST_IDTR_BASE]);

@@ -27,8 +27,7 @@ enum {
 	DESCRIPTOR_TYPE_BYTE = 5,
 	DESCRIPTOR_ACCESSED = 0x01,
 	DESCRIPTOR_BUSY = 0x02,
-	AR_CODE_PLACEHOLDER = 0x9b, /* present, executable, readable, accessed */
-	SEGMENTS = 6,               /* the registers besides LDTR and TR */
+	SEGMENTS = 6, /* the registers besides LDTR and TR */
 	/* How often a step is tried that another processor's writes spoil. */
 	TRIES = 64,
 };
@@ -234,14 +233,6 @@ static bool load_cr3(struct task_switch *ts)
 	return true;
 }
 
-static void write_segment(enum segment seg, u16 selector, const struct segment_descriptor *d)
-{
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), d->base);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), d->limit);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), d->access_rights);
-}
-
 static void load_registers(struct task_switch *ts)
 {
 	const struct task_state *state = &ts->state;
@@ -249,7 +240,7 @@ static void load_registers(struct task_switch *ts)
 	const u64 dr7_local = 0x155;
 
 	ts->new_tss.access_rights |= DESCRIPTOR_BUSY;
-	write_segment(SEG_TR, ts->new_selector, &ts->new_tss);
+	vmcs_write_segment(SEG_TR, ts->new_selector, ts->new_tss);
 	for (u32 i = 0; i < ARRAY_SIZE(state->gpr); i++)
 		ts->regs->gpr[i] = state->gpr[i];
 	vmwriten(VMCS_GUEST_RSP, state->gpr[GPR_RSP]);
@@ -272,14 +263,14 @@ static void forget_segments(const struct task_switch *ts, u32 cpl)
 		.access_rights = (u32)AR_UNUSABLE | cpl << AR_DPL_SHIFT,
 	};
 	const struct segment_descriptor code = {
-		.access_rights = AR_CODE_PLACEHOLDER | cpl << AR_DPL_SHIFT,
+		.access_rights = AR_CODE16 | cpl << AR_DPL_SHIFT,
 	};
 
 	for (u32 i = 0; i < SEGMENTS; i++)
-		write_segment(i, ts->state.segment[i], &unusable);
-	write_segment(SEG_SS, ts->state.segment[SEG_SS], &stack);
-	write_segment(SEG_CS, ts->state.segment[SEG_CS], &code);
-	write_segment(SEG_LDTR, ts->state.ldt, &unusable);
+		vmcs_write_segment(i, ts->state.segment[i], unusable);
+	vmcs_write_segment(SEG_SS, ts->state.segment[SEG_SS], stack);
+	vmcs_write_segment(SEG_CS, ts->state.segment[SEG_CS], code);
+	vmcs_write_segment(SEG_LDTR, ts->state.ldt, unusable);
 }
 
 /* False: outside of its table. The LDT is the new task's. */
@@ -320,7 +311,7 @@ static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selec
 			return false;
 		d.access_rights |= (u32)AR_ACCESSED;
 	}
-	write_segment(seg, selector, &d);
+	vmcs_write_segment(seg, selector, d);
 	return true;
 }
 
@@ -348,9 +339,8 @@ static bool load_segments(struct task_switch *ts)
 	forget_segments(ts, cpl);
 	if (virtual_8086) {
 		for (u32 i = 0; i < SEGMENTS; i++) {
-			const struct segment_descriptor d = segment_virtual_8086(state->segment[i]);
-
-			write_segment(i, state->segment[i], &d);
+			vmcs_write_segment(i, state->segment[i],
+					   segment_virtual_8086(state->segment[i]));
 		}
 		return load_segment(ts, SEG_LDTR, state->ldt, cpl);
 	}
@@ -366,11 +356,7 @@ static bool load_segments(struct task_switch *ts)
 /* As wide as the new task's TSS; SDM "INT n/INTO/INT3/INT1", TASK-GATE. */
 static bool push_error_code(struct task_switch *ts)
 {
-	const struct segment_descriptor stack = {
-		.base = (u32)vmreadn(VMCS_GUEST_SS_BASE),
-		.limit = vmread32(VMCS_GUEST_SS_LIMIT),
-		.access_rights = vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS),
-	};
+	const struct segment_descriptor stack = vmcs_read_segment(SEG_SS);
 	const u32 mask = stack.access_rights & AR_DB ? UINT32_MAX : UINT16_MAX;
 	const u32 size = task_is_32bit(ts->new_tss.access_rights) ? 4 : 2;
 	const u32 error_code = vmread32(VMCS_IDT_VECTORING_ERROR_CODE);
@@ -379,7 +365,7 @@ static bool push_error_code(struct task_switch *ts)
 
 	if (!segment_contains(&stack, offset, size))
 		return raise(ts, VECTOR_SS, 0);
-	if (!guest_linear_write((u64)stack.base + offset, &error_code, size, GUEST_LINEAR_STACK,
+	if (!guest_linear_write(stack.base + offset, &error_code, size, GUEST_LINEAR_STACK,
 				&ts->fault))
 		return false;
 	vmwriten(VMCS_GUEST_RSP, (esp & ~mask) | offset);
@@ -415,9 +401,7 @@ void task_switch_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		.source = (qualification & TASK_QUALIFICATION_SOURCE) >> 30,
 		.new_selector = (u16)(qualification & TASK_QUALIFICATION_SELECTOR),
 		.old_selector = vmread16(VMCS_GUEST_TR_SELECTOR),
-		.old_tss = {.base = (u32)vmreadn(VMCS_GUEST_TR_BASE),
-			    .limit = vmread32(VMCS_GUEST_TR_LIMIT),
-			    .access_rights = vmread32(VMCS_GUEST_TR_ACCESS_RIGHTS)},
+		.old_tss = vmcs_read_segment(SEG_TR),
 	};
 
 	/* There they are #GP or no task switches at all, before any exit. */

@@ -60,16 +60,13 @@ static void dump_vmcs(void)
 			  (unsigned long long)vmcs_read(a->field), b->name,
 			  (unsigned long long)vmcs_read(b->field));
 	}
-	for (u32 seg = 0; seg < SEG_COUNT; seg++)
-		log_error(
-			"  %-4s selector %04llx base %016llx limit %08llx rights %05llx",
-			segments[seg],
-			(unsigned long long)vmcs_read(
-				vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg)),
-			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
-			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
-			(unsigned long long)vmcs_read(
-				vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)));
+	for (u32 seg = 0; seg < SEG_COUNT; seg++) {
+		const struct segment_descriptor d = vmcs_read_segment(seg);
+
+		log_error("  %-4s selector %04lx base %016lx limit %08x rights %05x", segments[seg],
+			  vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg)), d.base,
+			  d.limit, d.access_rights);
+	}
 }
 
 void vmcs_dump_exit(void)

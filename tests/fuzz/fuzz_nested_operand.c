@@ -34,7 +34,7 @@ static bool noncanonical(u64 linear, bool la57)
 }
 
 /* Whether a byte is outside of the segment. */
-static bool outside(const struct operand_segment *s, unsigned __int128 offset)
+static bool outside(const struct segment_descriptor *s, unsigned __int128 offset)
 {
 	const bool code = s->access_rights & 8, down = s->access_rights & 4;
 	const u64 top = s->access_rights & 1u << 14 ? 0xffffffff : 0xffff;
@@ -46,9 +46,9 @@ static bool outside(const struct operand_segment *s, unsigned __int128 offset)
 	return offset > s->limit;
 }
 
-static enum operand_fault reference(enum segment seg, u64 offset, const struct operand_segment *s,
-				    bool in_64bit_mode, bool la57, bool write, u32 size,
-				    u64 *linear)
+static enum operand_fault reference(enum segment seg, u64 offset,
+				    const struct segment_descriptor *s, bool in_64bit_mode,
+				    bool la57, bool write, u32 size, u64 *linear)
 {
 	const enum operand_fault fault = seg == SEG_SS ? OPERAND_SS : OPERAND_GP;
 	const bool code = s->access_rights & 8, readable_or_writable = s->access_rights & 2;
@@ -100,9 +100,9 @@ static void check_one(struct rng *rng)
 	const bool write = rng_below(rng, 2), long_mode = rng_below(rng, 2);
 	const bool la57 = rng_below(rng, 2);
 	const u64 displacement = random_value(rng);
-	const struct operand_segment s = {.base = random_value(rng),
-					  .limit = (u32)random_value(rng),
-					  .access_rights = (u32)rng_below(rng, 0x20000)};
+	const struct segment_descriptor s = {.base = random_value(rng),
+					     .limit = (u32)random_value(rng),
+					     .access_rights = (u32)rng_below(rng, 0x20000)};
 	u32 info = (u32)rng_next(rng) & ~(7u << 7 | 7u << 15);
 	struct guest_regs regs;
 	struct operand operand;
