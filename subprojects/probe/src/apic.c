@@ -8,8 +8,6 @@
 enum {
 	PIC1_DATA = 0x21,
 	PIC2_DATA = 0xa1,
-	ICR_PENDING = 1 << 12,
-	ICR_ASSERT = 1 << 14,
 	SVR_ENABLE = 1 << 8,
 	LARGE_PAGE_MASK = 0x1fffff,
 	ICR_PATIENCE = 1000000,
