@@ -67,6 +67,7 @@ static struct {
 	u32 next_options_size;
 	struct options options;
 	struct acpi_info acpi;
+	struct microcode_update microcode;
 	struct memmap map;
 	u64 entry_tsc;
 	paddr_t firmware_cr3;
@@ -421,8 +422,8 @@ static void move_home(u64 ept_cap)
 {
 	u64 address = 4 * GIB - 1;
 
-	efi.home.size =
-		home_size(&efi.map, machine_memory_wanted(&efi.acpi, &efi.options), ept_cap);
+	efi.home.size = home_size(
+		&efi.map, machine_memory_wanted(&efi.acpi, &efi.options, &efi.microcode), ept_cap);
 	if (efi.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					 efi.home.size / PAGE_SIZE, &address)) {
 		const u64 kib = efi.home.size / KIB;
@@ -496,7 +497,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 	take_traps();
 	machine_create_cpus(&efi.acpi);
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);
-	machine_prepare(&efi.map, efi.home, &efi.options);
+	machine_prepare(&efi.map, efi.home, &efi.options, &efi.microcode);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	virtualise_other_cpus(load_base);

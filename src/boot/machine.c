@@ -52,10 +52,11 @@ static bool nested_is_on(const struct options *options)
 	return UMBRA_NESTED && options->nested;
 }
 
-u64 machine_memory_wanted(const struct acpi_info *acpi, const struct options *options)
+u64 machine_memory_wanted(const struct acpi_info *acpi, const struct options *options,
+			  const struct microcode_update *microcode)
 {
 	const u32 cpus_expected = acpi->cpu_count + 1;
-	u64 wanted = cpus_expected * vcpu_memory_size();
+	u64 wanted = cpus_expected * vcpu_memory_size() + microcode_pages(microcode) * PAGE_SIZE;
 
 	if (nested_is_on(options))
 		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
@@ -80,12 +81,16 @@ void machine_create_cpus(const struct acpi_info *acpi)
 	}
 }
 
-void machine_prepare(const struct memmap *map, struct range home, const struct options *options)
+void machine_prepare(const struct memmap *map, struct range home, const struct options *options,
+		     const struct microcode_update *microcode)
 {
 	log_info("%u CPUs, %llu KiB reserved at %#llx (image %zu KiB)", cpu_count,
 		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
 		 image_size() / 1024);
 
+	if (!microcode_keep(microcode))
+		fail("out of memory for the microcode update");
+	microcode_load();
 	vmx_read_boot_cpu();
 	if (!ept01_init(map, this_vcpu()->vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
@@ -99,6 +104,7 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 
 void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options)
 {
+	microcode_load();
 	vmx_setup_cpu(vcpu);
 	if (nested_is_on(options))
 		nested_init_cpu(vcpu);
