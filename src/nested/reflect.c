@@ -144,11 +144,9 @@ static void load_host_state(struct vcpu *vcpu, const struct vmcs12 *v, u64 old_e
 		cr4 |= CR4_PAE;
 	else
 		cr4 &= ~CR4_PCIDE;
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	vmwriten(VMCS_GUEST_CR3, v->f[F_HOST_CR3]);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, cr4));
-	guest_set_cr4_shadow(vcpu, cr4);
+	guest_set_cr4(vcpu, cr4);
 	vmwrite64(VMCS_GUEST_EFER, efer);
 	vmwrite32(VMCS_GUEST_SYSENTER_CS, (u32)v->f[F_HOST_SYSENTER_CS]);
 	vmwriten(VMCS_GUEST_SYSENTER_ESP, v->f[F_HOST_SYSENTER_ESP]);

@@ -14,8 +14,7 @@ static void set_quiet_state(struct vcpu *vcpu, enum activity_state activity)
 	vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	vmwriten(VMCS_GUEST_CR3, 0);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, 0));
-	guest_set_cr4_shadow(vcpu, 0);
+	guest_set_cr4(vcpu, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
 	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
@@ -49,8 +48,7 @@ void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 
 	set_quiet_state(vcpu, activity);
 	set_real_mode(INIT_CS, 0xffff0000);
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, INIT_IP);
 	write_cr2(0);
 	write_dr0(0);
@@ -114,7 +112,6 @@ void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
 		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0x3ff);
 		vmwriten(VMCS_GUEST_RSP, start->regs.rsp_unused);
 	}
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, start->eip);
 }

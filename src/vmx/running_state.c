@@ -69,11 +69,9 @@ void vmx_guest_running_state(struct vcpu *vcpu, const struct running_state *stat
 	vmwrite32(VMCS_GUEST_GDTR_LIMIT, state->gdt.limit);
 	vmwriten(VMCS_GUEST_IDTR_BASE, state->idt.base);
 	vmwrite32(VMCS_GUEST_IDTR_LIMIT, state->idt.limit);
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, state->cr0));
-	guest_set_cr0_shadow(vcpu, state->cr0);
+	guest_set_cr0(vcpu, state->cr0);
 	vmwriten(VMCS_GUEST_CR3, state->cr3);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, state->cr4));
-	guest_set_cr4_shadow(vcpu, state->cr4);
+	guest_set_cr4(vcpu, state->cr4);
 	vmwriten(VMCS_GUEST_DR7, state->dr7);
 	vmwrite64(VMCS_GUEST_EFER, state->efer);
 	vmwrite64(VMCS_GUEST_PAT, state->pat);

@@ -42,6 +42,11 @@ struct task_switch {
 	struct segment_descriptor old_tss, new_tss;
 	union tss_image image;
 	struct task_state state; /* of the new task */
+	struct {
+		enum segment segment;
+		u16 selector;
+		u32 cpl;
+	} loading; /* for its registers */
 	struct guest_fault fault;
 };
 
@@ -181,27 +186,19 @@ static bool write_link(struct task_switch *ts)
 }
 
 /*
- * After a step that failed: whether to try it again, as it was another processor that spoiled it.
- * One that does so for ever must not keep this one in root mode: it fails the task switch instead.
+ * A step from which the guest cannot begin anew: a race is Umbra's to repeat. Another processor
+ * that spoils it for ever must not keep this one in root mode: it fails the task switch instead.
  */
-static bool may_repeat(struct task_switch *ts, u32 *tries)
-{
-	if (!ts->fault.retry)
-		return false;
-	return ++*tries < TRIES || raise(ts, VECTOR_TS, ts->new_selector);
-}
-
-/* A step from which the guest cannot begin anew: a race is Umbra's to repeat. */
 static bool persist(struct task_switch *ts, bool (*step)(struct task_switch *ts))
 {
-	bool done;
-	u32 tries = 0;
-
-	do {
+	for (u32 tries = 0; tries < TRIES; tries++) {
 		ts->fault.retry = false;
-		done = step(ts);
-	} while (!done && may_repeat(ts, &tries));
-	return done;
+		if (step(ts))
+			return true;
+		if (!ts->fault.retry)
+			return false;
+	}
+	return raise(ts, VECTOR_TS, ts->new_selector);
 }
 
 /*
@@ -286,9 +283,11 @@ static bool descriptor_address(u16 selector, u64 *address)
 	return true;
 }
 
-/* One try, which another processor's change of the descriptor may spoil. */
-static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selector, u32 cpl)
+/* One try at ts->loading, which another processor's change of the descriptor may spoil. */
+static bool try_load_segment(struct task_switch *ts)
 {
+	const enum segment seg = ts->loading.segment;
+	const u16 selector = ts->loading.selector;
 	struct segment_descriptor d;
 	u64 address, raw;
 
@@ -299,7 +298,7 @@ static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selec
 	if (!guest_linear_read(address, &raw, sizeof(raw), GUEST_LINEAR_SYSTEM, &ts->fault))
 		return false;
 	d = segment_decode(raw);
-	int vector = task_check_segment(seg, selector, &d, cpl);
+	int vector = task_check_segment(seg, selector, &d, ts->loading.cpl);
 	if (vector != TASK_CHECK_PASSED)
 		return raise(ts, vector, selector);
 	if (seg != SEG_LDTR && !(d.access_rights & AR_ACCESSED)) {
@@ -316,16 +315,11 @@ static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selec
 }
 
 /* The switch is past its point of no return, so a race is not the guest's to repeat. */
-static bool load_segment(struct task_switch *ts, enum segment seg, u16 selector, u32 cpl)
+static bool load_segment(struct task_switch *ts, enum segment seg, u16 selector)
 {
-	bool loaded;
-	u32 tries = 0;
-
-	do {
-		ts->fault.retry = false;
-		loaded = try_load_segment(ts, seg, selector, cpl);
-	} while (!loaded && may_repeat(ts, &tries));
-	return loaded;
+	ts->loading.segment = seg;
+	ts->loading.selector = selector;
+	return persist(ts, try_load_segment);
 }
 
 /* The order is model-specific; here it is that of the table, each segment at its first mention. */
@@ -337,17 +331,18 @@ static bool load_segments(struct task_switch *ts)
 	const u32 cpl = virtual_8086 ? 3 : state->segment[SEG_CS] & 3;
 
 	forget_segments(ts, cpl);
+	ts->loading.cpl = cpl;
 	if (virtual_8086) {
 		for (u32 i = 0; i < SEGMENTS; i++) {
 			vmcs_write_segment(i, state->segment[i],
 					   segment_virtual_8086(state->segment[i]));
 		}
-		return load_segment(ts, SEG_LDTR, state->ldt, cpl);
+		return load_segment(ts, SEG_LDTR, state->ldt);
 	}
-	if (!load_segment(ts, SEG_LDTR, state->ldt, cpl))
+	if (!load_segment(ts, SEG_LDTR, state->ldt))
 		return false;
 	for (u32 i = 0; i < ARRAY_SIZE(order); i++) {
-		if (!load_segment(ts, order[i], state->segment[order[i]], cpl))
+		if (!load_segment(ts, order[i], state->segment[order[i]]))
 			return false;
 	}
 	return true;

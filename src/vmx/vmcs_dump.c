@@ -6,45 +6,15 @@
 #include "vmx/exit.h"
 #include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
+#include "vmx/vmcs_dump_table.h"
 
-struct dump_field {
+static const struct dump_field {
 	u32 field;
 	const char *name;
-};
-
-static const struct dump_field fields[] = {
-	{VMCS_EXIT_REASON, "exit reason"},
-	{VMCS_EXIT_QUALIFICATION, "exit qualification"},
-	{VMCS_VM_EXIT_INTR_INFO, "exit interruption info"},
-	{VMCS_IDT_VECTORING_INFO, "IDT-vectoring info"},
-	{VMCS_VM_EXIT_INSTRUCTION_LENGTH, "instruction length"},
-	{VMCS_GUEST_LINEAR_ADDRESS, "guest-linear address"},
-	{VMCS_GUEST_PHYSICAL_ADDRESS, "guest-physical address"},
-	{VMCS_VM_INSTRUCTION_ERROR, "VM-instruction error"},
-	{VMCS_VM_ENTRY_INTR_INFO, "entry interruption info"},
-	{VMCS_PIN_CONTROLS, "pin-based controls"},
-	{VMCS_PRIMARY_CONTROLS, "primary controls"},
-	{VMCS_SECONDARY_CONTROLS, "secondary controls"},
-	{VMCS_ENTRY_CONTROLS, "entry controls"},
-	{VMCS_EXIT_CONTROLS, "exit controls"},
-	{VMCS_GUEST_RIP, "rip"},
-	{VMCS_GUEST_RSP, "rsp"},
-	{VMCS_GUEST_RFLAGS, "rflags"},
-	{VMCS_GUEST_CR0, "cr0"},
-	{VMCS_CR0_READ_SHADOW, "cr0 shadow"},
-	{VMCS_GUEST_CR3, "cr3"},
-	{VMCS_GUEST_CR4, "cr4"},
-	{VMCS_CR4_READ_SHADOW, "cr4 shadow"},
-	{VMCS_GUEST_EFER, "efer"},
-	{VMCS_GUEST_DR7, "dr7"},
-	{VMCS_GUEST_GDTR_BASE, "gdtr base"},
-	{VMCS_GUEST_GDTR_LIMIT, "gdtr limit"},
-	{VMCS_GUEST_IDTR_BASE, "idtr base"},
-	{VMCS_GUEST_IDTR_LIMIT, "idtr limit"},
-	{VMCS_GUEST_INTERRUPTIBILITY, "interruptibility"},
-	{VMCS_GUEST_ACTIVITY_STATE, "activity state"},
-	{VMCS_GUEST_PENDING_DEBUG, "pending debug"},
-	{VMCS_VMCS_LINK_POINTER, "link pointer"},
+} fields[] = {
+#define X(field_, name_) {field_, name_},
+	VMCS_DUMPED(X)
+#undef X
 };
 
 static void dump_vmcs(void)

@@ -150,9 +150,15 @@ void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value)
 	vmwrite(VMCS_CR0_READ_SHADOW, value);
 }
 
-void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value)
+void guest_set_cr0(struct vcpu *vcpu, u64 value)
 {
-	(void)vcpu;
+	vmwrite(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, value));
+	vmwrite(VMCS_CR0_READ_SHADOW, value);
+}
+
+void guest_set_cr4(struct vcpu *vcpu, u64 value)
+{
+	vmwrite(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, value));
 	vmwrite(VMCS_CR4_READ_SHADOW, value);
 }
 
