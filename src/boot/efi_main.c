@@ -336,8 +336,7 @@ static void load_next(void)
 		efi.services->load_image(false, efi.image, path, NULL, 0, &efi.plan->next);
 
 	if (status)
-		fail("%s cannot be loaded: EFI status %#llx", efi.next_name,
-		     (unsigned long long)status);
+		fail("%s cannot be loaded: EFI status %#lx", efi.next_name, status);
 	if (efi.services->handle_protocol(efi.plan->next, &guid, &interface))
 		return;
 	loaded = interface;
@@ -428,7 +427,7 @@ static void move_home(u64 ept_cap)
 		const u64 kib = efi.home.size / KIB;
 
 		efi.home.size = 0;
-		fail("no %llu KiB of free memory below 4 GiB", (unsigned long long)kib);
+		fail("no %lu KiB of free memory below 4 GiB", kib);
 	}
 	efi.home.start = address;
 	if (!memmap_reserve(&efi.map, efi.home.start, efi.home.size))
@@ -452,15 +451,14 @@ static void virtualise_other_cpus(paddr_t load_base)
 		     "GRUB's multiboot2 command instead");
 	mp = interface;
 	if (mp->get_number(mp, &all, &enabled) || enabled != cpu_count)
-		fail("the firmware runs %llu of %llu CPUs, and ACPI lists %u",
-		     (unsigned long long)enabled, (unsigned long long)all, cpu_count);
+		fail("the firmware runs %lu of %lu CPUs, and ACPI lists %u", enabled, all,
+		     cpu_count);
 	/* No way back from here: CPUs become guests. */
 	fail_set_way_out(NULL);
 	status = mp->startup_all_aps(mp, load_base + (u64)(efi_ap_entry - image_start), true, NULL,
 				     0, (void *)efi.bridge_cr3, NULL);
 	if (status)
-		fail("the other CPUs could not be reached: EFI status %#llx",
-		     (unsigned long long)status);
+		fail("the other CPUs could not be reached: EFI status %#lx", status);
 	for (u32 i = 1; i < cpu_count; i++) {
 		if (!cpus[i]->vmx_on)
 			fail("the CPU with APIC id %u did not come under Umbra", cpus[i]->apic_id);
@@ -501,7 +499,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 	give_traps_back();
 	virtualise_other_cpus(load_base);
 	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
-		 cpu_count, (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
+		 cpu_count, pages_left() * PAGE_SIZE / KIB);
 	fail_set_way_out(NULL);
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
 	init_screen();

@@ -147,7 +147,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
-		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
+		 pages_left() * PAGE_SIZE / KIB);
 	log_guest_owns_console(boot.options.verbose);
 	statistics_init(boot.options.stats, home.size, entry_tsc);
 	switch_launch(&start.regs);

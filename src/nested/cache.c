@@ -19,18 +19,12 @@ void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	bool switched = false;
 
-	for (size_t word = 0; word < ARRAY_SIZE(vmcs->stale.bits); word++) {
-		while (vmcs->stale.bits[word]) {
-			const u32 f =
-				(u32)(word * 64) + (u32)__builtin_ctzll(vmcs->stale.bits[word]);
-
-			if (!switched) {
-				vmcs_load(vmcs->vmcs02);
-				switched = true;
-			}
-			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
-			vmcs->stale.bits[word] &= vmcs->stale.bits[word] - 1;
-		}
+	FOR_EACH_FIELD(f, &vmcs->stale)
+	{
+		if (!switched)
+			vmcs_load(vmcs->vmcs02);
+		switched = true;
+		vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
 	}
 	/* L1 may change these again without a word. */
 	vmcs->stale = shadow_fields;

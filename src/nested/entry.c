@@ -52,27 +52,22 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 
-	for (size_t word = 0; word < ARRAY_SIZE(vmcs->dirty.bits); word++) {
-		u64 bits = vmcs->dirty.bits[word];
-
-		for (; bits; bits &= bits - 1) {
-			const u32 f = (u32)(word * 64) + (u32)__builtin_ctzll(bits);
-
-			if (f >= F_COUNT || !nested_caps.has_field[f])
-				continue;
-			switch (field_info[f].policy) {
-			case POLICY_GUEST:
-			case POLICY_COPY:
-			case POLICY_CHECKED:
-			case POLICY_ADDRESS:
-				vmcs_write(field_info[f].encoding, v->f[f]);
-				break;
-			default:
-				break;
-			}
+	FOR_EACH_FIELD(f, &vmcs->dirty)
+	{
+		if (!nested_caps.has_field[f])
+			continue;
+		switch (field_info[f].policy) {
+		case POLICY_GUEST:
+		case POLICY_COPY:
+		case POLICY_CHECKED:
+		case POLICY_ADDRESS:
+			vmcs_write(field_info[f].encoding, v->f[f]);
+			break;
+		default:
+			break;
 		}
-		vmcs->dirty.bits[word] = 0;
 	}
+	vmcs->dirty = (struct field_set){0};
 }
 
 /* L1's controls and what Umbra needs beside them; nothing of L1's is taken away. */
@@ -263,9 +258,9 @@ static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 		.l1_in_ia32e = vmcs->checked_ia32e,
 	};
 
-	for (u32 f = 0; shadow_on && f < F_COUNT; f++) {
-		if (field_set_has(&shadow_fields, (enum vmcs12_field)f) &&
-		    (field_info[f].type == VMCS_TYPE_CONTROL || f == F_GUEST_CR0))
+	FOR_EACH_FIELD(f, &shadow_fields)
+	{
+		if (field_info[f].type == VMCS_TYPE_CONTROL || f == F_GUEST_CR0)
 			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
 	}
 	if (check_controls(vmcs->vmcs12, &context) || !tpr_threshold_valid(vmcs->vmcs12))

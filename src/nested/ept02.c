@@ -226,8 +226,8 @@ static enum ept02_result map_ones(struct vcpu *vcpu, struct ept02_root *root, pa
 	if (!entry)
 		return EPT02_NO_MEMORY;
 	if (vcpu->hidden_reads++ == 0)
-		log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
-			 (unsigned long long)walk->gpa1);
+		log_warn("CPU %u: the guest read Umbra's memory at %#lx", vcpu->cpu.index,
+			 walk->gpa1);
 	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
 		 (walk->rights & (EPT_READ | EPT_EXEC));
 	return EPT02_MAPPED;

@@ -2,6 +2,7 @@
 /* The VMX instructions that L1 executes. SDM "VMX Instruction Reference", section by section. */
 #include <x86/cr.h>
 #include <x86/msr.h>
+#include <x86/paging.h>
 
 #include "lib/insn.h"
 #include "lib/string.h"
@@ -15,7 +16,6 @@
 #include "vmx/exit.h"
 #include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
-#include "vmx/msr_bits.h"
 #include "vmx/vmcs.h"
 
 /* What an instruction comes to: the number of a VMfail, or one of these. */

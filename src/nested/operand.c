@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/operand.h"
 
-#include "vmx/msr_bits.h"
+#include <x86/paging.h>
 
 /* Layout of the instruction-information field, common to all VMX instructions with operands. */
 enum {

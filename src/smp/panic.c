@@ -46,7 +46,7 @@ static void backtrace(u64 rip, u64 rbp)
 
 	log_error("backtrace (resolve with: umbra symbolize):");
 	for (u32 i = 0; i < DEPTH; i++) {
-		log_error("  [<%016llx>]", (unsigned long long)rip);
+		log_error("  [<%016lx>]", rip);
 		if (!is_stack(rbp))
 			return;
 		rip = ((const u64 *)rbp)[1];
@@ -63,8 +63,8 @@ void panic_show_registers(const struct guest_regs *r)
 						     "r12", "r13", "r14", "r15"};
 
 	for (u32 i = 0; i < GPR_COUNT; i += 2)
-		log_error("  %s %016llx  %s %016llx", names[i], (unsigned long long)r->gpr[i],
-			  names[i + 1], (unsigned long long)r->gpr[i + 1]);
+		log_error("  %s %016lx  %s %016lx", names[i], r->gpr[i], names[i + 1],
+			  r->gpr[i + 1]);
 }
 
 void panic_set_guest_view(void (*show)(void))
@@ -96,11 +96,10 @@ _Noreturn void panic(const char *format, ...)
 _Noreturn void panic_trap(const struct trap_frame *f)
 {
 	begin();
-	log_error("PANIC: exception %llu, error code %#llx, in Umbra itself",
-		  (unsigned long long)f->vector, (unsigned long long)f->error_code);
-	log_error("  rip %016llx  rsp %016llx  rflags %#llx  cr2 %016llx",
-		  (unsigned long long)f->rip, (unsigned long long)f->rsp,
-		  (unsigned long long)f->rflags, (unsigned long long)read_cr2());
+	log_error("PANIC: exception %lu, error code %#lx, in Umbra itself", f->vector,
+		  f->error_code);
+	log_error("  rip %016lx  rsp %016lx  rflags %#lx  cr2 %016lx", f->rip, f->rsp, f->rflags,
+		  read_cr2());
 	panic_show_registers(&f->regs);
 	backtrace(f->rip, f->regs.rbp);
 	panic_show_guest();

@@ -60,9 +60,9 @@ const char *exit_reason_name(u32 reason)
 void exit_unexpected(struct vcpu *vcpu)
 {
 	if (vcpu->unexpected_exits++ == 0)
-		log_warn("CPU %u: VM exit that Umbra does not know: %u (%s), qualification %#llx",
+		log_warn("CPU %u: VM exit that Umbra does not know: %u (%s), qualification %#lx",
 			 vcpu->cpu.index, vcpu->exit_reason, exit_reason_name(vcpu->exit_reason),
-			 (unsigned long long)vmreadn(VMCS_EXIT_QUALIFICATION));
+			 vmreadn(VMCS_EXIT_QUALIFICATION));
 	event_inject_combined(VECTOR_UD, false, 0);
 }
 

@@ -26,9 +26,8 @@ static void dump_vmcs(void)
 		const struct dump_field *a = &fields[i];
 		const struct dump_field *b = &fields[i + 1 < ARRAY_SIZE(fields) ? i + 1 : i];
 
-		log_error("  %-24s %16llx  %-24s %16llx", a->name,
-			  (unsigned long long)vmcs_read(a->field), b->name,
-			  (unsigned long long)vmcs_read(b->field));
+		log_error("  %-24s %16lx  %-24s %16lx", a->name, vmcs_read(a->field), b->name,
+			  vmcs_read(b->field));
 	}
 	for (u32 seg = 0; seg < SEG_COUNT; seg++) {
 		const struct segment_descriptor d = vmcs_read_segment(seg);
@@ -59,5 +58,5 @@ _Noreturn void vmcs_access_failed(u32 field, bool write)
 
 _Noreturn void vmcs_switch_failed(paddr_t vmcs)
 {
-	panic("VMPTRLD or VMCLEAR of %#llx failed", (unsigned long long)vmcs);
+	panic("VMPTRLD or VMCLEAR of %#lx failed", vmcs);
 }
