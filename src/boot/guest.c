@@ -148,7 +148,7 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room,
 		      struct placement_plan *plan)
 {
 	static struct placement_request request;
-	enum placement_status status;
+	const char *status;
 
 	request = (struct placement_request){
 		.map = has_efi(info) ? room : &info->memmap,
@@ -168,12 +168,12 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room,
 		request.module[i - 1] =
 			(struct range){info->module[i].start, module_size(&info->module[i])};
 	status = placement_plan(&request, plan);
-	if (status != PLACEMENT_OK && has_efi(info)) {
+	if (status && has_efi(info)) {
 		request.map = &info->memmap;
 		status = placement_plan(&request, plan);
 	}
-	if (status != PLACEMENT_OK)
-		fail("the guest does not fit: %s", placement_status_text(status));
+	if (status)
+		fail("the guest does not fit: %s", status);
 }
 
 static void set_gdt(struct boot_data *data)

@@ -43,15 +43,15 @@ _Noreturn void boot_main(u64 information, u64 load_base);
 static void read_boot_information(paddr_t information)
 {
 	const u32 *total_size = phys_to_virt(information);
-	enum mb2_status status;
+	const char *error;
 
 	if (*total_size > sizeof(boot.information))
 		fail("the boot loader's information is larger than %u KiB",
 		     BOOT_INFORMATION_MAX / 1024);
 	memcpy(boot.information, total_size, *total_size);
-	status = mb2_parse(boot.information, *total_size, &boot.mb2);
-	if (status != MB2_OK)
-		fail("bad boot information: %s; update the boot loader", mb2_status_text(status));
+	error = mb2_parse(boot.information, *total_size, &boot.mb2);
+	if (error)
+		fail("bad boot information: %s; update the boot loader", error);
 	boot.room = boot.mb2.memmap;
 	if (boot.mb2.efi_mmap)
 		efi_map_reserve_firmware(boot.mb2.efi_mmap, boot.mb2.efi_mmap_size,

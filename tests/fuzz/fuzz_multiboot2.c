@@ -88,10 +88,10 @@ static size_t assemble(u8 *mbi, const u8 *data, size_t size)
 static void parse(const u8 *mbi, size_t size)
 {
 	static struct mb2_info info;
-	enum mb2_status status = mb2_parse(mbi, size, &info);
+	const char *error = mb2_parse(mbi, size, &info);
 
-	require(mb2_status_text(status)[0] != '\0');
-	if (status == MB2_OK)
+	require(!error || error[0] != '\0');
+	if (!error)
 		check(&info, mbi, size);
 }
 
