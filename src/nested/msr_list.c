@@ -10,6 +10,7 @@
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "nested/msr_list.h"
 #include "nested/state.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"

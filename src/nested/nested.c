@@ -5,7 +5,13 @@
 
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/enter.h"
+#include "nested/instructions.h"
+#include "nested/l2_event.h"
+#include "nested/leave.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
+#include "nested/switched.h"
 #include "smp/panic.h"
 #include "vmx/guest_level.h"
 

@@ -38,3 +38,12 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 enum operand_fault operand_linear(const struct operand *operand,
 				  const struct segment_descriptor *segment, bool in_64bit_mode,
 				  bool la57, bool write, u32 size, u64 *linear);
+
+/* operand_access.c: the operands of the VMX instruction that exited. */
+struct operand operand_of_exit(struct guest_regs *regs);
+u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg);
+void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value);
+
+/* The one in memory. False: the fault has been raised. */
+bool operand_read(const struct operand *operand, void *dst, u32 size);
+bool operand_write(const struct operand *operand, const void *src, u32 size);

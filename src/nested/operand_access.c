@@ -10,6 +10,7 @@
 
 #include "mm/guest_memory.h"
 #include "nested/ept12.h"
+#include "nested/l2_memory.h"
 #include "nested/operand.h"
 #include "nested/state.h"
 #include "vmx/event.h"

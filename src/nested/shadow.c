@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/vmcs.h"

@@ -641,7 +641,7 @@ void ept02_model_run(const struct ept02_model_options *options, struct rng *rand
 	machine_on_invept = NULL;
 }
 
-/* EPT02_NO_MEMORY is answered as nested/exit.c does. */
+/* EPT02_NO_MEMORY is answered as nested/l2_exit.c does. */
 static bool map_one(u64 eptp, paddr_t gpa)
 {
 	struct ept02_fault fault = {.eptp12 = eptp, .gpa = gpa, .access = EPT_VIOLATION_READ};

@@ -8,7 +8,10 @@
 #include <x86/vmx.h>
 
 #include "mm/guest_memory.h"
+#include "nested/instructions.h"
+#include "nested/l2_exit.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -18,6 +21,7 @@
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/setup.h"
+#include "vmx/switch.h"
 
 enum {
 	VMXON_PAGE = 1, /* of the first CPU; the next ones follow */

@@ -14,6 +14,9 @@
 
 #include "l1.h"
 #include "mm/guest_memory.h"
+#include "nested/l2_event.h"
+#include "nested/l2_exit.h"
+#include "nested/leave.h"
 #include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/stop.h"

@@ -20,7 +20,9 @@
 
 #include "l1.h"
 #include "mm/guest_memory.h"
+#include "nested/l2_exit.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The VMCS12 cache. Only its own CPU uses it, so an entry is never contended. */
+#include "nested/vmcs12_cache.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
+#include "nested/msr_bitmap.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 

@@ -3,9 +3,12 @@
  * VMREAD and VMWRITE: of L1, for its current VMCS; and of L2, where L1 uses VMCS shadowing, for the
  * VMCS that L1's link pointer names. That one is not cached here: Umbra reads it in L1's page.
  */
+#include "nested/vmcs_access.h"
 #include "mm/guest_memory.h"
+#include "nested/instructions.h"
 #include "nested/operand.h"
 #include "nested/state.h"
+#include "nested/vmcs12_cache.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"

@@ -4,6 +4,8 @@
 #include <x86/ept.h>
 
 #include "lib/insn.h"
+#include "nested/l2_event.h"
+#include "nested/leave.h"
 #include "nested/state.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
