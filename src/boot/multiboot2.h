@@ -50,7 +50,7 @@ struct mb2_info {
 /*
  * Parse the boot information at mbi, of which `limit` bytes may be read. Tags that Umbra has no
  * use for are skipped; of a tag that comes twice the last counts, modules and maps add up.
- * *out is complete only for NULL, and its pointers live as long as the boot information does. Returns
- * NULL, or what is wrong, for people.
+ * *out is complete only for NULL, and its pointers live as long as the boot information does.
+ * Returns NULL, or what is wrong, for people.
  */
 const char *mb2_parse(const void *mbi, size_t limit, struct mb2_info *out);

@@ -65,7 +65,8 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 
 	FOR_EACH_FIELD(f, &vmcs->dirty)
 	{
-		if (!nested_caps.has_field[f])
+		/* A new VMCS has all bits set, more than there are fields. */
+		if (f >= F_COUNT || !nested_caps.has_field[f])
 			continue;
 		switch (field_info[f].policy) {
 		case POLICY_GUEST:

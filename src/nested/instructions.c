@@ -269,13 +269,13 @@ static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 static int vmread_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	nested_vmread(vcpu, regs, false);
+	nested_vmread(vcpu, regs);
 	return DONE;
 }
 
 static int vmwrite_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	nested_vmwrite(vcpu, regs, false);
+	nested_vmwrite(vcpu, regs);
 	return DONE;
 }
 

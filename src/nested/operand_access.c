@@ -130,36 +130,9 @@ static bool reach(void *ctx, const struct guest_walk *walk, enum guest_access_ty
 
 static const struct guest_walk_ops ops = {.read = read_entry, .exchange = exchange_entry};
 
-static struct route new_route(void)
+/* False, with the fault raised: in L2, or as an exit of L1's. */
+static bool raise(const struct route *route, const struct guest_fault *fault)
 {
-	return (struct route){
-		.vcpu = this_vcpu(),
-		.fault = {.by_umbra = true},
-		.result = EPT02_MAPPED,
-	};
-}
-
-static struct guest_linear_via via_ept12(struct route *route)
-{
-	return (struct guest_linear_via){
-		.ops = &ops,
-		.reach = reach,
-		.ctx = route,
-		.linear = &route->fault.linear,
-	};
-}
-
-/* L2 runs, and L1 has given it an EPT of its own. */
-static bool is_through_ept12(const struct vcpu *vcpu)
-{
-	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
-}
-
-/* Raises the fault of an access that failed: in L2 or L1, or as L1's exit. */
-static bool finish(bool done, const struct route *route, const struct guest_fault *fault)
-{
-	if (done)
-		return true;
 	if (route->result != EPT02_MAPPED)
 		nested_ept_fault_done(route->vcpu, &route->fault, route->result,
 				      route->qualification);
@@ -168,36 +141,60 @@ static bool finish(bool done, const struct route *route, const struct guest_faul
 	return false;
 }
 
+/* Reads to `dst`, or writes from `src` if that is not NULL. */
+__attribute__((noinline)) static bool l2_access(struct vcpu *vcpu, u64 linear, void *dst,
+						const void *src, u32 size)
+{
+	struct route route = {
+		.vcpu = vcpu,
+		.fault = {.by_umbra = true},
+		.result = EPT02_MAPPED,
+	};
+	const struct guest_linear_via via = {
+		.ops = &ops,
+		.reach = reach,
+		.ctx = &route,
+		.linear = &route.fault.linear,
+	};
+	struct guest_fault fault;
+
+	return (src ? guest_linear_write_via(linear, src, size, &via, &fault)
+		    : guest_linear_read_via(linear, dst, size, &via, &fault)) ||
+	       raise(&route, &fault);
+}
+
+/* L2 runs, and L1 has given it an EPT of its own. */
+static bool is_through_ept12(const struct vcpu *vcpu)
+{
+	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
+}
+
 bool operand_read(const struct operand *operand, void *dst, u32 size)
 {
-	struct route route = new_route();
-	const struct guest_linear_via via = via_ept12(&route);
 	struct guest_fault fault;
 	u64 linear;
-	bool done;
 
 	if (!operand_address(operand, false, size, &linear))
 		return false;
-	if (is_through_ept12(route.vcpu))
-		done = guest_linear_read_via(linear, dst, size, &via, &fault);
-	else
-		done = guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault);
-	return finish(done, &route, &fault);
+	if (is_through_ept12(this_vcpu()))
+		return l2_access(this_vcpu(), linear, dst, NULL, size);
+	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
 }
 
 bool operand_write(const struct operand *operand, const void *src, u32 size)
 {
-	struct route route = new_route();
-	const struct guest_linear_via via = via_ept12(&route);
 	struct guest_fault fault;
 	u64 linear;
-	bool done;
 
 	if (!operand_address(operand, true, size, &linear))
 		return false;
-	if (is_through_ept12(route.vcpu))
-		done = guest_linear_write_via(linear, src, size, &via, &fault);
-	else
-		done = guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault);
-	return finish(done, &route, &fault);
+	if (is_through_ept12(this_vcpu()))
+		return l2_access(this_vcpu(), linear, NULL, src, size);
+	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
 }

@@ -40,20 +40,12 @@ static inline void field_set_remove(struct field_set *set, enum vmcs12_field f)
 	set->bits[f / 64] &= ~(1ull << (f % 64));
 }
 
-/* The first field of the set from `f` on; F_COUNT or more: there is none. */
-static inline u32 field_set_next(const struct field_set *set, u32 f)
-{
-	for (; f < F_COUNT; f = (f | 63) + 1) {
-		const u64 rest = set->bits[f / 64] >> (f % 64);
-
-		if (rest)
-			return f + (u32)__builtin_ctzll(rest);
-	}
-	return f;
-}
-
-#define FOR_EACH_FIELD(f, set) \
-	for (u32 f = field_set_next(set, 0); f < F_COUNT; f = field_set_next(set, f + 1))
+/* Each field of the set as it is when its word is reached, which may be changed meanwhile. */
+#define FOR_EACH_FIELD(f, set)                                                                   \
+	for (u32 word_ = 0; word_ < ARRAY_SIZE((set)->bits); word_++)                            \
+		for (u64 rest_ = (set)->bits[word_]; rest_; rest_ &= rest_ - 1)                  \
+			for (u32 f = word_ * 64 + (u32)__builtin_ctzll(rest_), once_ = 1; once_; \
+			     once_ = 0)
 
 static inline bool field_set_has(const struct field_set *set, enum vmcs12_field f)
 {

@@ -13,13 +13,16 @@
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
+/* One body for L1 and L2 to read; each gets its own code, since L1 waits for every instruction. */
+#define BODY __attribute__((always_inline)) static inline
+
 static paddr_t linked_field(const struct vcpu *vcpu, enum vmcs12_field field)
 {
 	return vcpu->nested->current->vmcs12->f[F_VMCS_LINK_POINTER] + offsetof(struct vmcs12, f) +
 	       field * sizeof(u64);
 }
 
-static u64 read_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field)
+BODY u64 read_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field)
 {
 	u64 value;
 
@@ -29,7 +32,7 @@ static u64 read_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field)
 	return field_truncate(field, value);
 }
 
-static void write_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field, u64 value)
+BODY void write_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field, u64 value)
 {
 	value = field_truncate(field, value);
 	if (linked)
@@ -42,8 +45,8 @@ static void write_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field,
  * The field that is meant; false: the instruction has failed, and that is done. An error of L2's
  * is one in the current VMCS too, the one that runs L2 (SDM "Conventions", VMfailValid).
  */
-static bool find_field(struct vcpu *vcpu, bool linked, bool write, u64 encoding,
-		       enum vmcs12_field *field)
+BODY bool find_field(struct vcpu *vcpu, bool linked, bool write, u64 encoding,
+		     enum vmcs12_field *field)
 {
 	const struct nested_vmcs *current = vcpu->nested->current;
 	const int index = encoding >> 32 ? -1 : field_index((u32)encoding);
@@ -65,7 +68,7 @@ static bool find_field(struct vcpu *vcpu, bool linked, bool write, u64 encoding,
 	return true;
 }
 
-bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
+BODY bool vmread_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
@@ -85,7 +88,7 @@ bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 	return true;
 }
 
-bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
+BODY bool vmwrite_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
@@ -103,6 +106,16 @@ bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 	write_field(vcpu, linked, field, value);
 	nested_succeed();
 	return true;
+}
+
+bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	return vmread_body(vcpu, regs, false);
+}
+
+bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	return vmwrite_body(vcpu, regs, false);
 }
 
 /* SDM "VMREAD": whether an access of L2's is its own. L1 gets the others. */
@@ -128,6 +141,7 @@ enum l2_access vmcs_access_of_l2(struct vcpu *vcpu, struct guest_regs *regs, boo
 		event_inject_gp0();
 		return L2_ACCESS_FAULTED;
 	}
-	return (write ? nested_vmwrite : nested_vmread)(vcpu, regs, true) ? L2_ACCESS_DONE
-									  : L2_ACCESS_FAULTED;
+	return (write ? vmwrite_body(vcpu, regs, true) : vmread_body(vcpu, regs, true))
+		       ? L2_ACCESS_DONE
+		       : L2_ACCESS_FAULTED;
 }

@@ -6,12 +6,9 @@
 
 struct vcpu;
 
-/*
- * Of the current VMCS, or of the one that its link pointer names. False: a fault is under way, and
- * the instruction not over.
- */
-bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs, bool linked);
-bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs, bool linked);
+/* L1's, of its current VMCS. False: a fault is under way, and the instruction not over. */
+bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs);
+bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs);
 
 /* Whose an access of L2's is, and what it came to. */
 enum l2_access {

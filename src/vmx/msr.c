@@ -300,7 +300,6 @@ __attribute__((always_inline)) static inline bool write_as(u8 behaviour, struct 
 	case MSR_WRITE_NEVER:
 		return false;
 	case MSR_WRITE_IGNORED:
-		vcpu->microcode_refused++;
 		return true;
 	case MSR_WRITE_ZERO:
 		return !value && wrmsr_safe(msr, value);
