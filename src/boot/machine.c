@@ -13,6 +13,7 @@
 #include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
+#include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
 
 /* During boot the first 4 GiB are mapped, and firmware keeps its tables there. */
@@ -93,6 +94,7 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);
 	cpuid_set_options(options->cpuid_all, options->hypervisor_pass);
+	speculation_set_option(options->mitigations);
 	vmx_setup_shared();
 	cpuid_report(this_vcpu());
 }
@@ -100,6 +102,7 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options)
 {
 	vmx_setup_cpu(vcpu);
+	speculation_report(vcpu);
 	if (nested_is_on(options))
 		nested_init_cpu(vcpu);
 }

@@ -384,6 +384,10 @@ void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		event_inject_gp0();
 		return;
 	}
+	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH) {
+		launch_instruction(vcpu, regs, reason == REASON_VMLAUNCH);
+		return;
+	}
 	switch (reason) {
 	case REASON_VMCALL:
 		/* No dual-monitor treatment of SMIs. */
@@ -412,10 +416,6 @@ void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		break;
 	case REASON_INVVPID:
 		invvpid_instruction(vcpu, regs);
-		break;
-	case REASON_VMLAUNCH:
-	case REASON_VMRESUME:
-		launch_instruction(vcpu, regs, reason == REASON_VMLAUNCH);
 		break;
 	default:
 		event_inject_ud();

@@ -217,6 +217,12 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 			    (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
 			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
 
+	/*
+	 * "Indirect Branch Predictor Barrier": L1 expects its predictions to be out of L2's reach
+	 * after an exit, as enhanced IBRS has it, but both are VMX non-root operation to the CPU.
+	 */
+	if (vcpu->speculation.barrier)
+		wrmsr_safe(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	switched_read_kept(&vmcs->plan, &kept);
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);

@@ -82,6 +82,8 @@ static bool applies(const struct vcpu *vcpu, const struct msr_policy *row)
 		       !vmx_can_set(vcpu->vmx.exit, EXIT_CLEAR_LBR_CTL);
 	case MSR_IF_HYPERVISOR_HIDDEN:
 		return !hypervisor_passes;
+	case MSR_IF_L1D_FLUSHED:
+		return vcpu->speculation.flush_l1d;
 	default:
 		return true;
 	}
@@ -231,6 +233,8 @@ __attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct v
 	case MSR_READ_CORE_CAPABILITIES:
 		return read_cpu_with(msr, 0, CORE_CAPABILITIES_RAR | CORE_CAPABILITIES_INTEGRITY,
 				     value);
+	case MSR_READ_ARCH_CAPABILITIES:
+		return read_cpu_with(msr, ARCH_CAP_SKIP_L1DFL_VMENTRY, 0, value);
 	case MSR_READ_MISC_ENABLE:
 		return read_cpu_with(msr,
 				     MISC_ENABLE_PEBS_UNAVAILABLE |

@@ -110,6 +110,10 @@ const struct msr_policy msr_table[] = {
 	{RANGE(0xe7, 0xe8, "IA32_MPERF, IA32_APERF"), .list = MSR_LIST_STORED_BY_CPU, WHY(runs_on)},
 	{RANGE(0xed, 0xf0, "MSR_RAR_*"), NO_ACCESS, WHY(no_rar)},
 	{ONE(0x105, "MSR_ARRAY_BIST, MSR_CORE_BIST"), NO_ACCESS, WHY(no_infield_test)},
+	{ONE(0x10a, "IA32_ARCH_CAPABILITIES"), .read = MSR_READ_ARCH_CAPABILITIES,
+	 .condition = MSR_IF_L1D_FLUSHED,
+	 WHY("SKIP_L1DFL_VMENTRY: Umbra flushes the L1 data cache before each entry of L2, after "
+	     "all else, so L1 need not.")},
 	{ONE(0x174, "IA32_SYSENTER_CS"), HELD_IN(VMCS_GUEST_SYSENTER_CS), WHY(cpu_switches)},
 	{ONE(0x175, "IA32_SYSENTER_ESP"), HELD_IN(VMCS_GUEST_SYSENTER_ESP),
 	 .value = MSR_VALUE_CANONICAL, WHY(cpu_switches)},

@@ -15,6 +15,7 @@
 #include "vmx/cpuid_filter.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr_bits.h"
+#include "vmx/speculation.h"
 
 /* Instructions that Umbra itself executes, what nesting mostly costs. */
 enum vmcs_counted {
@@ -53,6 +54,7 @@ struct vcpu {
 	struct cpuid_hidden cpuid_hidden;
 	bool xd_disabled; /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
 	struct msr_bits msr_bits;
+	struct speculation speculation;
 	struct mtrr_state mtrr; /* what the guest sees */
 	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;

@@ -59,6 +59,15 @@ def watched(lines):
     return ["nobody looked whether Umbra's memory is unchanged"]
 
 
+def mitigated(*more):
+    """That Umbra does what it says it does: VERW, which every CPU has, and more."""
+    line = "umbra: CPU 0: mitigations: " + " ".join(("VERW at entries",) + more)
+
+    def accept(lines):
+        return [] if line in lines else [f"no line '{line}'"]
+    return accept
+
+
 def init_sipi_flood(hardware):
     def cd(context):
         start, end = umbra_memory(hardware)
@@ -135,5 +144,10 @@ TESTS = [
           hardware=Hardware(cpus=2, memory=256, cpu_model="tigerlake",
                             ignore_bad_msrs=False)),
     *(newer_cpu(model) for model in NEWER_CPUS),
+    # These have VERW's MD_CLEAR, IBPB and the L1D flush; others only VERW.
+    *(newer_cpu(model, "mitigations=force", "-mitigations", slow=model != "sapphire_rapids",
+                accept=mitigated("L1D flush at entries of L2", "IBPB at exits of L2 to L1")) for model in NEWER_CPUS[:2]),
+    probe("umbra-mitigations", guest(umbra_args="mitigations=force"), cpus=2,
+          accept=mitigated()),
     *(newer_cpu(model, "nested.shadow=off", "-noshadow", slow=True) for model in NEWER_CPUS),
 ]

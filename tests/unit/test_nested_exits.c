@@ -661,6 +661,28 @@ static void test_msr_immediates(void **state)
 	}
 }
 
+/* "Indirect Branch Predictor Barrier": where L1 goes on after L2, and nowhere else. */
+static void test_barrier(void **state)
+{
+	(void)state;
+	for (u32 wanted = 0; wanted < 2; wanted++) {
+		start(false);
+		l1_cpu->speculation.barrier = wanted;
+		l1_barriers = 0;
+		map_page(0);
+		enter();
+		assert_int_equal(l1_barriers, 0);
+		/* Umbra's own, and back to L2. */
+		map_page(READ | WRITE | FETCH);
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		assert_int_equal(l1_barriers, 0);
+		l2_exits(REASON_VMCALL, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(l1_barriers, wanted);
+	}
+}
+
 /* A CPU newer than Umbra: its instruction is L1's only if L1 could know of it. */
 static void test_unknown_reasons(void **state)
 {
@@ -1007,6 +1029,7 @@ int main(void)
 		cmocka_unit_test(test_held_init),
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_msr_immediates),
+		cmocka_unit_test(test_barrier),
 		cmocka_unit_test(test_unknown_reasons),
 		cmocka_unit_test(test_exceptions_by_umbra),
 		cmocka_unit_test(test_page_faults_by_umbra),
