@@ -217,12 +217,6 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 			    (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
 			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
 
-	/*
-	 * "Indirect Branch Predictor Barrier": L1 expects its predictions to be out of L2's reach
-	 * after an exit, as enhanced IBRS has it, but both are VMX non-root operation to the CPU.
-	 */
-	if (vcpu->speculation.barrier)
-		wrmsr_safe(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	switched_read_kept(&vmcs->plan, &kept);
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
@@ -241,8 +235,16 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	}
 	load_host_state(vcpu, vmcs->vmcs12, efer);
 	switched_leave(vmcs, &kept);
-	if (vmcs->plan.rare_exit)
+	if (vmcs->plan.rare_exit) {
+		/*
+		 * "Indirect Branch Predictor Barrier": L1 expects its predictions to be out of L2's
+		 * reach after an exit, as enhanced IBRS has it for root operation, but to the CPU
+		 * L1 and L2 both are in non-root operation.
+		 */
+		if (vcpu->speculation.barrier)
+			wrmsr_safe(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 		perf_global_ctrl_leave(vmcs->vmcs12);
+	}
 	/* SDM "Operations that Invalidate Cached Mappings": as L1 without VPIDs may count on. */
 	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
 	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))

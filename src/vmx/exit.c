@@ -23,14 +23,11 @@ static void undefined_instruction_exit(struct vcpu *vcpu, struct guest_regs *reg
 	event_inject_ud();
 }
 
-struct offered_vmx offered_vmx;
+struct offered_vmx offered_vmx = {.instruction = undefined_instruction_exit};
 
 void vmx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (offered_vmx.instruction)
-		offered_vmx.instruction(vcpu, regs);
-	else
-		event_inject_ud();
+	offered_vmx.instruction(vcpu, regs);
 }
 
 static exit_handler *const handlers[REASON_COUNT] = {
@@ -135,13 +132,12 @@ void exit_handle(struct guest_regs *regs)
 	vcpu->regs = regs;
 	vcpu->exit_reason = reason;
 	/* For those that a guest waits for most, a direct call: an indirect one is a retpoline. */
-	switch (reason) {
+	switch (__builtin_expect(reason, REASON_CPUID)) {
 	case REASON_CPUID:
 		count(vcpu, reason);
 		cpuid_exit(vcpu, regs);
 		return;
-	case REASON_VMLAUNCH:
-	case REASON_VMRESUME:
+	case REASON_VMCLEAR ... REASON_VMXON:
 		count(vcpu, reason);
 		vmx_instruction_exit(vcpu, regs);
 		return;

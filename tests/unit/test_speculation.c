@@ -181,9 +181,8 @@ static u32 set_up(const struct sample *sample, enum mitigations wanted)
 	speculation_set_option(wanted);
 	speculation_setup_cpu(vcpu);
 	speculation_report(vcpu);
-	assert_int_equal(vcpu->cpu.entry_work,
-			 (vcpu->speculation.clear_buffers ? 1 : 0) |
-				 (vcpu->speculation.flush_l1d ? 2 : 0));
+	assert_int_equal(vcpu->cpu.entry_work, (vcpu->speculation.clear_buffers ? 1 : 0) |
+						       (vcpu->speculation.flush_l1d ? 2 : 0));
 	return (vcpu->speculation.clear_buffers ? VERW : 0) |
 	       (vcpu->speculation.flush_l1d ? FLUSH : 0) | (vcpu->speculation.barrier ? IBPB : 0);
 }
