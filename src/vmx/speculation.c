@@ -215,9 +215,7 @@ void speculation_report(const struct vcpu *vcpu)
  * "L1 Terminal Fault": L2 reads what is in the L1 data cache by page tables of its own, past EPT.
  * L1 could do the same to Umbra, which has nothing there that is not L1's.
  */
-void speculation_flush_l1d(struct guest_regs *regs)
+void speculation_flush_l1d(void)
 {
-	(void)regs;
-	if (this_vcpu()->level)
-		wrmsr_safe(MSR_IA32_FLUSH_CMD, FLUSH_CMD_L1D);
+	wrmsr_safe(MSR_IA32_FLUSH_CMD, FLUSH_CMD_L1D);
 }

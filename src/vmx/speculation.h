@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#include <x86/gpr.h>
 #include <x86/types.h>
 
 struct vcpu;
@@ -52,5 +51,5 @@ void speculation_setup_cpu(struct vcpu *vcpu);
 /* Says in a message what is done on this CPU, unless it is the same as on the boot processor. */
 void speculation_report(const struct vcpu *vcpu);
 
-/* From switch.S before an entry on a CPU with flush_l1d. */
-void speculation_flush_l1d(struct guest_regs *regs);
+/* From switch.S before an entry of L2 on a CPU with flush_l1d. */
+void speculation_flush_l1d(void);

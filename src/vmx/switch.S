@@ -4,6 +4,7 @@
  * and the guest's registers always lie at its top.
  */
 #include "smp/cpu.h"
+#include "vmx/switch.h"
 #include "vmx/switch_macros.inc"
 
 	/* trap.c sends code that an NMI or #MC interrupted from `first` to `last` back to `first`. */
@@ -22,6 +23,8 @@
 	.macro	flush_l1d_if_due
 	testl	$ENTRY_FLUSH_L1D << CPU_ENTRY_WORK_SHIFT, %gs:CPU_PENDING_EVENTS_OFFSET
 	jz	9f
+	cmpq	$0, %gs:VCPU_LEVEL_OFFSET
+	je	9f
 	save_guest
 	call_c	speculation_flush_l1d
 	load_guest

@@ -139,6 +139,9 @@ TESTS = [
                          "umbra: error: triple fault in the guest on CPU 1", "umbra: version"),
              forbid=cases.FORBID + ("BARE",), hardware=ISOLATION, timeout=240),
     probe("nmi-stress", guest("cases=nmi nmirounds=20000"), cpus=4, timeout=300, slow=True),
+    # The entries by way of VERW have looks of their own at NMIs.
+    probe("nmi-stress-mitigations", guest("cases=nmi nmirounds=20000", "mitigations=force"),
+          cpus=4, timeout=300, slow=True),
     probe("umbra-skylake", guest(), slow=True,
           hardware=Hardware(cpus=2, memory=256, cpu_model="corei7_skylake_x",
                             ignore_bad_msrs=False)),
