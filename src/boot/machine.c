@@ -58,7 +58,8 @@ u64 machine_memory_wanted(const struct acpi_info *acpi, const struct options *op
 	u64 wanted = cpus_expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
+		wanted += (cpus_expected * nested_pages_per_cpu() + nested_pages_shared()) *
+				  PAGE_SIZE +
 			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
 	return wanted;
 }
