@@ -23,6 +23,7 @@ static const struct options defaults = {
 	.nested = true,
 	.nested_shadow = true,
 	.nested_pool = 2048,
+	.microcode = true,
 };
 
 static bool equals(struct piece p, const char *s)
@@ -173,6 +174,11 @@ static bool parse_nested_pool(struct piece value, struct options *options)
 	return parse_number(value, 1u << 20, &options->nested_pool);
 }
 
+static bool parse_microcode(struct piece value, struct options *options)
+{
+	return parse_switch(value, &options->microcode);
+}
+
 static bool parse_stats(struct piece value, struct options *options)
 {
 	return parse_switch(value, &options->stats);
@@ -202,6 +208,7 @@ static const struct option table[] = {
 	{"nested", parse_nested},
 	{"nested.shadow", parse_nested_shadow},
 	{"nested.pool", parse_nested_pool},
+	{"microcode", parse_microcode},
 	{"stats", parse_stats},
 	{"cpuid", parse_cpuid},
 	{"hypervisor", parse_hypervisor},

@@ -66,7 +66,7 @@ static struct {
 	const u8 *next_options; /* of a boot entry */
 	u32 next_options_size;
 	struct options options;
-	struct acpi_info acpi;
+	struct microcode_update microcode;
 	struct memmap map;
 	u64 entry_tsc;
 	paddr_t firmware_cr3;
@@ -400,7 +400,7 @@ static void read_tables(void)
 		fail("the firmware's memory map has too many pieces");
 	for (u64 i = 0; i < efi.system->table_count; i++) {
 		if (memcmp(&efi.system->tables[i].guid, &acpi, sizeof(acpi)) == 0)
-			machine_read_acpi(efi.system->tables[i].table, RSDP_SIZE, &efi.acpi);
+			machine_read_acpi(efi.system->tables[i].table, RSDP_SIZE);
 	}
 }
 
@@ -422,7 +422,7 @@ static void move_home(u64 ept_cap)
 	u64 address = 4 * GIB - 1;
 
 	efi.home.size =
-		home_size(&efi.map, machine_memory_wanted(&efi.acpi, &efi.options), ept_cap);
+		home_size(&efi.map, machine_memory_wanted(&efi.options, &efi.microcode), ept_cap);
 	if (efi.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					 efi.home.size / PAGE_SIZE, &address)) {
 		const u64 kib = efi.home.size / KIB;
@@ -494,9 +494,9 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 	read_tables();
 	move_home(vmx.ept_vpid);
 	take_traps();
-	machine_create_cpus(&efi.acpi);
+	machine_create_cpus();
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);
-	machine_prepare(&efi.map, efi.home, &efi.options);
+	machine_prepare(&efi.map, efi.home, &efi.options, &efi.microcode);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	virtualise_other_cpus(load_base);

@@ -61,8 +61,8 @@ REASON cpu_switches[] = "Switched by the CPU at every VM entry and exit.";
 
 REASON no_microcode[] =
 	"The operand is a guest-linear address, and new microcode may take features away "
-	"from a running hypervisor. The CPU ignores an update it does not like, and so "
-	"does this.";
+	"from a running hypervisor, which has loaded the update before the guest. The CPU ignores "
+	"an update it does not like, and so does this.";
 REASON debugctl[] =
 	"BTS, LBR and single-stepping on branches: each exit clears it, so that they stop "
 	"with the guest.";

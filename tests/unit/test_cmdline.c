@@ -25,6 +25,7 @@ static void expect_defaults(void)
 	assert_int_equal(o.serial_baud, 115200);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 	assert_false(o.verbose);
+	assert_true(o.microcode);
 	assert_false(o.stats);
 	assert_false(o.cpuid_all);
 	assert_false(o.hypervisor_pass);
@@ -90,6 +91,10 @@ static void test_switches_and_choices(void **state)
 	accept("nested=off");
 	assert_false(o.nested);
 	assert_true(o.nested_shadow);
+	accept("microcode=off");
+	assert_false(o.microcode);
+	accept("microcode");
+	assert_true(o.microcode);
 	accept("stats");
 	assert_true(o.stats);
 	accept("stats=off");

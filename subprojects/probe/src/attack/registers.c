@@ -14,6 +14,7 @@ static bool is_needed(u32 msr)
 	case MSR_IA32_TSC_DEADLINE:
 	case MSR_IA32_GS_BASE:
 	case MSR_IA32_SMBASE:
+	case MSR_IA32_MTRRCAP: /* read-only; Bochs 3.1 ends itself at a write */
 		return true;
 	default:
 		/* Writes to the local APIC's registers are commands, not values. */
