@@ -64,50 +64,42 @@ struct operand operand_of_exit(struct guest_regs *regs)
 	return operand;
 }
 
-static u64 segment_base(enum segment seg)
-{
-	return vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg));
-}
-
 /*
- * What is canonical with 48 bits is so with 57 too, and masking leaves it as it is: only other
- * addresses need a look at the guest's mode.
+ * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
+ * masking leaves it as it is.
  */
-static enum operand_fault long_mode_address(const struct operand *operand, u32 size, u64 *linear)
+static bool is_plain(const struct operand *operand, u32 size)
 {
-	const enum segment seg = operand->segment;
-	const struct operand_segment segment = {
-		.base = seg == SEG_FS || seg == SEG_GS ? segment_base(seg) : 0,
-	};
-	struct operand_mode mode = {.in_64bit_mode = true};
+	const u64 half = BIT(47), first = operand->offset + half, last = first + size - 1;
 
-	if (operand_linear(operand, &segment, &mode, false, size, linear) == OPERAND_OK)
-		return OPERAND_OK;
-	mode.cr4 = vmreadn(VMCS_GUEST_CR4);
-	mode.cr3 = vmreadn(VMCS_GUEST_CR3);
-	return operand_linear(operand, &segment, &mode, false, size, linear);
+	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
 }
 
-static enum operand_fault legacy_address(const struct operand *operand, bool write, u32 size,
-					 u64 *linear)
+static u64 read_segment(u32 es_field, enum segment seg)
 {
-	const enum segment seg = operand->segment;
-	const struct operand_segment segment = {
-		.base = segment_base(seg),
-		.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
-		.access_rights =
-			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)),
-	};
-	const struct operand_mode mode = {.in_64bit_mode = false};
-
-	return operand_linear(operand, &segment, &mode, write, size, linear);
+	return vmcs_read(vmcs_segment_field(es_field, seg));
 }
 
 /* The linear address of a memory operand; false: the fault has been injected. */
 static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
-	switch (operand->in_64bit_mode ? long_mode_address(operand, size, linear)
-				       : legacy_address(operand, write, size, linear)) {
+	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
+	struct operand_segment segment;
+
+	if (is_plain(operand, size)) {
+		*linear = operand->offset;
+		return true;
+	}
+	segment.base = read_segment(VMCS_GUEST_ES_BASE, operand->segment);
+	if (mode.in_64bit_mode) {
+		mode.cr3 = vmreadn(VMCS_GUEST_CR3);
+		mode.cr4 = vmreadn(VMCS_GUEST_CR4);
+	} else {
+		segment.limit = (u32)read_segment(VMCS_GUEST_ES_LIMIT, operand->segment);
+		segment.access_rights =
+			(u32)read_segment(VMCS_GUEST_ES_ACCESS_RIGHTS, operand->segment);
+	}
+	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
 	case OPERAND_OK:
 		return true;
 	case OPERAND_SS:
