@@ -194,6 +194,14 @@ static bool parse_hypervisor(struct piece value, struct options *options)
 	return true;
 }
 
+static bool parse_efi(struct piece value, struct options *options)
+{
+	if (!equals(value, "keep") && !equals(value, "end"))
+		return false;
+	options->efi_end = equals(value, "end");
+	return true;
+}
+
 static const struct option table[] = {
 	{"serial", parse_serial},
 	{"loglevel", parse_loglevel},
@@ -205,6 +213,7 @@ static const struct option table[] = {
 	{"stats", parse_stats},
 	{"cpuid", parse_cpuid},
 	{"hypervisor", parse_hypervisor},
+	{"efi", parse_efi},
 };
 
 struct text {

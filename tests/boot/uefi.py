@@ -22,8 +22,10 @@ def line(context):
     return context.command_line("umbra.test=efi umbra.after=poweroff")
 
 
-def umbra(context):
-    return under_umbra(context.image, guest.bzimage(), line(context), initrd(context))
+def umbra(umbra_args):
+    """GRUB's multiboot2 command."""
+    return lambda context: under_umbra(context.image, guest.bzimage(), line(context),
+                                       initrd(context), umbra_args)
 
 
 def native(context):
@@ -135,9 +137,17 @@ def under_umbra_in_place(lines):
 
 
 TESTS = [
-    BootTest("uefi.equal", cd=umbra, hardware=uefi(1), ends=True, expect=works(1), same_as=native,
-             compare=firmware_differences),
-    BootTest("uefi.2cpu", cd=umbra, hardware=uefi(2), ends=True, expect=works(2), timeout=400),
+    # Ends the boot services, as where the firmware has no MP services.
+    BootTest("uefi.equal", cd=umbra("efi=end"), hardware=uefi(1), ends=True, expect=works(1),
+             same_as=native, compare=firmware_differences),
+    BootTest("uefi.2cpu", cd=umbra("efi=end"), hardware=uefi(2), ends=True, timeout=400,
+             expect=(r"umbra: starting the guest on 2 CPUs", *works(2))),
+    # Keeps them: the firmware loads the first module, and Linux's EFI stub takes the second.
+    BootTest("uefi.multiboot2-in-place", cd=umbra(""), hardware=uefi(1), ends=True,
+             expect=(r"umbra: starting the first module under Umbra on 1 CPUs", *works(1))),
+    BootTest("uefi.multiboot2-in-place-2cpu", cd=umbra(""), hardware=uefi(2), ends=True,
+             timeout=400, expect=(r"umbra: starting the first module under Umbra on 2 CPUs",
+                                  *works(2))),
     BootTest("uefi.in-place", esp=in_place(), hardware=uefi(1), ends=True, same_as=bare,
              expect=works(1), compare=in_place_differences, accept=under_umbra_in_place,
              timeout=400),
