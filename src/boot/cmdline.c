@@ -23,6 +23,7 @@ static const struct options defaults = {
 	.nested = true,
 	.nested_shadow = true,
 	.nested_pool = 2048,
+	.microcode = true,
 };
 
 static bool equals(struct piece p, const char *s)
@@ -173,6 +174,11 @@ static bool parse_nested_pool(struct piece value, struct options *options)
 	return parse_number(value, 1u << 20, &options->nested_pool);
 }
 
+static bool parse_microcode(struct piece value, struct options *options)
+{
+	return parse_switch(value, &options->microcode);
+}
+
 static bool parse_stats(struct piece value, struct options *options)
 {
 	return parse_switch(value, &options->stats);
@@ -202,6 +208,23 @@ static bool parse_efi(struct piece value, struct options *options)
 	return true;
 }
 
+static bool parse_mitigations(struct piece value, struct options *options)
+{
+	static const char *const names[] = {
+		[MITIGATIONS_AUTO] = "auto",
+		[MITIGATIONS_OFF] = "off",
+		[MITIGATIONS_FORCE] = "force",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (equals(value, names[i])) {
+			options->mitigations = (enum mitigations)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static const struct option table[] = {
 	{"serial", parse_serial},
 	{"loglevel", parse_loglevel},
@@ -210,10 +233,12 @@ static const struct option table[] = {
 	{"nested", parse_nested},
 	{"nested.shadow", parse_nested_shadow},
 	{"nested.pool", parse_nested_pool},
+	{"microcode", parse_microcode},
 	{"stats", parse_stats},
 	{"cpuid", parse_cpuid},
 	{"hypervisor", parse_hypervisor},
 	{"efi", parse_efi},
+	{"mitigations", parse_mitigations},
 };
 
 struct text {

@@ -8,6 +8,7 @@
  *                                    it, the firmware's next boot entry
  *   arguments = root=/dev/sda2 ro    what that program gets as load options
  *   initrd = \initrd.img              what a Linux kernel gets as initrd
+ *   microcode = \EFI\umbra\GenuineIntel.bin   updates for the CPUs, as Intel publishes them
  */
 #pragma once
 
@@ -20,6 +21,7 @@ struct efi_config {
 	char start[EFI_CONFIG_VALUE];
 	char arguments[EFI_CONFIG_VALUE];
 	char initrd[EFI_CONFIG_VALUE];
+	char microcode[EFI_CONFIG_VALUE];
 };
 
 /*

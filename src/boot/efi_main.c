@@ -17,6 +17,7 @@
 #include "boot/home.h"
 #include "boot/machine.h"
 #include "boot/mb2_relay.h"
+#include "boot/microcode_files.h"
 #include "boot/multiboot2.h"
 #include "boot/pe.h"
 #include "config.h"
@@ -60,7 +61,7 @@ static struct {
 	const char *next_name;
 	struct efi_config config;
 	struct options options;
-	struct acpi_info acpi;
+	struct microcode_update microcode;
 	struct memmap map;
 	u64 entry_tsc;
 	paddr_t firmware_cr3;
@@ -198,7 +199,7 @@ static void read_tables(void)
 	read_memory_map(firmware_buffer(MEMORY_MAP_MAX), &view);
 	for (u64 i = 0; i < firmware.system->table_count; i++) {
 		if (memcmp(&firmware.system->tables[i].guid, &acpi, sizeof(acpi)) == 0)
-			machine_read_acpi(firmware.system->tables[i].table, RSDP_SIZE, &efi.acpi);
+			machine_read_acpi(firmware.system->tables[i].table, RSDP_SIZE);
 	}
 }
 
@@ -228,7 +229,7 @@ static void move_home(u64 ept_cap)
 	u64 address = 4 * GIB - 1;
 
 	efi.home.size =
-		home_size(&efi.map, machine_memory_wanted(&efi.acpi, &efi.options), ept_cap);
+		home_size(&efi.map, machine_memory_wanted(&efi.options, &efi.microcode), ept_cap);
 	if (firmware.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					      efi.home.size / PAGE_SIZE, &address)) {
 		const u64 kib = efi.home.size / KIB;
@@ -281,6 +282,24 @@ static void wipe_old_data(paddr_t load_base)
 	       (size_t)(data_end - data_start));
 }
 
+/* The guest cannot load it any more. From umbra.conf's own file, and from its initrd. */
+static void read_microcode(efi_handle device)
+{
+	const char *name = efi.config.microcode;
+	paddr_t data;
+	u64 size;
+
+	if (name[0]) {
+		if (!firmware_read_file(device, name, &data, &size))
+			fail("%s: no such file", name);
+		if (efi.options.microcode)
+			microcode_look_in(name, (const void *)data, size, &efi.microcode);
+	}
+	if (efi.plan->initrd && efi.options.microcode)
+		microcode_look_in_initrd((const void *)efi.plan->initrd->data,
+					 efi.plan->initrd->size, &efi.microcode);
+}
+
 static void slide_under(paddr_t load_base)
 {
 	struct vmx_capabilities vmx;
@@ -289,9 +308,9 @@ static void slide_under(paddr_t load_base)
 	read_tables();
 	move_home(vmx.ept_vpid);
 	take_traps();
-	machine_create_cpus(&efi.acpi);
+	machine_create_cpus();
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);
-	machine_prepare(&efi.map, efi.home, &efi.options);
+	machine_prepare(&efi.map, efi.home, &efi.options, &efi.microcode);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	virtualise_other_cpus(load_base);
@@ -334,6 +353,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 		fail("the firmware does not say where Umbra was loaded from");
 	read_config(loaded->device);
 	efi_next_configured(&efi.config, loaded->device, load_base, plan, &efi.next_name);
+	read_microcode(loaded->device);
 	slide_under(load_base);
 	return EFI_SUCCESS;
 }
@@ -408,6 +428,7 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 		end_boot_services((const void *)information);
 		return EFI_SUCCESS;
 	}
+	efi.microcode = microcode_choose(&info, efi.options.microcode);
 	efi_next_module(&info, load_base, plan, &efi.next_name);
 	slide_under(load_base);
 	return EFI_SUCCESS;

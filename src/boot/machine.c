@@ -7,13 +7,17 @@
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/nested.h"
+#include "platform/acpi.h"
 #include "platform/delay.h"
 #include "platform/lapic.h"
 #include "smp/panic.h"
 #include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
+#include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
+
+static struct acpi_info acpi;
 
 /* During boot the first 4 GiB are mapped, and firmware keeps its tables there. */
 static const void *map_firmware_table(void *ctx, paddr_t pa, size_t size)
@@ -22,28 +26,39 @@ static const void *map_firmware_table(void *ctx, paddr_t pa, size_t size)
 	return pa < 4 * GIB && size <= 4 * GIB - pa ? phys_to_virt(pa) : NULL;
 }
 
-void machine_read_acpi(const u8 *rsdp, size_t length, struct acpi_info *acpi)
+void machine_read_acpi(const u8 *rsdp, size_t length)
 {
 	if (length) {
-		const char *error = acpi_parse(rsdp, length, map_firmware_table, NULL, acpi);
+		const char *error = acpi_parse(rsdp, length, map_firmware_table, NULL, &acpi);
 
 		if (error)
 			log_warn("ACPI: %s", error);
 	}
-	if (!acpi->has_madt || acpi->cpu_count == 0) {
+	if (!acpi.has_madt || acpi.cpu_count == 0) {
 		log_warn("no ACPI MADT lists the CPUs: going on with one CPU");
-		acpi->cpu_count = 0;
+		acpi.cpu_count = 0;
 	}
-	if (acpi->cpus_over_limit)
-		fail("%u CPUs are more than the %zu Umbra can take; switch some off in the "
-		     "firmware setup",
-		     acpi->cpu_count + acpi->cpus_over_limit, ARRAY_SIZE(acpi->apic_id));
-	if (acpi->cpus_online_capable)
+	if (acpi.cpus_over_limit)
+		fail("%u CPUs are more than the %zu Umbra can take; its "
+		     "list in the ACPI tables is damaged",
+		     acpi.cpu_count + acpi.cpus_over_limit, ARRAY_SIZE(acpi.apic_id));
+	if (acpi.cpus_online_capable)
 		log_warn("%u CPUs may be added while the machine runs; they would not be under "
 			 "Umbra's control",
-			 acpi->cpus_online_capable);
-	delay_init(acpi);
-	reset_init(acpi);
+			 acpi.cpus_online_capable);
+	delay_init(&acpi);
+	reset_init(&acpi);
+}
+
+/* ACPI may have left out the CPU that this runs on. */
+static u32 cpus_expected(void)
+{
+	return acpi.cpu_count + 1;
+}
+
+static u64 cpu_list_pages(void)
+{
+	return ALIGN_UP(cpus_expected() * sizeof(*cpus), PAGE_SIZE) / PAGE_SIZE;
 }
 
 /* A build without nested VMX has none of its functions. */
@@ -52,40 +67,45 @@ static bool nested_is_on(const struct options *options)
 	return UMBRA_NESTED && options->nested;
 }
 
-u64 machine_memory_wanted(const struct acpi_info *acpi, const struct options *options)
+u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode)
 {
-	const u32 cpus_expected = acpi->cpu_count + 1;
-	u64 wanted = cpus_expected * vcpu_memory_size();
+	const u32 expected = cpus_expected();
+	u64 wanted = (cpu_list_pages() + microcode_pages(microcode)) * PAGE_SIZE +
+		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += cpus_expected * nested_pages_per_cpu() * PAGE_SIZE +
+		wanted += (expected * nested_pages_per_cpu() + nested_pages_shared()) * PAGE_SIZE +
 			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
 	return wanted;
 }
 
 /* This CPU first, then the others in the firmware's order. */
-void machine_create_cpus(const struct acpi_info *acpi)
+void machine_create_cpus(void)
 {
 	const u32 own_id = lapic_id();
 
-	cpus = pages_alloc(1);
+	cpus = pages_alloc(cpu_list_pages());
 	if (!cpus)
 		fail("out of memory for the list of CPUs");
 	cpus[cpu_count++] = &vcpu_create(0, own_id)->cpu;
-	for (u32 i = 0; i < acpi->cpu_count; i++) {
-		if (acpi->apic_id[i] == own_id)
+	for (u32 i = 0; i < acpi.cpu_count; i++) {
+		if (acpi.apic_id[i] == own_id)
 			continue;
-		cpus[cpu_count] = &vcpu_create((u16)cpu_count, acpi->apic_id[i])->cpu;
+		cpus[cpu_count] = &vcpu_create((u16)cpu_count, acpi.apic_id[i])->cpu;
 		cpu_count++;
 	}
 }
 
-void machine_prepare(const struct memmap *map, struct range home, const struct options *options)
+void machine_prepare(const struct memmap *map, struct range home, const struct options *options,
+		     const struct microcode_update *microcode)
 {
 	log_info("%u CPUs, %llu KiB reserved at %#llx (image %zu KiB)", cpu_count,
 		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
 		 image_size() / 1024);
 
+	if (!microcode_keep(microcode))
+		fail("out of memory for the microcode update");
+	microcode_load();
 	vmx_read_boot_cpu();
 	if (!ept01_init(map, this_vcpu()->vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
@@ -93,13 +113,16 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);
 	cpuid_set_options(options->cpuid_all, options->hypervisor_pass);
+	speculation_set_option(options->mitigations);
 	vmx_setup_shared();
 	cpuid_report(this_vcpu());
 }
 
 void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options)
 {
+	microcode_load();
 	vmx_setup_cpu(vcpu);
+	speculation_report(vcpu);
 	if (nested_is_on(options))
 		nested_init_cpu(vcpu);
 }

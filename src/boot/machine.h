@@ -7,7 +7,7 @@
 
 #include "boot/cmdline.h"
 #include "mm/memmap.h"
-#include "platform/acpi.h"
+#include "platform/microcode.h"
 #include "vmx/vcpu.h"
 
 enum {
@@ -16,16 +16,21 @@ enum {
 };
 
 /* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
-void machine_read_acpi(const u8 *rsdp, size_t length, struct acpi_info *acpi);
+void machine_read_acpi(const u8 *rsdp, size_t length);
 
-/* Bytes of Umbra's home for the CPUs and for nested VMX. */
-u64 machine_memory_wanted(const struct acpi_info *acpi, const struct options *options);
+/* Bytes of Umbra's home for the CPUs, for nested VMX and for a microcode update. */
+u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode);
 
 /* Makes this CPU's block and the others', in the firmware's order. */
-void machine_create_cpus(const struct acpi_info *acpi);
+void machine_create_cpus(void);
 
-/* What all CPUs share: ept01 without [home], what the guest is offered. On the boot processor. */
-void machine_prepare(const struct memmap *map, struct range home, const struct options *options);
+/*
+ * On the boot processor: loads the microcode, then makes what all CPUs share: ept01 without [home],
+ * what the guest is offered.
+ */
+void machine_prepare(const struct memmap *map, struct range home, const struct options *options,
+		     const struct microcode_update *microcode);
 
-/* Takes this CPU into VMX operation; its guest's registers are still to be set. */
+/* Loads the microcode and takes this CPU into VMX operation; its guest's registers are still to be
+ * set. */
 void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options);

@@ -5,6 +5,7 @@
 #include "boot/guest.h"
 #include "boot/home.h"
 #include "boot/machine.h"
+#include "boot/microcode_files.h"
 #include "boot/multiboot2.h"
 #include "lib/insn.h"
 #include "lib/log.h"
@@ -12,7 +13,6 @@
 #include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
-#include "platform/acpi.h"
 #include "platform/console.h"
 #include "smp/ap_start.h"
 #include "smp/cpu.h"
@@ -29,7 +29,7 @@ static struct {
 	struct mb2_info mb2;
 	struct memmap room; /* the part of mb2.memmap that firmware does not use */
 	struct options options;
-	struct acpi_info acpi;
+	struct microcode_update microcode;
 } boot;
 
 _Noreturn void boot_main(u64 information, u64 load_base);
@@ -72,15 +72,18 @@ static void read_options(void)
 
 static struct range move_home(paddr_t load_base, u64 ept_cap)
 {
-	struct range avoid[MB2_MAX_MODULES + 1];
+	struct range avoid[MB2_MAX_MODULES + 2];
 	size_t n = 0;
 
 	avoid[n++] = (struct range){load_base, image_size()};
+	if (boot.microcode.size)
+		avoid[n++] = (struct range){virt_to_phys(boot.microcode.data), boot.microcode.size};
 	for (u32 i = 0; i < boot.mb2.module_count; i++)
 		avoid[n++] = (struct range){boot.mb2.module[i].start,
 					    boot.mb2.module[i].end - boot.mb2.module[i].start};
 	return home_move_in(&boot.mb2.memmap, &boot.room,
-			    machine_memory_wanted(&boot.acpi, &boot.options), ept_cap, avoid, n);
+			    machine_memory_wanted(&boot.options, &boot.microcode), ept_cap, avoid,
+			    n);
 }
 
 static void prepare_ap(struct cpu *cpu)
@@ -124,16 +127,17 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	read_boot_information(information);
 	read_options();
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
-	machine_read_acpi(boot.mb2.rsdp, boot.mb2.rsdp_len, &boot.acpi);
+	machine_read_acpi(boot.mb2.rsdp, boot.mb2.rsdp_len);
 	guest_check_modules(&boot.mb2);
+	boot.microcode = microcode_choose(&boot.mb2, boot.options.microcode);
 
 	home = move_home(load_base, vmx.ept_vpid);
 	/* Where the boot loader put the image is memory of the guest's from now on. */
 	memset(phys_to_virt(load_base), 0, image_size());
-	machine_create_cpus(&boot.acpi);
+	machine_create_cpus();
 	cpu_load(cpus[0]);
 	trap_init(true, SELECTOR_CODE);
-	machine_prepare(&boot.mb2.memmap, home, &boot.options);
+	machine_prepare(&boot.mb2.memmap, home, &boot.options, &boot.microcode);
 	machine_prepare_cpu(this_vcpu(), &boot.options);
 	start_other_cpus();
 

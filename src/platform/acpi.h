@@ -21,7 +21,8 @@ enum acpi_space {
 	ACPI_SPACE_PCI = 2, /* bus 0; device, function and offset in bits 47:32, 31:16 and 15:0 */
 };
 
-enum { ACPI_MAX_CPUS = 256 };
+/* More are a damaged table. */
+enum { ACPI_MAX_CPUS = 4096 };
 
 struct acpi_info {
 	bool has_madt;

@@ -54,6 +54,8 @@ TESTS = [
     BootTest("linux.native-2cpu", cd=native("umbra.after=shell"), hardware=Hardware(cpus=2),
              expect=(userspace(2), r"UMBRA-GUEST: shell"), timeout=600, slow=True,
              variant=None),
+    BootTest("linux.pvh-8cpu", cd=vmlinux("umbra.after=shell"), hardware=Hardware(cpus=8),
+             expect=(userspace(8), r"UMBRA-GUEST: shell"), timeout=1800, slow=True),
     # Without the table of CPUs Umbra goes on with one.
     BootTest("linux.no-acpi", cd=vmlinux("umbra.after=shell"), engine="bochs",
              hardware=Hardware(hide_table=b"PTR "),

@@ -28,6 +28,7 @@ static void config(const u8 *data, size_t size)
 	require(strlen(config.start) < EFI_CONFIG_VALUE);
 	require(strlen(config.arguments) < EFI_CONFIG_VALUE);
 	require(strlen(config.initrd) < EFI_CONFIG_VALUE);
+	require(strlen(config.microcode) < EFI_CONFIG_VALUE);
 }
 
 static void boot_option(const u8 *data, size_t size)

@@ -15,10 +15,10 @@
 enum {
 	RSDT = 0x1001, /* tables need not be aligned */
 	XSDT = 0x1103,
-	MADT = 0x2000,
 	FADT = 0x9000,
 	OTHER = 0xa000,
-	MEMORY = 0x10000,
+	MADT = 0xc000,
+	MEMORY = 0x20000,
 };
 
 static u8 memory[MEMORY];
@@ -463,15 +463,27 @@ static void test_cpus(void **state)
 static void test_many_cpus(void **state)
 {
 	(void)state;
-	for (u32 i = 0; i < 300; i++)
-		x2apic(i, 1);
-	for (u32 i = 0; i < 255; i++)
+	/* A large server's: threads in steps, cores and sockets with gaps. */
+	for (u32 i = 0; i < 2048; i++)
+		x2apic(i * 5, 1);
+	for (u32 i = 0; i < 255; i += 5)
 		lapic((u8)i, 1);
 	expect(parse(), NULL);
-	assert_int_equal(info.cpu_count, 256);
-	assert_int_equal(info.cpus_over_limit, 44);
-	for (u32 i = 0; i < 256; i++)
-		assert_int_equal(info.apic_id[i], i);
+	assert_int_equal(info.cpu_count, 2048);
+	assert_int_equal(info.cpus_over_limit, 0);
+	for (u32 i = 0; i < 2048; i++)
+		assert_int_equal(info.apic_id[i], i * 5);
+}
+
+static void test_too_many_cpus(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < 4100; i++)
+		x2apic(0x10000 + i, 1);
+	expect(parse(), NULL);
+	assert_int_equal(info.cpu_count, 4096);
+	assert_int_equal(info.cpus_over_limit, 4);
+	assert_int_equal(info.apic_id[4095], 0x10fff);
 }
 
 static void test_lapic_address_override(void **state)
@@ -695,6 +707,7 @@ int main(void)
 		cmocka_unit_test_setup(test_root_entries, set_up),
 		cmocka_unit_test_setup(test_cpus, set_up),
 		cmocka_unit_test_setup(test_many_cpus, set_up),
+		cmocka_unit_test_setup(test_too_many_cpus, set_up),
 		cmocka_unit_test_setup(test_lapic_address_override, set_up),
 		cmocka_unit_test_setup(test_bad_madt, set_up),
 		cmocka_unit_test_setup(test_bad_madt_entries, set_up),
