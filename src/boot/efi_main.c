@@ -259,10 +259,13 @@ static void virtualise_other_cpus(paddr_t load_base)
 	if (mp->get_number(mp, &all, &enabled) || enabled != cpu_count)
 		fail("the firmware runs %llu of %llu CPUs, and ACPI lists %u",
 		     (unsigned long long)enabled, (unsigned long long)all, cpu_count);
-	/* No way back from here: CPUs become guests. */
+	/* No way back from here: CPUs become guests. Only this one may call the firmware's console.
+	 */
 	fail_set_way_out(NULL);
+	log_set_console(console_write);
 	status = mp->startup_all_aps(mp, load_base + (u64)(efi_ap_entry - image_start), true, NULL,
 				     0, (void *)efi.bridge_cr3, NULL);
+	log_set_console(firmware_write);
 	if (status)
 		fail("the other CPUs could not be reached: EFI status %#llx",
 		     (unsigned long long)status);
@@ -313,13 +316,13 @@ static void slide_under(paddr_t load_base)
 	machine_prepare(&efi.map, efi.home, &efi.options, &efi.microcode);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
+	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
+	init_screen();
 	virtualise_other_cpus(load_base);
 	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
 		 cpu_count, (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
 	fail_set_way_out(NULL);
 	wipe_old_data(load_base);
-	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
-	init_screen();
 	log_set_console(console_write);
 	log_guest_owns_console(efi.options.verbose);
 	statistics_init(efi.options.stats, efi.home.size, efi.entry_tsc);
