@@ -14,6 +14,7 @@
 #include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
+#include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
 
 static struct acpi_info acpi;
@@ -66,6 +67,15 @@ static bool nested_is_on(const struct options *options)
 	return UMBRA_NESTED && options->nested;
 }
 
+/* What all CPUs share for nested VMX; what they cannot do without is a part of it. */
+static u64 nested_pool(const struct options *options)
+{
+	const u64 least = nested_pages_shared() * PAGE_SIZE;
+	const u64 pool = ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
+
+	return pool > least ? pool : least;
+}
+
 u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode)
 {
 	const u32 expected = cpus_expected();
@@ -73,8 +83,7 @@ u64 machine_memory_wanted(const struct options *options, const struct microcode_
 		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE +
-			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
+		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE + nested_pool(options);
 	return wanted;
 }
 
@@ -111,6 +120,7 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);
 	cpuid_set_options(options->cpuid_all, options->hypervisor_pass);
+	speculation_set_option(options->mitigations);
 	vmx_setup_shared();
 	cpuid_report(this_vcpu());
 }
@@ -119,6 +129,7 @@ void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options)
 {
 	microcode_load();
 	vmx_setup_cpu(vcpu);
+	speculation_report(vcpu);
 	if (nested_is_on(options))
 		nested_init_cpu(vcpu);
 }

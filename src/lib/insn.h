@@ -137,6 +137,17 @@ static inline void unblock_nmis(void)
 			 : "memory", "cc");
 }
 
+/*
+ * An index that a bounds check has let through, for a table of 2^n entries, kept within it also
+ * where the CPU only guesses that the check has passed ("Bounds Check Bypass"). The compiler, which
+ * knows better, must not leave the mask out.
+ */
+static inline u32 index_masked(u32 index, u32 entries)
+{
+	__asm__("" : "+r"(index));
+	return index & (entries - 1);
+}
+
 _Noreturn static inline void cpu_halt_forever(void)
 {
 	for (;;)

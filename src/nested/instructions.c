@@ -267,26 +267,6 @@ static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	return DONE;
 }
 
-static int vmread_instruction(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	nested_vmread(vcpu, regs);
-	return DONE;
-}
-
-static int vmwrite_instruction(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	nested_vmwrite(vcpu, regs);
-	return DONE;
-}
-
-/* No dual-monitor treatment of SMIs. */
-static int vmcall_instruction(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	(void)vcpu;
-	(void)regs;
-	return VMERR_VMCALL_IN_ROOT;
-}
-
 /* SDM "VMCALL": of all these only VMCALL exits before the checks on the mode. */
 static bool vmcall_is_undefined(void)
 {
@@ -294,14 +274,40 @@ static bool vmcall_is_undefined(void)
 	       ((vmread64(VMCS_GUEST_EFER) & EFER_LMA) && !instruction_in_64bit_mode());
 }
 
-static int (*const instructions[REASON_COUNT])(struct vcpu *vcpu, struct guest_regs *regs) = {
-	[REASON_VMCALL] = vmcall_instruction,   [REASON_VMCLEAR] = vmclear_instruction,
-	[REASON_VMLAUNCH] = launch_instruction, [REASON_VMPTRLD] = vmptrld_instruction,
-	[REASON_VMPTRST] = vmptrst_instruction, [REASON_VMREAD] = vmread_instruction,
-	[REASON_VMRESUME] = launch_instruction, [REASON_VMWRITE] = vmwrite_instruction,
-	[REASON_VMXOFF] = vmxoff_instruction,   [REASON_VMXON] = vmxon_instruction,
-	[REASON_INVEPT] = invept_instruction,   [REASON_INVVPID] = invvpid_instruction,
-};
+/* Direct calls, for an indirect one is slow (docs/speculation.md); what is waited for comes first.
+ */
+static int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
+{
+	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH)
+		return launch_instruction(vcpu, regs);
+	switch (reason) {
+	case REASON_VMREAD:
+		nested_vmread(vcpu, regs);
+		return DONE;
+	case REASON_VMWRITE:
+		nested_vmwrite(vcpu, regs);
+		return DONE;
+	case REASON_VMPTRLD:
+		return vmptrld_instruction(vcpu, regs);
+	case REASON_VMCLEAR:
+		return vmclear_instruction(vcpu, regs);
+	case REASON_VMPTRST:
+		return vmptrst_instruction(vcpu, regs);
+	case REASON_INVEPT:
+		return invept_instruction(vcpu, regs);
+	case REASON_INVVPID:
+		return invvpid_instruction(vcpu, regs);
+	case REASON_VMXON:
+		return vmxon_instruction(vcpu, regs);
+	case REASON_VMXOFF:
+		return vmxoff_instruction(vcpu, regs);
+	case REASON_VMCALL: /* no dual-monitor treatment of SMIs */
+		return VMERR_VMCALL_IN_ROOT;
+	default:
+		event_inject_ud();
+		return DONE;
+	}
+}
 
 /* The other mode checks (#UD) came before the exit; VMXON has its own order of checks. */
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
@@ -315,7 +321,7 @@ void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	else if (reason != REASON_VMXON && instruction_cpl() > 0)
 		event_inject_gp0();
 	else
-		outcome = instructions[reason](vcpu, regs);
+		outcome = execute(vcpu, regs, reason);
 	if (outcome == SUCCEED)
 		nested_succeed();
 	else if (outcome == FAIL_INVALID)

@@ -17,6 +17,7 @@ enum asked_exit {
 	ASKED_NOTHING,
 	ASKED_NMI_WINDOW,
 	ASKED_IMMEDIATE, /* by the preemption timer */
+	ASKED_LOAN_END,  /* by the same, later: other CPUs may need the loan of tables */
 };
 
 /* The hooks. */
@@ -28,6 +29,12 @@ void nested_keep_entry_event(struct vcpu *vcpu);
 
 /* vmcs02, which is current, gets L1's controls back. */
 void nested_cancel_asked_exit(struct vcpu *vcpu);
+
+/* L2 may hold the loan of tables, or wait for it, for so long if it makes no exit. */
+void nested_limit_loan(struct vcpu *vcpu);
+
+/* L2 is left, and everything borrowed or asked for with it. vmcs02 is current. */
+void nested_undo(struct vcpu *vcpu);
 
 /* The exit that is asked for by `exit`. False: it is L1's. */
 bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit);

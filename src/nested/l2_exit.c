@@ -12,6 +12,7 @@
 #include "nested/l2_exit.h"
 #include "nested/l2_memory.h"
 #include "nested/leave.h"
+#include "nested/loan.h"
 #include "nested/msr_bitmap.h"
 #include "nested/msr_list.h"
 #include "nested/state.h"
@@ -102,6 +103,16 @@ static bool l2_nmi_window(struct vcpu *vcpu, struct guest_regs *regs)
 static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
+	if (vcpu->nested->asked_exit == ASKED_LOAN_END) {
+		nested_cancel_asked_exit(vcpu);
+		/* One that waits has got on without it. */
+		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
+			ept02_end_loan(vcpu);
+			l2_memory_set_eptp02(vcpu,
+					     ept02_eptp(vcpu, current12(vcpu)->f[F_EPT_POINTER]));
+		}
+		return true;
+	}
 	return nested_take_asked_exit(vcpu, ASKED_IMMEDIATE);
 }
 
@@ -146,6 +157,8 @@ void nested_exit_handle(struct guest_regs *regs)
 			if ((vcpu->nmi_latched || vcpu->init_held || vcpu->mc_latched) &&
 			    vcpu->level)
 				nested_event_waits(vcpu);
+			if (vcpu->nested->ept02.loan != LOAN_NONE && vcpu->level)
+				nested_limit_loan(vcpu);
 			return;
 		}
 	}

@@ -110,6 +110,12 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 	reflect_ept_exit(vcpu, REASON_EPT_VIOLATION, qualification, fault);
 }
 
+void l2_memory_set_eptp02(struct vcpu *vcpu, u64 eptp02)
+{
+	vcpu->nested->current->eptp02 = eptp02;
+	vmwrite64(VMCS_EPT_POINTER, eptp02);
+}
+
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification)
 {
@@ -118,10 +124,8 @@ void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	switch (result) {
 	case EPT02_NO_MEMORY:
-		/* Start over with one empty root: that much there always is. */
-		ept02_drop_all(vcpu);
-		vcpu->nested->current->eptp02 = ept02_eptp(vcpu, fault->eptp12);
-		vmwrite64(VMCS_EPT_POINTER, vcpu->nested->current->eptp02);
+		vcpu->nested->undo = true;
+		l2_memory_set_eptp02(vcpu, ept02_start_over(vcpu, fault->eptp12));
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	case EPT02_VIOLATION:
@@ -195,8 +199,7 @@ bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	vmcs->eptp02 = ept02_eptp(vcpu, eptp);
-	vmwrite64(VMCS_EPT_POINTER, vmcs->eptp02);
+	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, eptp));
 	instruction_done();
 	l2_instruction_executed(vcpu);
 	return true;

@@ -9,6 +9,7 @@
 #include "nested/instructions.h"
 #include "nested/l2_event.h"
 #include "nested/leave.h"
+#include "nested/loan.h"
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "nested/switched.h"
@@ -27,6 +28,11 @@ u64 nested_pages_per_cpu(void)
 {
 	return STATE_PAGES + 2 * MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS +
 	       EPT02_RESERVE;
+}
+
+u64 nested_pages_shared(void)
+{
+	return LOAN_PAGES;
 }
 
 static const struct guest_level l2_level = {
@@ -67,6 +73,8 @@ void nested_init_shared(bool shadow)
 
 	common.vmx = vcpu->vmx;
 	common.maxphyaddr = vcpu->mtrr.maxphyaddr;
+	if (!loan_init())
+		fail("out of memory for nested VMX; give Umbra the option nested=off");
 	shadow_init(shadow);
 	offer();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/operand.h"
 
+#include <x86/cr.h>
 #include <x86/paging.h>
 
 /* Layout of the instruction-information field, common to all VMX instructions with operands. */
@@ -49,6 +50,32 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 	return operand;
 }
 
+/* The low `bits` of an address, the highest of them copied to those above. */
+static u64 extend(u64 linear, unsigned int bits)
+{
+	return (u64)((i64)(linear << (64 - bits)) >> (64 - bits));
+}
+
+/*
+ * SDM "Linear-Address Masking": the bits that a pointer has to spare become copies of the highest
+ * one that is left. Bit 63 stays as it is and tells a user's pointer from a supervisor's.
+ */
+static u64 masked(u64 linear, const struct operand_mode *mode)
+{
+	unsigned int bits;
+
+	if (linear & BIT(63)) {
+		if (!(mode->cr4 & CR4_LAM_SUP))
+			return linear;
+		bits = mode->cr4 & CR4_LA57 ? 57 : 48;
+	} else {
+		if (!(mode->cr3 & (CR3_LAM_U57 | CR3_LAM_U48)))
+			return linear;
+		bits = mode->cr3 & CR3_LAM_U57 ? 57 : 48;
+	}
+	return (extend(linear, bits) & ~BIT(63)) | (linear & BIT(63));
+}
+
 static bool type_allows(u32 access_rights, bool write)
 {
 	if (access_rights & TYPE_CODE)
@@ -57,16 +84,19 @@ static bool type_allows(u32 access_rights, bool write)
 }
 
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct segment_descriptor *segment, bool in_64bit_mode,
-				  bool la57, bool write, u32 size, u64 *linear)
+				  const struct segment_descriptor *segment,
+				  const struct operand_mode *mode, bool write, u32 size,
+				  u64 *linear)
 {
 	const enum operand_fault fault = operand->segment == SEG_SS ? OPERAND_SS : OPERAND_GP;
-	const u8 width = la57 ? 57 : 48;
 
-	if (in_64bit_mode) {
+	if (mode->in_64bit_mode) {
+		const u8 width = mode->cr4 & CR4_LA57 ? 57 : 48;
+
 		*linear = operand->offset;
 		if (operand->segment == SEG_FS || operand->segment == SEG_GS)
 			*linear += segment->base;
+		*linear = masked(*linear, mode);
 		return linear_is_canonical(*linear, width) &&
 				       linear_is_canonical(*linear + size - 1, width)
 			       ? OPERAND_OK

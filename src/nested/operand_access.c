@@ -44,17 +44,35 @@ struct operand operand_of_exit(struct guest_regs *regs)
 	return operand;
 }
 
+/*
+ * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
+ * masking leaves it as it is.
+ */
+static bool is_plain(const struct operand *operand, u32 size)
+{
+	const u64 half = BIT(47), first = operand->offset + half, last = first + size - 1;
+
+	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
+}
+
 /* The linear address of a memory operand; false: the fault has been injected. */
 static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
+	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct segment_descriptor segment = {0};
 
-	if (operand->in_64bit_mode)
+	if (is_plain(operand, size)) {
+		*linear = operand->offset;
+		return true;
+	}
+	if (mode.in_64bit_mode) {
 		segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, operand->segment));
-	else
+		mode.cr3 = vmreadn(VMCS_GUEST_CR3);
+		mode.cr4 = vmreadn(VMCS_GUEST_CR4);
+	} else {
 		segment = vmcs_read_segment(operand->segment);
-	switch (operand_linear(operand, &segment, operand->in_64bit_mode,
-			       vmreadn(VMCS_GUEST_CR4) & CR4_LA57, write, size, linear)) {
+	}
+	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
 	case OPERAND_OK:
 		return true;
 	case OPERAND_SS:

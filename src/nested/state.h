@@ -52,6 +52,7 @@ struct nested {
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	enum asked_exit
 		asked_exit; /* what vmcs02 has beside L1's controls, for an event that waits */
+	bool undo;          /* at the exit to L1: the above, or ept02's loan */
 	bool unblocked_to_inject; /* … with the NMI window: L2's blocking, taken away */
 	u32 timer;                /* … with the immediate exit: the preemption timer's value */
 	u32 l1_interruptibility;  /* at its last VMLAUNCH or VMRESUME */

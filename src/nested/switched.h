@@ -29,7 +29,7 @@ struct switched_plan {
 	u32 exit_loads;
 	u32 saves;
 	bool rare_entry; /* an MSR list or IA32_PERF_GLOBAL_CTRL */
-	bool rare_exit;
+	bool rare_exit;  /* the same, or a barrier on this CPU */
 };
 
 /* What this CPU has. */

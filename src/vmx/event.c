@@ -47,12 +47,13 @@ static u32 exception_info(enum vector vector, bool has_error)
 	return (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector | error);
 }
 
-void event_inject_exception(enum vector vector)
+/* Not inlined: rare, and every handler would save more registers for it. */
+__attribute__((noinline)) void event_inject_exception(enum vector vector)
 {
 	inject(exception_info(vector, false), 0);
 }
 
-void event_inject_exception_error(enum vector vector, u32 error_code)
+__attribute__((noinline)) void event_inject_exception_error(enum vector vector, u32 error_code)
 {
 	inject(exception_info(vector, true), error_code);
 }

@@ -16,6 +16,7 @@
 #include "vmx/guest_level.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"
+#include "vmx/speculation.h"
 #include "vmx/vmcs.h"
 
 enum { VPID_L1 = 1 };
@@ -66,7 +67,8 @@ void vmx_require(struct vmx_capabilities *caps, u32 apic_id)
 static void enter_vmx_operation(struct vcpu *vcpu)
 {
 	const struct vmx_capabilities *vmx = &vcpu->vmx;
-	u64 cr4 = CR4_PAE | CR4_MCE | CR4_VMXE;
+	/* The number of paging levels cannot change in 64-bit mode. */
+	u64 cr4 = CR4_PAE | CR4_MCE | CR4_VMXE | (read_cr4() & CR4_LA57);
 
 	if (!(vmx->feature_control & FEATURE_CONTROL_LOCK))
 		wrmsr(MSR_IA32_FEATURE_CONTROL, vmx->feature_control |
@@ -222,6 +224,7 @@ void vmx_setup_cpu(struct vcpu *vcpu)
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
 	vcpu->maxphyaddr = phys_width_address();
 	cpuid_setup(vcpu);
+	speculation_setup_cpu(vcpu);
 	/* Before VM entries: those that load IA32_RTIT_CTL fail while a trace runs. */
 	msr_init_cpu(vcpu);
 	require_shared_map(vcpu);

@@ -13,7 +13,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOOTED = {
     "boot/chainload.c": "`chainload.*`, `probe.chainload`",
     "boot/efi_entry.S": "`uefi.*`",
+    "boot/efi_firmware.c": "`uefi.*`",
     "boot/efi_main.c": "`uefi.*`",
+    "boot/efi_next.c": "`uefi.*`",
     "boot/entry.S": "every boot test",
     "boot/guest.c": "every boot test; `refuse.*`",
     "boot/home.c": "every boot test; `refuse.*`",

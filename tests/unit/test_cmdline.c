@@ -29,6 +29,7 @@ static void expect_defaults(void)
 	assert_false(o.stats);
 	assert_false(o.cpuid_all);
 	assert_false(o.hypervisor_pass);
+	assert_false(o.efi_end);
 	assert_int_equal(o.drive, 0x80);
 	assert_true(o.nested);
 	assert_true(o.nested_shadow);
@@ -103,10 +104,21 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.cpuid_all);
 	accept("cpuid=all cpuid=known");
 	assert_false(o.cpuid_all);
+	accept("efi=end");
+	assert_true(o.efi_end);
+	accept("efi=end efi=keep");
+	assert_false(o.efi_end);
 	accept("hypervisor=pass");
 	assert_true(o.hypervisor_pass);
 	accept("hypervisor=pass hypervisor=hide");
 	assert_false(o.hypervisor_pass);
+	assert_int_equal(o.mitigations, MITIGATIONS_AUTO);
+	accept("mitigations=off");
+	assert_int_equal(o.mitigations, MITIGATIONS_OFF);
+	accept("mitigations=off mitigations=force");
+	assert_int_equal(o.mitigations, MITIGATIONS_FORCE);
+	accept("mitigations=force mitigations=auto");
+	assert_int_equal(o.mitigations, MITIGATIONS_AUTO);
 	accept("nested.pool=0");
 	assert_int_equal(o.nested_pool, 0);
 	accept("nested.pool=0x100000");
@@ -179,6 +191,9 @@ static void test_bad_values(void **state)
 		"serial=com1,9600,8n1",
 		"serial=,9600",
 		"serial=none,9600",
+		"mitigations",
+		"mitigations=on",
+		"mitigations=forced",
 		"serial=com1,0x",
 		"serial=18446744073709552632",
 		"loglevel",
