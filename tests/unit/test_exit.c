@@ -83,6 +83,7 @@ HANDLER(exception_nmi_exit)
 HANDLER(init_exit)
 HANDLER(nmi_window_exit)
 HANDLER(preemption_timer_exit)
+HANDLER(io_exit)
 HANDLER(rdmsr_exit)
 HANDLER(sipi_exit)
 HANDLER(task_switch_exit)
@@ -235,6 +236,7 @@ static void test_handlers(void **state)
 		{19, "instruction_exit"},
 		{25, "instruction_exit"},
 		{28, "cr_access_exit"},
+		{30, "io_exit"},
 		{31, "rdmsr_exit"},
 		{32, "wrmsr_exit"},
 		{48, "ept_violation_exit"},
