@@ -200,6 +200,23 @@ static bool parse_hypervisor(struct piece value, struct options *options)
 	return true;
 }
 
+static bool parse_mitigations(struct piece value, struct options *options)
+{
+	static const char *const names[] = {
+		[MITIGATIONS_AUTO] = "auto",
+		[MITIGATIONS_OFF] = "off",
+		[MITIGATIONS_FORCE] = "force",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (equals(value, names[i])) {
+			options->mitigations = (enum mitigations)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static const struct option table[] = {
 	{"serial", parse_serial},
 	{"loglevel", parse_loglevel},
@@ -212,6 +229,7 @@ static const struct option table[] = {
 	{"stats", parse_stats},
 	{"cpuid", parse_cpuid},
 	{"hypervisor", parse_hypervisor},
+	{"mitigations", parse_mitigations},
 };
 
 struct text {

@@ -15,6 +15,7 @@
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/sleep.h"
+#include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
 
 /* The I/O bitmaps A and B, of all CPUs. */
@@ -77,7 +78,7 @@ u64 machine_memory_wanted(const struct options *options, const struct microcode_
 		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE +
+		wanted += (expected * nested_pages_per_cpu() + nested_pages_shared()) * PAGE_SIZE +
 			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
 	return wanted;
 }
@@ -119,6 +120,7 @@ void machine_prepare(const struct memmap *map, struct range home, paddr_t low_pa
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);
 	cpuid_set_options(options->cpuid_all, options->hypervisor_pass);
+	speculation_set_option(options->mitigations);
 	vmx_setup_shared();
 	cpuid_report(this_vcpu());
 }
@@ -127,6 +129,7 @@ void machine_prepare_cpu(struct vcpu *vcpu, const struct options *options)
 {
 	microcode_load();
 	vmx_setup_cpu(vcpu);
+	speculation_report(vcpu);
 	if (nested_is_on(options))
 		nested_init_cpu(vcpu);
 }

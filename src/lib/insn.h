@@ -251,6 +251,17 @@ static inline void wbinvd(void)
 	__asm__ volatile("wbinvd" ::: "memory");
 }
 
+/*
+ * An index that a bounds check has let through, for a table of 2^n entries, kept within it also
+ * where the CPU only guesses that the check has passed ("Bounds Check Bypass"). The compiler, which
+ * knows better, must not leave the mask out.
+ */
+static inline u32 index_masked(u32 index, u32 entries)
+{
+	__asm__("" : "+r"(index));
+	return index & (entries - 1);
+}
+
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause");

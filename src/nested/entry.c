@@ -314,8 +314,10 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA)) &&
 	    !check_entry(vcpu, vmcs, l1_efer & EFER_LMA))
 		return;
-	if (!vmcs->controls_merged)
+	if (!vmcs->controls_merged) {
 		switched_plan(&vcpu->nested->switched, v, &vmcs->plan);
+		vmcs->plan.rare_exit |= vcpu->speculation.barrier;
+	}
 	switched_read_l1(&vmcs->plan, &l1);
 	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
 		write_back_linked(vcpu, vmcs);

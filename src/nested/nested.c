@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/loan.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/guest_level.h"
@@ -23,6 +24,11 @@ u64 nested_pages_per_cpu(void)
 {
 	return STATE_PAGES + 2 * MSR_LIST_PAGES + IO_BITMAP_PAGES +
 	       VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
+}
+
+u64 nested_pages_shared(void)
+{
+	return LOAN_PAGES;
 }
 
 static const struct guest_level l2_level = {
@@ -86,6 +92,8 @@ void nested_init_shared(bool shadow)
 
 	common.vmx = vcpu->vmx;
 	common.maxphyaddr = vcpu->mtrr.maxphyaddr;
+	if (!loan_init())
+		fail("out of memory for nested VMX; give Umbra the option nested=off");
 	shadow_init(shadow);
 	offer();
 }

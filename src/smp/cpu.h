@@ -20,6 +20,14 @@
 /* Of the word at pending_events: everything that must be seen to before the guest runs. */
 #define CPU_DUE (PENDING_NMI | PENDING_MC | 0xff00)
 
+/* What each VM entry on this CPU has to do first: see vmx/speculation.h. */
+#define ENTRY_CLEAR_BUFFERS 0x01
+#define ENTRY_FLUSH_L1D     0x02
+
+/* The same in the word at pending_events, so that one test sees both. */
+#define CPU_ENTRY_WORK_SHIFT 16
+#define CPU_ENTRY_WORK       (0xff << CPU_ENTRY_WORK_SHIFT)
+
 #ifndef __ASSEMBLER__
 #include <x86/types.h>
 
@@ -42,9 +50,10 @@ struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
 	u8 stop;           /* STOP_*, written by the CPU that stops all others: smp/stop.h */
-	u16 index;         /* 0 is the boot processor */
+	u8 entry_work;     /* ENTRY_*, constant once the CPU is set up */
 	u32 apic_id;
 	u64 stack_top;
+	u16 index; /* 0 is the boot processor */
 	bool stopped;
 	bool waits_for_sipi; /* in the guest, where nothing but a start-up IPI reaches it */
 	bool in_guest_loop;
@@ -56,6 +65,9 @@ struct cpu {
 };
 _Static_assert(offsetof(struct cpu, pending_events) == CPU_PENDING_EVENTS_OFFSET, "see switch.S");
 _Static_assert(offsetof(struct cpu, stop) == CPU_PENDING_EVENTS_OFFSET + 1, "see CPU_DUE");
+_Static_assert(offsetof(struct cpu, entry_work) ==
+		       CPU_PENDING_EVENTS_OFFSET + CPU_ENTRY_WORK_SHIFT / 8,
+	       "see CPU_ENTRY_WORK");
 _Static_assert(offsetof(struct cpu, stack_top) == CPU_STACK_TOP_OFFSET, "see trampoline.S");
 
 /* Every CPU the firmware reports; the boot processor is the first. */

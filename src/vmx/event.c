@@ -38,12 +38,13 @@ static void inject(u32 info, u32 error_code)
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
 }
 
-void event_inject_exception(enum vector vector)
+/* Not inlined: rare, and every handler would save more registers for it. */
+__attribute__((noinline)) void event_inject_exception(enum vector vector)
 {
 	inject((u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector), 0);
 }
 
-void event_inject_exception_error(enum vector vector, u32 error_code)
+__attribute__((noinline)) void event_inject_exception_error(enum vector vector, u32 error_code)
 {
 	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
 

@@ -23,14 +23,11 @@ static void undefined_instruction_exit(struct vcpu *vcpu, struct guest_regs *reg
 	event_inject_ud();
 }
 
-struct offered_vmx offered_vmx;
+struct offered_vmx offered_vmx = {.instruction = undefined_instruction_exit};
 
 void vmx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (offered_vmx.instruction)
-		offered_vmx.instruction(vcpu, regs);
-	else
-		event_inject_ud();
+	offered_vmx.instruction(vcpu, regs);
 }
 
 static exit_handler *const handlers[REASON_COUNT] = {
@@ -98,6 +95,12 @@ void exit_unexpected(struct vcpu *vcpu)
 	event_inject_combined(VECTOR_UD, false, 0);
 }
 
+static inline void count(struct vcpu *vcpu, u32 reason)
+{
+	if (UMBRA_STATISTICS)
+		vcpu->exits[reason]++;
+}
+
 /* Flags beside the reason, as of an exit from an SGX enclave, change nothing for Umbra. */
 static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
 {
@@ -118,8 +121,7 @@ static void handle_flagged(struct vcpu *vcpu, struct guest_regs *regs, u32 reaso
 		exit_unexpected(vcpu);
 		return;
 	}
-	if (UMBRA_STATISTICS)
-		vcpu->exits[basic]++;
+	count(vcpu, basic);
 	handlers[basic](vcpu, regs);
 }
 
@@ -130,12 +132,32 @@ void exit_handle(struct guest_regs *regs)
 
 	vcpu->regs = regs;
 	vcpu->exit_reason = reason;
+	/* For those that a guest waits for most, a direct call: an indirect one is a retpoline. */
+	switch (__builtin_expect(reason, REASON_CPUID)) {
+	case REASON_CPUID:
+		count(vcpu, reason);
+		cpuid_exit(vcpu, regs);
+		return;
+	case REASON_VMCLEAR ... REASON_VMXON:
+		count(vcpu, reason);
+		vmx_instruction_exit(vcpu, regs);
+		return;
+	case REASON_RDMSR:
+		count(vcpu, reason);
+		rdmsr_exit(vcpu, regs);
+		return;
+	case REASON_WRMSR:
+		count(vcpu, reason);
+		wrmsr_exit(vcpu, regs);
+		return;
+	default:
+		break;
+	}
 	if (__builtin_expect(reason >= REASON_COUNT || !handlers[reason], 0)) {
 		handle_flagged(vcpu, regs, reason);
 		return;
 	}
-	if (UMBRA_STATISTICS)
-		vcpu->exits[reason]++;
+	count(vcpu, reason);
 	handlers[reason](vcpu, regs);
 }
 

@@ -45,7 +45,7 @@ struct offered_vmx {
 	bool offered;
 	u32 msrs; /* a bit for each of IA32_VMX_BASIC and those after it that exist */
 	u64 msr[MSR_IA32_VMX_EXIT_CTLS2 - MSR_IA32_VMX_BASIC + 1];
-	exit_handler *instruction; /* L1's VMX instructions; NULL: all are #UD */
+	exit_handler *instruction; /* L1's VMX instructions; at first all are #UD */
 
 	/* An entry of vmcs01 failed on guest state. Returns only if that is Umbra's doing. */
 	void (*entry_failed)(struct vcpu *vcpu);

@@ -41,8 +41,11 @@ static u8 behaviours[NO_ROW + 1];
 
 static const struct msr_policy *find(u32 msr)
 {
-	if (msr < INDEXED_MSRS)
-		return row_of[msr] == NO_ROW ? NULL : &msr_table[row_of[msr]];
+	if (msr < INDEXED_MSRS) {
+		const u8 row = row_of[index_masked(msr, INDEXED_MSRS)];
+
+		return row == NO_ROW ? NULL : &msr_table[row];
+	}
 	for (u32 i = rows_behind; i < msr_table_rows; i++) {
 		if (msr >= msr_table[i].first && msr <= msr_table[i].last)
 			return &msr_table[i];
@@ -82,6 +85,8 @@ static bool applies(const struct vcpu *vcpu, const struct msr_policy *row)
 		       !vmx_can_set(vcpu->vmx.exit, EXIT_CLEAR_LBR_CTL);
 	case MSR_IF_HYPERVISOR_HIDDEN:
 		return !hypervisor_passes;
+	case MSR_IF_L1D_FLUSHED:
+		return vcpu->speculation.flush_l1d;
 	default:
 		return true;
 	}
@@ -106,7 +111,8 @@ static u8 behaviour_by_row(const struct vcpu *vcpu, u32 msr)
 /* The same, for most of those that exit without a look at the row. */
 static inline u8 behaviour_at_first(u32 msr)
 {
-	return msr < INDEXED_MSRS ? behaviours[row_of[msr]] : BEHAVIOUR_CONDITIONAL;
+	return msr < INDEXED_MSRS ? behaviours[row_of[index_masked(msr, INDEXED_MSRS)]]
+				  : BEHAVIOUR_CONDITIONAL;
 }
 
 static void intercept(u32 msr, bool write)
@@ -231,6 +237,8 @@ __attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct v
 	case MSR_READ_CORE_CAPABILITIES:
 		return read_cpu_with(msr, 0, CORE_CAPABILITIES_RAR | CORE_CAPABILITIES_INTEGRITY,
 				     value);
+	case MSR_READ_ARCH_CAPABILITIES:
+		return read_cpu_with(msr, ARCH_CAP_SKIP_L1DFL_VMENTRY, 0, value);
 	case MSR_READ_MISC_ENABLE:
 		return read_cpu_with(msr,
 				     MISC_ENABLE_PEBS_UNAVAILABLE |

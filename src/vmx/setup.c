@@ -17,6 +17,7 @@
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"
 #include "vmx/sleep.h"
+#include "vmx/speculation.h"
 #include "vmx/vmcs.h"
 
 enum { VPID_L1 = 1 };
@@ -235,6 +236,7 @@ void vmx_setup_cpu(struct vcpu *vcpu)
 	vmx_require(&vcpu->vmx, vcpu->cpu.apic_id);
 	vcpu->maxphyaddr = phys_width_address();
 	cpuid_setup(vcpu);
+	speculation_setup_cpu(vcpu);
 	/* Before VM entries: those that load IA32_RTIT_CTL fail while a trace runs. */
 	msr_init_cpu(vcpu);
 	require_shared_map(vcpu);

@@ -4,6 +4,7 @@
  * and the guest's registers always lie at its top.
  */
 #include "smp/cpu.h"
+#include "vmx/switch.h"
 #include "vmx/switch_macros.inc"
 
 	/* trap.c sends code that an NMI or #MC interrupted from `first` to `last` back to `first`. */
@@ -14,7 +15,27 @@
 	.endm
 
 	RESTART	switch_last_look, switch_vmresume
+	RESTART	switch_cleared_look, switch_cleared_vmresume
 	RESTART	switch_launch_last_look, switch_vmlaunch
+	RESTART	switch_launch_cleared_look, switch_cleared_vmlaunch
+
+	/* Before the look at events, since it takes a while and cannot be begun anew. */
+	.macro	flush_l1d_if_due
+	testl	$ENTRY_FLUSH_L1D << CPU_ENTRY_WORK_SHIFT, %gs:CPU_PENDING_EVENTS_OFFSET
+	jz	9f
+	cmpq	$0, %gs:VCPU_LEVEL_OFFSET
+	je	9f
+	save_guest
+	call_c	speculation_flush_l1d
+	load_guest
+9:
+	.endm
+
+	.section .rodata
+	.balign	2
+	/* For VERW, which clears buffers in its form with a memory operand. */
+writable_selector:
+	.word	SELECTOR_DATA
 
 	.text
 	.balign	64
@@ -27,10 +48,11 @@ switch_vm_exit:
 	 * An NMI or #MC that hits between this look and the entry would wait in pending_events for
 	 * an exit that may never come. trap.c sends code interrupted here back to the look; once
 	 * VMRESUME has begun, an NMI is held by the CPU and exits from the guest. The same look
-	 * stops this CPU when another one takes the machine down, whatever the exit was.
+	 * stops this CPU when another one takes the machine down, whatever the exit was, and finds
+	 * out whether the CPU has anything to clear.
 	 */
 switch_last_look:
-	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
+	testl	$CPU_DUE | CPU_ENTRY_WORK, %gs:CPU_PENDING_EVENTS_OFFSET
 	jnz	1f
 switch_vmresume:
 	vmresume
@@ -39,7 +61,20 @@ switch_vmresume:
 	load_guest
 	jmp	switch_last_look
 
-1:	save_guest
+	/*
+	 * Between VERW and the entry nothing may be loaded but the guest's own, so the look comes
+	 * first; an NMI in between, whose handler does load, starts both anew.
+	 */
+1:	flush_l1d_if_due
+switch_cleared_look:
+	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
+	jnz	3f
+	verw	writable_selector(%rip)
+switch_cleared_vmresume:
+	vmresume
+	jmp	2b
+
+3:	save_guest
 	call_c	event_deliver_late
 	load_guest
 	jmp	switch_last_look
@@ -50,14 +85,23 @@ switch_launch:
 	load_guest
 	mov	%gs:CPU_STACK_TOP_OFFSET, %rsp
 switch_launch_last_look:
-	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
+	testl	$CPU_DUE | CPU_ENTRY_WORK, %gs:CPU_PENDING_EVENTS_OFFSET
 	jnz	1f
 switch_vmlaunch:
 	vmlaunch
 	jmp	2b
 
+1:	flush_l1d_if_due
+switch_launch_cleared_look:
+	testl	$CPU_DUE, %gs:CPU_PENDING_EVENTS_OFFSET
+	jnz	3f
+	verw	writable_selector(%rip)
+switch_cleared_vmlaunch:
+	vmlaunch
+	jmp	2b
+
 	/* What came may have ended L2 before it began: then L1's VMCS is current, and launched. */
-1:	save_guest
+3:	save_guest
 	call_c	event_deliver_late
 	test	%al, %al
 	load_guest

@@ -2,6 +2,10 @@
 /* The way into the guest and back. The only code that runs with the guest's registers. */
 #pragma once
 
+/* For switch.S: whether L2 runs, by GS base. See vmx/vcpu.h. */
+#define VCPU_LEVEL_OFFSET 176
+
+#ifndef __ASSEMBLER__
 #include <x86/gpr.h>
 #include <x86/types.h>
 
@@ -10,3 +14,4 @@ _Noreturn void switch_launch(const struct guest_regs *regs);
 
 /* Host RIP of every VM exit from L1. */
 extern const u8 switch_vm_exit[];
+#endif

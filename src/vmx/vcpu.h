@@ -15,6 +15,8 @@
 #include "vmx/cpuid_filter.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr_bits.h"
+#include "vmx/speculation.h"
+#include "vmx/switch.h"
 
 /* Instructions that Umbra itself executes, what nesting mostly costs. */
 enum vmcs_counted {
@@ -28,7 +30,8 @@ enum vmcs_counted {
 struct guest_level;
 
 struct vcpu {
-	struct cpu cpu; /* first: GS base points here */
+	struct cpu cpu;                  /* first: GS base points here */
+	const struct guest_level *level; /* set while L2 runs: see guest_level.h */
 
 	/* The guest's general registers while one of its VM exits is handled, else NULL. */
 	struct guest_regs *regs;
@@ -40,8 +43,7 @@ struct vcpu {
 
 	paddr_t vmxon_region;
 	paddr_t vmcs01;
-	const struct guest_level *level; /* set while L2 runs: see guest_level.h */
-	struct nested *nested;           /* nested's own; NULL while the guest sees no VMX */
+	struct nested *nested;    /* nested's own; NULL while the guest sees no VMX */
 	bool launched;            /* vmcs01 has been; known when the guest has executed VMXON */
 	bool init_blocked;        /* the guest is in VMX root operation … */
 	bool init_held;           /* … and an INIT has come meanwhile */
@@ -53,6 +55,7 @@ struct vcpu {
 	struct cpuid_hidden cpuid_hidden;
 	bool xd_disabled; /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
 	struct msr_bits msr_bits;
+	struct speculation speculation;
 	struct mtrr_state mtrr; /* what the guest sees */
 	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
 	struct guest_translation translation;
@@ -66,6 +69,7 @@ struct vcpu {
 	u64 unexpected_exits; /* of reasons that Umbra does not know, each answered with #UD */
 };
 _Static_assert(offsetof(struct vcpu, cpu) == 0, "this_vcpu() is this_cpu()");
+_Static_assert(offsetof(struct vcpu, level) == VCPU_LEVEL_OFFSET, "see switch.S");
 
 static inline struct vcpu *this_vcpu(void)
 {

@@ -83,6 +83,7 @@ def test(name, cd, cpus=2, model=None, **options):
 TESTS = [
     test("client", umbra(client)),
     test("client-noshadow", umbra(client, "nested.shadow=off")),
+    test("client-mitigations", umbra(client, "mitigations=force"), slow=True),
     test("client-native", native(client), variant=None, slow=True),
     # It has page-modification logging and TSC scaling, which Haswell has not.
     test("client-skylake", umbra(client, more=TSC), cpus=1, model="corei7_skylake_x",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the finished image: no SSE or x87 instruction (the guest's registers are live while Umbra
 runs), no VMXOFF (it would let a latched INIT through, and then the guest's code without Umbra), no
-segment both writable and executable, no relocation left, everything where GRUB can load it, and no
+indirect branch after the first steps of the boot (docs/speculation.md), no segment both writable and executable, no relocation left, everything where GRUB can load it, and no
 path of the machine that built it."""
 
 import pathlib
@@ -26,6 +26,17 @@ def forbidden_instructions(objdump, image):
     return found
 
 
+def indirect_branches(objdump, readelf, image):
+    """Those that a guest's branch predictions could divert. What runs before there is a guest is
+    at the beginning of the text."""
+    symbols = [line.split() for line in output(readelf, "-sW", image).splitlines()]
+    boot_end = next(int(fields[1], 16) for fields in symbols if fields[-1:] == ["text_boot_end"])
+    branch = re.compile(r"^\s*([0-9a-f]+):\s+(l?call|l?jmp)\w*\s+\*")
+    branches = filter(None, map(branch.match, output(objdump, "-d", "--no-show-raw-insn",
+                                                     image).splitlines()))
+    return [match.string.strip() for match in branches if int(match[1], 16) >= boot_end]
+
+
 def segments(readelf, image):
     """(virtual, physical, flags) of each PT_LOAD."""
     loads = []
@@ -45,6 +56,8 @@ def strings_beginning(image, path):
 def main():
     image, objdump, readelf, *paths = sys.argv[1:]
     problems = [f"forbidden instruction: {line}" for line in forbidden_instructions(objdump, image)]
+    problems += [f"indirect branch: {line}"
+                 for line in indirect_branches(objdump, readelf, image)]
     loads = segments(readelf, image)
     if len(loads) != 3:
         problems.append(f"expected text, rodata and data segments, found {loads}")

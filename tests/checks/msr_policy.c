@@ -9,6 +9,7 @@ static const char *const read_text[MSR_READ_COUNT] = {
 	[MSR_READ_NEVER] = "#GP",
 	[MSR_READ_FEATURE_CONTROL] = "locked, without SMX",
 	[MSR_READ_CORE_CAPABILITIES] = "without RAR and tests",
+	[MSR_READ_ARCH_CAPABILITIES] = "with SKIP_L1DFL_VMENTRY",
 	[MSR_READ_MISC_ENABLE] = "without PEBS",
 	[MSR_READ_MTRR] = "the guest's own",
 	[MSR_READ_VMX] = "what Umbra offers",
@@ -41,6 +42,7 @@ static const char *const condition_text[MSR_CONDITION_COUNT] = {
 		"if the CPU cannot switch Intel PT with the guest, and with nested VMX",
 	[MSR_IF_LBR_RUNS_ON] = "if the CPU cannot load and clear it at entries and exits",
 	[MSR_IF_HYPERVISOR_HIDDEN] = "unless the guest is shown the hypervisor below",
+	[MSR_IF_L1D_FLUSHED] = "if the CPU is affected by L1TF",
 };
 
 static void print_numbers(FILE *out, const struct msr_policy *row)
@@ -118,7 +120,9 @@ static void print_all(FILE *out)
 		"descriptions tell of an address, in the edition whose tables run to 2-69, with "
 		"Xeon 6\n"
 		"in 2-56 and 2-57 and Core Ultra Series 2 up to 2-60. Another edition has to be\n"
-		"compared anew. Uncore counters have no rows: they are the package's and write\n"
+		"compared anew. Numbers and names of the architectural ones agree with Linux's\n"
+		"(`msr-index.h`) and with published lists of Table 2-2. Uncore counters have no "
+		"rows: they are the package's and write\n"
 		"nothing but themselves.\n\n"
 		"An empty cell: as on the bare CPU. *Lists* are the MSR lists of L1's VM entries "
 		"and\n"

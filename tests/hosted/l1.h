@@ -17,6 +17,7 @@ extern struct vcpu *l1_cpu; /* the one that executes */
 extern struct guest_regs l1_regs;
 extern u32 l1_interruptibility; /* before each instruction */
 extern u32 l1_injected;         /* exceptions that the last instruction got, by vector */
+extern u32 l1_barriers;         /* IBPBs written, ever */
 extern struct rng l1_rng;
 
 /* The port that Umbra itself watches, 0 for none, and its exits that were Umbra's to handle. */

@@ -107,6 +107,13 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.hypervisor_pass);
 	accept("hypervisor=pass hypervisor=hide");
 	assert_false(o.hypervisor_pass);
+	assert_int_equal(o.mitigations, MITIGATIONS_AUTO);
+	accept("mitigations=off");
+	assert_int_equal(o.mitigations, MITIGATIONS_OFF);
+	accept("mitigations=off mitigations=force");
+	assert_int_equal(o.mitigations, MITIGATIONS_FORCE);
+	accept("mitigations=force mitigations=auto");
+	assert_int_equal(o.mitigations, MITIGATIONS_AUTO);
 	accept("nested.pool=0");
 	assert_int_equal(o.nested_pool, 0);
 	accept("nested.pool=0x100000");
@@ -179,6 +186,9 @@ static void test_bad_values(void **state)
 		"serial=com1,9600,8n1",
 		"serial=,9600",
 		"serial=none,9600",
+		"mitigations",
+		"mitigations=on",
+		"mitigations=forced",
 		"serial=com1,0x",
 		"serial=18446744073709552632",
 		"loglevel",

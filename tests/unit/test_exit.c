@@ -223,6 +223,21 @@ static void exits(u32 reason)
 	exit_handle(&regs);
 }
 
+static exit_handler *instruction_at_first;
+
+/* Without nested VMX: all are #UD, as CPUID has it. */
+static void test_no_vmx(void **state)
+{
+	(void)state;
+	offered_vmx.instruction = instruction_at_first;
+	for (u32 reason = REASON_VMCLEAR; reason <= REASON_VMXON; reason++) {
+		injected = 0;
+		exits(reason);
+		assert_int_equal(injected, 1u << VECTOR_UD);
+		assert_int_equal(vcpu->exits[reason], 1);
+	}
+}
+
 static void test_handlers(void **state)
 {
 	static const struct {
@@ -514,6 +529,7 @@ static void test_statistics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_no_vmx, setup),
 		cmocka_unit_test_setup(test_handlers, setup),
 		cmocka_unit_test_setup(test_names, setup),
 		cmocka_unit_test_setup(test_short_handlers, setup),
@@ -526,5 +542,6 @@ int main(void)
 		cmocka_unit_test_setup(test_statistics, setup),
 	};
 
+	instruction_at_first = offered_vmx.instruction;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

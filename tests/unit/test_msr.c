@@ -523,6 +523,28 @@ static void test_umbras_own(void **state)
 	assert_int_equal(guest->microcode_refused, 1);
 }
 
+/* Where Umbra flushes the L1 data cache, L1 is told not to; where not, the CPU is asked. */
+static void test_arch_capabilities(void **state)
+{
+	const u64 skip = BIT(3);
+	u64 value;
+
+	(void)state;
+	guest->speculation.flush_l1d = true;
+	/* It does not exist on every CPU that is flushed. */
+	assert_false(guest_rdmsr(MSR_IA32_ARCH_CAPABILITIES, &value));
+	add_msr(MSR_IA32_ARCH_CAPABILITIES, BIT(2));
+	assert_true(guest_rdmsr(MSR_IA32_ARCH_CAPABILITIES, &value));
+	assert_int_equal(value, BIT(2) | skip);
+	msr_init_cpu(guest);
+	memcpy(own, phys_to_virt(msr_bitmap_address()), sizeof(own));
+	assert_true(intercepts(own, MSR_IA32_ARCH_CAPABILITIES, false));
+	assert_false(intercepts(own, MSR_IA32_ARCH_CAPABILITIES, true));
+	guest->speculation.flush_l1d = false;
+	assert_true(guest_rdmsr(MSR_IA32_ARCH_CAPABILITIES, &value));
+	assert_int_equal(value, BIT(2));
+}
+
 /* SDM "XRSTORS": a component whose bit is 0 in IA32_XSS cannot be loaded. */
 static void test_xss(void **state)
 {
@@ -690,6 +712,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mtrrs, setup),
 		cmocka_unit_test_setup(test_hidden_registers, setup),
 		cmocka_unit_test_setup(test_umbras_own, setup),
+		cmocka_unit_test_setup(test_arch_capabilities, setup),
 		cmocka_unit_test_setup(test_xss, setup),
 		cmocka_unit_test_setup(test_not_offered, setup),
 		cmocka_unit_test_setup(test_in_vmcs, setup),

@@ -83,6 +83,7 @@ class Run:
     timeout: int
     cpus: int = 1
     memory: int = 512
+    model: str = None                # of the CPU; None: the engine's own
     title: str = ""
     entry_points: dict = None        # the kernel's, where nothing else tells when it starts
     lines: list = None
@@ -92,7 +93,7 @@ class Run:
         start = time.monotonic()
         cd = media.make_cd(self.entry, directory / f"{self.name}.iso")
         judge = console.Judge((self.expect,), cases.FORBID + ("UMBRA-BENCH: failed",))
-        hardware = engines.Hardware(cpus=self.cpus, memory=self.memory)
+        hardware = engines.Hardware(cpus=self.cpus, memory=self.memory, cpu_model=self.model)
         machine = FixedBochs(hardware, LOGS / f"{self.name}.log", cd)
         machine.entry_points = self.entry_points
         with machine:
@@ -147,16 +148,16 @@ def print_table(figures):
                         + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]).rstrip())
 
 
-def probe_runs(variant, counting):
+def probe_runs(variant, counting, umbra_args="", model=None):
     """In the order in which bench_probe.rows() takes them."""
     native = media.native_multiboot2(variant.probe, "bench")
-    runs = [Run("bench.probe-native", native, "PROBE-END", PROBE_TIMEOUT)]
+    runs = [Run("bench.probe-native", native, "PROBE-END", PROBE_TIMEOUT, model=model)]
     for kind, image in (("umbra", variant.image), ("counted", counting.image)):
         for shadow in ("on", "off"):
             entry = media.under_umbra(image, variant.probe, "bench counts", None,
-                                      f"stats nested.shadow={shadow}")
+                                      f"stats nested.shadow={shadow} {umbra_args}")
             runs.append(Run(f"bench.probe-{kind}-shadow-{shadow}", entry, "PROBE-END",
-                            PROBE_TIMEOUT))
+                            PROBE_TIMEOUT, model=model))
     return runs
 
 
@@ -305,7 +306,7 @@ def execute(runs, directory, jobs):
             raise
 
 
-def run(quick, plot=None, jobs=2):
+def run(quick, plot=None, jobs=2, umbra_args="", model=None):
     """Measure, print the tables and write build/bench.json, and the plot if a place for it is
     given. Returns 1 if a goal is not met."""
     variant, counting = build.Variant(), build.Variant(tests=False, count_vmcs=True)
@@ -314,7 +315,7 @@ def run(quick, plot=None, jobs=2):
     LOGS.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umbra-")))
-        probes = probe_runs(variant, counting)
+        probes = probe_runs(variant, counting, umbra_args, model)
         linuxes = [] if quick else linux_runs(variant, directory)
         kvms = [] if quick else kvm_runs(variant, directory)
         execute(probes + linuxes + kvms, directory, jobs)

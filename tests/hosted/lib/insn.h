@@ -60,6 +60,12 @@ bool invvpid(enum invvpid_type type, u16 vpid, u64 address);
 void unblock_nmis(void);
 _Noreturn void cpu_halt_forever(void);
 
+/* Nothing is guessed here. */
+static inline u32 index_masked(u32 index, u32 entries)
+{
+	return index & (entries - 1);
+}
+
 /* One thread: nothing to wait for. */
 static inline void cpu_pause(void)
 {

@@ -50,9 +50,12 @@ struct cpuid {
 #define CPUID_7_ECX_PKS             BIT(31)
 /* Leaf 7.0 EDX */
 #define CPUID_7_EDX_UINTR     BIT(5)
+#define CPUID_7_EDX_MD_CLEAR  BIT(10)
 #define CPUID_7_EDX_PCONFIG   BIT(18)
 #define CPUID_7_EDX_ARCH_LBR  BIT(19)
 #define CPUID_7_EDX_CET_IBT   BIT(20)
+#define CPUID_7_EDX_SPEC_CTRL BIT(26) /* IBRS and IBPB */
+#define CPUID_7_EDX_L1D_FLUSH BIT(28)
 #define CPUID_7_EDX_ARCH_CAPS BIT(29)
 /* Leaf 7.1 EAX */
 #define CPUID_71_EAX_PERFMON_EXT BIT(8)

@@ -20,6 +20,7 @@ enum msr {
 	MSR_IA32_CORE_CAPABILITIES = 0xcf,
 	MSR_IA32_MTRRCAP = 0xfe,
 	MSR_IA32_ARCH_CAPABILITIES = 0x10a,
+	MSR_IA32_FLUSH_CMD = 0x10b,
 	MSR_IA32_SYSENTER_CS = 0x174,
 	MSR_IA32_SYSENTER_ESP = 0x175,
 	MSR_IA32_SYSENTER_EIP = 0x176,
@@ -100,6 +101,21 @@ enum msr {
 
 #define MISC_ENABLE_PEBS_UNAVAILABLE BIT(12)
 #define MISC_ENABLE_XD_DISABLE       BIT(34)
+
+#define PRED_CMD_IBPB BIT(0)
+#define FLUSH_CMD_L1D BIT(0)
+
+#define ARCH_CAP_RDCL_NO            BIT(0)
+#define ARCH_CAP_SKIP_L1DFL_VMENTRY BIT(3)
+#define ARCH_CAP_MDS_NO             BIT(5)
+#define ARCH_CAP_TSX_CTRL           BIT(7)
+#define ARCH_CAP_TAA_NO             BIT(8)
+#define ARCH_CAP_SBDR_SSDP_NO       BIT(13)
+#define ARCH_CAP_FBSDP_NO           BIT(14)
+#define ARCH_CAP_PSDP_NO            BIT(15)
+#define ARCH_CAP_FB_CLEAR           BIT(17)
+#define ARCH_CAP_RFDS_NO            BIT(27)
+#define ARCH_CAP_RFDS_CLEAR         BIT(28)
 
 #define CORE_CAPABILITIES_RAR       BIT(1)
 #define CORE_CAPABILITIES_INTEGRITY BIT(2) /* in-field tests */
