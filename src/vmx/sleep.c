@@ -155,6 +155,7 @@ _Noreturn static void wake(struct cpu *self)
 	cpu_load(self);
 	for (u32 i = 0; i < cpu_count; i++)
 		cpu_forget(cpus[i]);
+	stop_release_others();
 	set_vectors(sleep.vector, sleep.x_vector);
 	if (!sleep.vector && !sleep.x_vector)
 		reset_machine("woken up, but the guest has not said where");

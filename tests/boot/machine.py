@@ -47,7 +47,7 @@ def suspend(rounds, kvm=False, native=False):
 
 def suspend_lines(rounds, kvm=False):
     client = (CLIENT,) if kvm else ()
-    return (*client, *(rf"SUSPEND: round {n}: " for n in range(1, rounds + 1)), *client,
+    return (*client, *(rf"SUSPEND: round {n}\b" for n in range(1, rounds + 1)), *client,
             r"UMBRA-GUEST: test suspend=ok")
 
 
