@@ -75,27 +75,6 @@ bool sleep_io_bitmaps(paddr_t bitmap[2])
 	return true;
 }
 
-void sleep_init(const struct acpi_info *acpi, paddr_t page)
-{
-	if (!acpi->pm1_control[0])
-		return;
-	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
-		log_warn("suspend to RAM would end Umbra: %s",
-			 page ? "the ACPI tables do not say how the machine wakes"
-			      : "no free page below 640 KiB to wake at");
-		return;
-	}
-	sleep.bitmaps = pages_alloc(2);
-	if (!sleep.bitmaps)
-		fail("out of memory for the I/O bitmaps");
-	sleep.acpi = acpi;
-	sleep.page = page;
-	sleep.facs = phys_to_virt(acpi->facs);
-	/* Firmware would have to make page tables of the guest's for that, and Umbra cannot. */
-	sleep.facs->flags &= ~(u32)FACS_64BIT_WAKE_SUPPORTED;
-	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
-}
-
 /* --- Waking ----------------------------------------------------------------------------------- */
 
 static bool has_x_vector(void)
@@ -210,8 +189,7 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 {
 	sleep.vector = sleep.facs->waking_vector;
 	sleep.x_vector = has_x_vector() ? sleep.facs->x_waking_vector : 0;
-	if (!ap_prepare_trampoline(sleep.page, cpus[0], wake))
-		fail("out of memory for waking up");
+	ap_prepare_trampoline(sleep.page, cpus[0], wake);
 	set_vectors((u32)sleep.page, 0);
 	if (sleep.acpi->pm1_status[0])
 		outw(sleep.acpi->pm1_status[0], WAKE_STATUS);
@@ -248,4 +226,29 @@ bool sleep_by_write(u16 port, u32 size, u32 value)
 	fall_asleep(port, size, value);
 	stop_release_others();
 	return true;
+}
+
+void sleep_init(const struct acpi_info *acpi, paddr_t page)
+{
+	if (!acpi->pm1_control[0])
+		return;
+	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
+		log_warn("suspend to RAM would end Umbra: %s",
+			 page ? "the ACPI tables do not say how the machine wakes"
+			      : "no free page below 640 KiB to wake at");
+		return;
+	}
+	sleep.bitmaps = pages_alloc(2);
+	if (!sleep.bitmaps)
+		fail("out of memory for the I/O bitmaps");
+	/* The page tables for it are made now: later the guest may have used up the memory. */
+	if (!ap_prepare_trampoline(page, cpus[0], wake))
+		fail("out of memory for waking up");
+	ap_withdraw_trampoline();
+	sleep.acpi = acpi;
+	sleep.page = page;
+	sleep.facs = phys_to_virt(acpi->facs);
+	/* Firmware would have to make page tables of the guest's for that, and Umbra cannot. */
+	sleep.facs->flags &= ~(u32)FACS_64BIT_WAKE_SUPPORTED;
+	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
 }
