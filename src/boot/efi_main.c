@@ -325,6 +325,8 @@ static void slide_under(paddr_t load_base)
 
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
 	read_tables();
+	if (read_cr4() & CR4_LA57)
+		log_info("the firmware uses 5-level paging");
 	take_low_page();
 	move_home(vmx.ept_vpid);
 	take_traps();
