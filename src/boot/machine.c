@@ -74,7 +74,7 @@ u64 machine_memory_wanted(const struct options *options, const struct microcode_
 		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE +
+		wanted += (expected * nested_pages_per_cpu() + nested_pages_shared()) * PAGE_SIZE +
 			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
 	return wanted;
 }

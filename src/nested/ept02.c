@@ -12,6 +12,7 @@
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/ept12.h"
+#include "nested/loan.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 
@@ -50,7 +51,9 @@ static void *alloc_table(struct ept02 *ept02)
 
 static void free_page(struct ept02 *ept02, void *table)
 {
-	if (ept02->reserved < EPT02_RESERVE)
+	const u32 own = ept02->loan == LOAN_HELD ? EPT02_LARGEST : EPT02_RESERVE;
+
+	if (ept02->reserved < own)
 		ept02->reserve[ept02->reserved++] = table;
 	else
 		pages_free(table);
@@ -352,4 +355,24 @@ void ept02_drop_all(struct vcpu *vcpu)
 		if (vcpu->nested->ept02.root[i].eptp12)
 			ept02_drop(vcpu, vcpu->nested->ept02.root[i].eptp12);
 	}
+}
+
+/*
+ * Holding the loan, L2 has got on by at least one instruction before it ran out again. What is in
+ * tables is all the CPU's own once these are dropped, so the loan can be given back.
+ */
+u64 ept02_start_over(struct vcpu *vcpu, u64 eptp12)
+{
+	ept02_drop_all(vcpu);
+	if (vcpu->nested->ept02.loan == LOAN_HELD && loan_is_wanted())
+		loan_end(&vcpu->nested->ept02);
+	loan_ask(&vcpu->nested->ept02);
+	return ept02_eptp(vcpu, eptp12);
+}
+
+void ept02_end_loan(struct vcpu *vcpu)
+{
+	if (vcpu->nested->ept02.loan == LOAN_HELD)
+		ept02_drop_all(vcpu);
+	loan_end(&vcpu->nested->ept02);
 }

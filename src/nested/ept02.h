@@ -10,15 +10,19 @@
 enum {
 	EPT02_ROOTS = 4,
 	EPT02_FAULT_AROUND = 16, /* 4 KiB pages mapped for one fault */
+	EPT02_RESERVE = 32,      /* tables that each CPU is sure of */
 	/*
-	 * Tables each CPU is sure of, for any one instruction or event. The most linear pages these
+	 * Tables that any one instruction or event is content with. The most linear pages these
 	 * take are twelve: a far call through a gate has two each of instruction bytes, pointer,
 	 * gate, code segment's descriptor, TSS and stack. Each has four tables of L2's below the
 	 * one they share, and each of these 61 guest-physical pages may need three tables below the
 	 * root.
 	 */
-	EPT02_RESERVE = 1 + 3 * (1 + 12 * (4 + 1)),
+	EPT02_LARGEST = 1 + 3 * (1 + 12 * (4 + 1)),
 };
+
+/* The CPU's part in the loan of loan.h. */
+enum ept02_loan { LOAN_NONE, LOAN_WAITS, LOAN_HELD };
 
 struct vcpu;
 
@@ -30,10 +34,12 @@ struct ept02_root {
 
 struct ept02 {
 	struct ept02_root root[EPT02_ROOTS];
-	void *reserve[EPT02_RESERVE];
+	void *reserve[EPT02_LARGEST];
 	u32 last; /* the root used last */
 	u32 shortages_seen;
 	u32 reserved; /* how many of them are free */
+	enum ept02_loan loan;
+	struct ept02 *waits_next; /* of those that wait for it */
 	u64 clock;
 	u64 faults; /* violations resolved without L1 */
 };
@@ -81,6 +87,15 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault);
  * L1 has just handled a violation there, and L2 would fault again for Umbra alone.
  */
 void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa);
+
+/*
+ * After EPT02_NO_MEMORY: begins anew, with an empty root for this EPTP of L1's, and with more
+ * tables if they are to be had. Returns the EPTP for L2.
+ */
+u64 ept02_start_over(struct vcpu *vcpu, u64 eptp12);
+
+/* L2 stops, or another CPU needs the loan: nothing of it is kept. */
+void ept02_end_loan(struct vcpu *vcpu);
 
 /* INVEPT: what was cached of one ept12, or of all. Nothing needs to be invalidated beside. */
 void ept02_drop(struct vcpu *vcpu, u64 eptp12);

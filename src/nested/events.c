@@ -111,6 +111,7 @@ static void ask_for_nmi_window(struct vcpu *vcpu, bool injects_nmi)
 	struct nested *nested = vcpu->nested;
 
 	nested->asked_exit = ASKED_NMI_WINDOW;
+	nested->undo = true;
 	vmcs_set32(VMCS_PIN_CONTROLS, (u32)(PIN_NMI_EXITING | PIN_VIRTUAL_NMIS));
 	vmcs_set32(VMCS_PRIMARY_CONTROLS, (u32)CPU_NMI_WINDOW_EXITING);
 	/* With virtual NMIs an entry that injects one begins unblocked, and ends blocked. */
@@ -122,20 +123,46 @@ static void ask_for_nmi_window(struct vcpu *vcpu, bool injects_nmi)
 	unblock_nmis();
 }
 
+static void ask_for_exit_by_timer(struct vcpu *vcpu, enum asked_exit asked, u32 value)
+{
+	struct nested *nested = vcpu->nested;
+
+	if (!vmx_can_set(vcpu->vmx.pin, PIN_PREEMPTION_TIMER))
+		return;
+	nested->asked_exit = asked;
+	nested->undo = true;
+	nested->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
+	vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, value);
+	vmcs_set32(VMCS_PIN_CONTROLS, (u32)PIN_PREEMPTION_TIMER);
+}
+
 /*
  * The exit comes after the entry and the event that it injects, before any instruction (SDM
  * "VMX-Preemption Timer"). A CPU without the timer gives the event at its next exit.
  */
 static void ask_for_immediate_exit(struct vcpu *vcpu)
 {
-	struct nested *nested = vcpu->nested;
+	ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
+}
 
-	if (!vmx_can_set(vcpu->vmx.pin, PIN_PREEMPTION_TIMER))
-		return;
-	nested->asked_exit = ASKED_IMMEDIATE;
-	nested->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
-	vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, 0);
-	vmcs_set32(VMCS_PIN_CONTROLS, (u32)PIN_PREEMPTION_TIMER);
+/*
+ * Long enough for many times the largest instruction, which has made its exits by then. Where L1
+ * uses the timer itself, or an event waits for L2, the exit of that comes instead.
+ */
+void nested_limit_loan(struct vcpu *vcpu)
+{
+	enum { TIMER_VALUE = 1 << 16 };
+
+	if (vcpu->nested->asked_exit == ASKED_NOTHING &&
+	    !(vcpu->nested->current->vmcs12->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER))
+		ask_for_exit_by_timer(vcpu, ASKED_LOAN_END, TIMER_VALUE);
+}
+
+void nested_undo(struct vcpu *vcpu)
+{
+	vcpu->nested->undo = false;
+	nested_cancel_asked_exit(vcpu);
+	ept02_end_loan(vcpu);
 }
 
 static void close_nmi_window(struct nested *nested, const struct vmcs12 *v)
@@ -160,6 +187,7 @@ void nested_cancel_asked_exit(struct vcpu *vcpu)
 		close_nmi_window(nested, v);
 		break;
 	case ASKED_IMMEDIATE:
+	case ASKED_LOAN_END:
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, nested->timer);
 		vmcs_clear32(VMCS_PIN_CONTROLS,
 			     (u32)PIN_PREEMPTION_TIMER & ~(u32)v->f[F_PIN_CONTROLS]);

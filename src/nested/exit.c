@@ -8,6 +8,7 @@
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
+#include "nested/loan.h"
 #include "nested/state.h"
 #include "smp/stop.h"
 #include "vmx/event.h"
@@ -182,6 +183,12 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 	reflect_ept_exit(vcpu, REASON_EPT_VIOLATION, qualification, fault);
 }
 
+static void set_eptp02(struct vcpu *vcpu, u64 eptp02)
+{
+	vcpu->nested->current->eptp02 = eptp02;
+	vmwrite64(VMCS_EPT_POINTER, eptp02);
+}
+
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification)
 {
@@ -190,10 +197,8 @@ void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	switch (result) {
 	case EPT02_NO_MEMORY:
-		/* Start over with one empty root: that much there always is. */
-		ept02_drop_all(vcpu);
-		vcpu->nested->current->eptp02 = ept02_eptp(vcpu, fault->eptp12);
-		vmwrite64(VMCS_EPT_POINTER, vcpu->nested->current->eptp02);
+		vcpu->nested->undo = true;
+		set_eptp02(vcpu, ept02_start_over(vcpu, fault->eptp12));
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	case EPT02_VIOLATION:
@@ -267,8 +272,7 @@ static bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	vmcs->eptp02 = ept02_eptp(vcpu, eptp);
-	vmwrite64(VMCS_EPT_POINTER, vmcs->eptp02);
+	set_eptp02(vcpu, ept02_eptp(vcpu, eptp));
 	instruction_done();
 	after_instruction(vcpu);
 	return true;
@@ -316,6 +320,15 @@ static bool l2_nmi_window(struct vcpu *vcpu, struct guest_regs *regs)
 static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)regs;
+	if (vcpu->nested->asked_exit == ASKED_LOAN_END) {
+		nested_cancel_asked_exit(vcpu);
+		/* One that waits has got on without it. */
+		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
+			ept02_end_loan(vcpu);
+			set_eptp02(vcpu, ept02_eptp(vcpu, current12(vcpu)->f[F_EPT_POINTER]));
+		}
+		return true;
+	}
 	return nested_take_asked_exit(vcpu, ASKED_IMMEDIATE);
 }
 
@@ -360,6 +373,8 @@ void nested_exit_handle(struct guest_regs *regs)
 			if ((vcpu->nmi_latched || vcpu->init_held || vcpu->mc_latched) &&
 			    vcpu->level)
 				nested_event_waits(vcpu);
+			if (vcpu->nested->ept02.loan != LOAN_NONE && vcpu->level)
+				nested_limit_loan(vcpu);
 			return;
 		}
 	}

@@ -68,6 +68,7 @@ struct operand operand_of_exit(struct guest_regs *regs)
 static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
 	const enum segment seg = operand->segment;
+	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct operand_segment segment;
 
 	segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg));
@@ -76,8 +77,12 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 		segment.access_rights =
 			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg));
 	}
-	switch (operand_linear(operand, &segment, operand->in_64bit_mode,
-			       vmreadn(VMCS_GUEST_CR4) & CR4_LA57, write, size, linear)) {
+	if (mode.in_64bit_mode) {
+		mode.cr4 = vmreadn(VMCS_GUEST_CR4);
+		if (nested_caps.cr4_fixed1 & CR4_LAM_SUP)
+			mode.cr3 = vmreadn(VMCS_GUEST_CR3);
+	}
+	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
 	case OPERAND_OK:
 		return true;
 	case OPERAND_SS:

@@ -5,6 +5,7 @@
 
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/loan.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/guest_level.h"
@@ -21,6 +22,11 @@ u64 nested_pages_per_cpu(void)
 {
 	return STATE_PAGES + 2 * MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS +
 	       EPT02_RESERVE;
+}
+
+u64 nested_pages_shared(void)
+{
+	return LOAN_PAGES;
 }
 
 static const struct guest_level l2_level = {
@@ -61,6 +67,8 @@ void nested_init_shared(bool shadow)
 
 	common.vmx = vcpu->vmx;
 	common.maxphyaddr = vcpu->mtrr.maxphyaddr;
+	if (!loan_init())
+		fail("out of memory for nested VMX; give Umbra the option nested=off");
 	shadow_init(shadow);
 	offer();
 }

@@ -10,6 +10,9 @@
 /* Pages each CPU needs for nested VMX, without the pool that all share for ept02 tables. */
 u64 nested_pages_per_cpu(void);
 
+/* Pages that all CPUs need together for nested VMX, without that pool. */
+u64 nested_pages_shared(void);
+
 /*
  * Once, on the boot processor, after vmx_read_boot_cpu() and before vmx_setup_shared(): the guest
  * is offered VMX, and uses VMCS shadowing if the CPU has it and `shadow` allows it.

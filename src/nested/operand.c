@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/operand.h"
 
+#include <x86/cr.h>
+
 /* Layout of the instruction-information field, common to all VMX instructions with operands. */
 enum {
 	INFO_SCALE = 3,
@@ -55,11 +57,35 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 	return operand;
 }
 
+/* The low `bits` of an address, the highest of them copied to those above. */
+static u64 extend(u64 linear, unsigned int bits)
+{
+	return (u64)((i64)(linear << (64 - bits)) >> (64 - bits));
+}
+
 static bool is_canonical(u64 linear, bool la57)
 {
-	const unsigned int unused = la57 ? 7 : 16;
+	return extend(linear, la57 ? 57 : 48) == linear;
+}
 
-	return (u64)((i64)(linear << unused) >> unused) == linear;
+/*
+ * SDM "Linear-Address Masking": the bits that a pointer has to spare become copies of the highest
+ * one that is left. Bit 63 stays as it is and tells a user's pointer from a supervisor's.
+ */
+static u64 masked(u64 linear, const struct operand_mode *mode)
+{
+	unsigned int bits;
+
+	if (linear & BIT(63)) {
+		if (!(mode->cr4 & CR4_LAM_SUP))
+			return linear;
+		bits = mode->cr4 & CR4_LA57 ? 57 : 48;
+	} else {
+		if (!(mode->cr3 & (CR3_LAM_U57 | CR3_LAM_U48)))
+			return linear;
+		bits = mode->cr3 & CR3_LAM_U57 ? 57 : 48;
+	}
+	return (extend(linear, bits) & ~BIT(63)) | (linear & BIT(63));
 }
 
 static bool in_limit(const struct operand_segment *segment, u64 offset, u32 size)
@@ -82,15 +108,19 @@ static bool type_allows(u32 access_rights, bool write)
 }
 
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct operand_segment *segment, bool in_64bit_mode,
-				  bool la57, bool write, u32 size, u64 *linear)
+				  const struct operand_segment *segment,
+				  const struct operand_mode *mode, bool write, u32 size,
+				  u64 *linear)
 {
 	const enum operand_fault fault = operand->segment == SEG_SS ? OPERAND_SS : OPERAND_GP;
 
-	if (in_64bit_mode) {
+	if (mode->in_64bit_mode) {
+		const bool la57 = mode->cr4 & CR4_LA57;
+
 		*linear = operand->offset;
 		if (operand->segment == SEG_FS || operand->segment == SEG_GS)
 			*linear += segment->base;
+		*linear = masked(*linear, mode);
 		return is_canonical(*linear, la57) && is_canonical(*linear + size - 1, la57)
 			       ? OPERAND_OK
 			       : fault;

@@ -25,6 +25,12 @@ struct operand_segment {
 	u32 access_rights;
 };
 
+/* What else its linear address depends on, of the guest's. */
+struct operand_mode {
+	bool in_64bit_mode;
+	u64 cr3, cr4; /* in 64-bit mode */
+};
+
 enum operand_fault {
 	OPERAND_OK,
 	OPERAND_GP, /* #GP(0) */
@@ -39,8 +45,9 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 
 /*
  * The linear address of `size` bytes there, read or written. Faults as SDM "Limit Checking", "Type
- * Checking" and "Canonical Addressing" say.
+ * Checking" and "Canonical Addressing" say, and masks as "Linear-Address Masking" does.
  */
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct operand_segment *segment, bool in_64bit_mode,
-				  bool la57, bool write, u32 size, u64 *linear);
+				  const struct operand_segment *segment,
+				  const struct operand_mode *mode, bool write, u32 size,
+				  u64 *linear);

@@ -181,6 +181,7 @@ void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
 
+	ept02_end_loan(vcpu);
 	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
 	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
 			   sizeof(indicator));
@@ -221,8 +222,8 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_restore_entry_event(vcpu);
-	if (vcpu->nested->asked_exit != ASKED_NOTHING)
-		nested_cancel_asked_exit(vcpu);
+	if (vcpu->nested->undo)
+		nested_undo(vcpu);
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */

@@ -82,6 +82,7 @@ enum asked_exit {
 	ASKED_NOTHING,
 	ASKED_NMI_WINDOW,
 	ASKED_IMMEDIATE, /* by the preemption timer */
+	ASKED_LOAN_END,  /* by the same, later: other CPUs may need the loan of tables */
 };
 
 struct nested {
@@ -90,6 +91,7 @@ struct nested {
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	enum asked_exit
 		asked_exit; /* what vmcs02 has beside L1's controls, for an event that waits */
+	bool undo;          /* at the exit to L1: the above, or ept02's loan */
 	bool unblocked_to_inject; /* … with the NMI window: L2's blocking, taken away */
 	u32 timer;                /* … with the immediate exit: the preemption timer's value */
 	u32 l1_interruptibility;  /* at its last VMLAUNCH or VMRESUME */
@@ -150,6 +152,12 @@ extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are 
 
 /* events.c: vmcs02, which is current, gets L1's controls back. */
 void nested_cancel_asked_exit(struct vcpu *vcpu);
+
+/* events.c: L2 may hold the loan of tables, or wait for it, for so long if it makes no exit. */
+void nested_limit_loan(struct vcpu *vcpu);
+
+/* events.c: L2 is left, and everything borrowed or asked for with it. vmcs02 is current. */
+void nested_undo(struct vcpu *vcpu);
 
 /* events.c: the exit that is asked for by `exit`. False: it is L1's. */
 bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit);

@@ -50,7 +50,8 @@ const struct cpuid_leaf cpuid_basic_leaves[CPUID_BASIC_LEAVES] = {
 	[0x1e] = {CPUID_LEAF_DATA, .name = "tile multiplication"},
 	[0x1f] = {CPUID_LEAF_DATA, .name = "extended topology, second version"},
 	[0x20] = {CPUID_LEAF_DATA, .name = "history reset"},
-	[0x23] = {CPUID_LEAF_DATA, .name = "performance monitoring, extended"},
+	[0x23] = {CPUID_LEAF_BITS, .subleaves = 4, .mask = 10,
+		  .name = "performance monitoring, extended"},
 	[0x24] = {CPUID_LEAF_DATA, .name = "AVX10"},
 };
 
@@ -87,6 +88,8 @@ const struct cpuid_leaf cpuid_extended_leaves[CPUID_EXTENDED_LEAVES] = {
 
 static const char ud[] = "#UD in the guest without the control";
 static const char hfi[] = "the CPU writes its table to a physical address, past EPT";
+static const char pebs[] =
+	"records go to an address that the CPU looks up past EPT, or in Umbra's tables";
 static const char fred[] = "FRED";
 static const char apx[] = "exits name R16-R31 in fields that Umbra does not read";
 
@@ -237,6 +240,18 @@ const struct cpuid_feature cpuid_features[] = {
 	SHOWN(0x19, 0, EBX, 2, "wide AES Key Locker"),
 	SHOWN(0x19, 0, EBX, 4, "IWKey backup"),
 	FIELD(0x19, 0, ECX, 0, 1, "LOADIWKEY: no backup, random key"),
+
+	FIELD(0x23, 0, EAX, 0, 3, "subleaves: counters, their reload, events"),
+	HIDDEN(0x23, 0, EAX, 4, 5, "architectural PEBS", pebs),
+	FIELD(0x23, 0, EBX, 0, 2, "UnitMask2, EQ, RDPMC_USR_DISABLE"),
+	FIELD(0x23, 0, ECX, 0, 7, "slots per cycle"),
+	FIELD(0x23, 1, EAX, 0, 31, "general counters"),
+	FIELD(0x23, 1, EBX, 0, 31, "fixed counters"),
+	FIELD(0x23, 2, EAX, 0, 31, "general counters that can be reloaded"),
+	FIELD(0x23, 2, EBX, 0, 31, "fixed counters that can be reloaded"),
+	FIELD(0x23, 2, ECX, 0, 31, "general counters that can cause it"),
+	FIELD(0x23, 2, EDX, 0, 31, "fixed counters that can cause it"),
+	FIELD(0x23, 3, EAX, 0, 31, "architectural events"),
 
 	SHOWN(0x80000001, 0, ECX, 0, "LAHF and SAHF in 64-bit mode"),
 	SHOWN(0x80000001, 0, ECX, 5, "LZCNT"),

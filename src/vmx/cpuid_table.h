@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPUID policy: what the guest sees of each feature bit, as data. It is complete for the CPUID
- * instruction of one edition of the SDM, CPUID_TABLE_EDITION, and has what Intel's "Architecture
- * Instruction Set Extensions" of that time add. A bit, leaf or subleaf without a row is not shown:
- * a feature that nobody has thought about may reach past Umbra. docs/cpuid-policy.md is made of it.
+ * The CPUID policy: what the guest sees of each feature bit, as data. A bit, leaf or subleaf
+ * without a row is not shown: a feature that nobody has thought about may reach past Umbra. So a
+ * row that is missing costs the guest a feature, and nothing else. docs/cpuid-policy.md is made of
+ * it.
  */
 #pragma once
 
 #include <x86/types.h>
-
-#define CPUID_TABLE_EDITION "325462-086US, December 2024"
 
 enum cpuid_register { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
 
@@ -77,7 +75,7 @@ struct cpuid_leaf {
 enum {
 	CPUID_BASIC_LEAVES = 0x25,
 	CPUID_EXTENDED_LEAVES = 9,
-	CPUID_MASKS = 10, /* subleaves with feature bits, in all */
+	CPUID_MASKS = 14, /* subleaves with feature bits, in all */
 };
 
 static const u32 CPUID_EXTENDED = 0x80000000;

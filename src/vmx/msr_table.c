@@ -55,9 +55,8 @@ REASON inert_uintr[] =
 	"Linear addresses that count only under CR4.UINTR, which is 0 in root mode; UINV "
 	"is cleared by each exit where the CPU can.";
 REASON arch_pebs[] =
-	"Bit 63 makes an overflow write a record to a linear address, which in root mode "
-	"would be looked up in Umbra's page tables. The low half, a reload value, is "
-	"harmless. Hidden in CPUID.";
+	"Bit 63 makes an overflow write a record to the buffer of IA32_PEBS_BASE, in root "
+	"mode as well. The low half, a reload value, is harmless. Hidden in CPUID.";
 REASON cpu_switches[] = "Switched by the CPU at every VM entry and exit.";
 
 REASON no_microcode[] =
@@ -155,6 +154,9 @@ const struct msr_policy msr_table[] = {
 	{ONE(0x3f1, "IA32_PEBS_ENABLE"), .write = MSR_WRITE_ZERO, .clear = true, WHY(no_pebs)},
 	{RANGE(0x3f4, 0x3f5, "IA32_PEBS_BASE, IA32_PEBS_INDEX"), NO_ACCESS,
 	 WHY("Where architectural PEBS writes its records. Hidden in CPUID.")},
+	{RANGE(0x400, 0x47f, "IA32_MCi_*"),
+	 WHY("The CPU notes there the address of an error, Umbra's as well; it writes no "
+	     "memory.")},
 	{RANGE(0x480, 0x493, "IA32_VMX_*"), .read = MSR_READ_VMX, NO_WRITE,
 	 WHY("The VMX that Umbra offers; none, #GP.")},
 	{RANGE(0x4c1, 0x4ca, "IA32_A_PMCn"), .list = MSR_LIST_STORED_BY_CPU, WHY(runs_on)},
@@ -193,6 +195,9 @@ const struct msr_policy msr_table[] = {
 	{ONE(0xd90, "IA32_BNDCFGS"), HELD_IN(VMCS_GUEST_BNDCFGS), .control = ENTRY_LOAD_BNDCFGS,
 	 .value = MSR_VALUE_BNDCFGS,
 	 WHY("Set in root mode, it would have branches clear the guest's bound registers.")},
+	{ONE(0xd93, "IA32_PASID"),
+	 WHY("An identifier that ENQCMD hands to a device, no address; what the device does "
+	     "with it is DMA.")},
 	{ONE(0xda0, "IA32_XSS"), .write = MSR_WRITE_XSS, WHY(xss)},
 	{RANGE(0x1400, 0x1401, "IA32_SEAMRR_*"), NO_WRITE, WHY(hidden_range)},
 	{ONE(0x14ce, "IA32_LBR_CTL"), NO_ACCESS, .condition = MSR_IF_LBR_RUNS_ON, .clear = true,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The probe (subprojects/probe) checks the machine against the SDM, bare and as Umbra's guest."""
 
+import dataclasses
 import re
 
 from harness import cases, host
@@ -68,6 +69,15 @@ def mitigated(*more):
     return accept
 
 
+def watchdog(hardware):
+    """One CPU tries what has stopped a hypervisor, or might, while the other one counts."""
+    def cd(context):
+        start, end = umbra_memory(hardware)
+        return under_umbra(context.image, context.probe, f"watched cases={WATCHED}"
+                           f" hidden={start:#x}-{end:#x}" + context.probe_options)
+    return cd
+
+
 def init_sipi_flood(hardware):
     def cd(context):
         start, end = umbra_memory(hardware)
@@ -100,8 +110,13 @@ NEWER_CPUS = ("arrow_lake", "sapphire_rapids", "wildcat_lake")
 # What every machine shows alike, whichever features Umbra hides.
 ALIKE = "transcript cases=vmx.exit,vmx.event"
 RANDOM = "cases=vmx.random rounds=2000"
+ALONE = "cases=attack.alone steps=30000 seed=4"
+
+WATCHED = ("watchdog,watchdog.init_sipi_flood,mem.hidden,taskswitch,vmx.attack,vmx.starve,vmx.task,"
+           "vmx.shadow")
 
 ISOLATION = Hardware(cpus=2, memory=256, ignore_bad_msrs=False)
+SKYLAKE = dataclasses.replace(ISOLATION, cpu_model="corei7_skylake_x")
 
 TESTS = [
     # The bare runs show that a failure below is Umbra's and not the machine's.
@@ -132,6 +147,14 @@ TESTS = [
           hardware=ISOLATION, timeout=1200, slow=True),
     probe("attack-2cpu", attack("cases=attack.all steps=150000 seed=3"), accept=watched,
           hardware=ISOLATION, timeout=1200, slow=True),
+    probe("watchdog", watchdog(ISOLATION), hardware=ISOLATION),
+    # XSAVES, which loads state without a look at any bitmap, and page-modification logging.
+    probe("watchdog-skylake", watchdog(SKYLAKE), hardware=SKYLAKE, slow=True),
+    # Without anything hidden to aim at, the attack sees the same on the bare machine.
+    equal("attack-alone", ALONE),
+    equal("attack-alone-noshadow", ALONE, "nested.shadow=off", slow=True),
+    equal("attack-alone-skylake", ALONE, slow=True,
+          hardware=dataclasses.replace(SKYLAKE, cpus=1)),
     # A CPU that shuts down takes all of the machine with it, and it starts anew; whatever the other
     # CPU sends it meanwhile, it never finds itself without Umbra.
     BootTest("probe.reset", cd=init_sipi_flood(ISOLATION),

@@ -61,7 +61,7 @@ static void print_features(FILE *out)
 		const struct cpuid_feature *f = &cpuid_features[i];
 
 		fprintf(out, "| CPUID.%XH", f->leaf);
-		if (f->leaf == 7 || f->leaf == 0xd)
+		if (f->leaf == 7 || f->leaf == 0xd || f->leaf == 0x23)
 			fprintf(out, ".%u", f->subleaf);
 		fprintf(out, ":%s[%u", register_text[f->reg], f->last);
 		if (f->first != f->last)
@@ -94,12 +94,21 @@ static void print_all(FILE *out)
 	fputs("# CPUID policy\n\n"
 	      "What the guest sees of each CPUID feature. Generated from `src/vmx/cpuid_table.c`\n"
 	      "by `ninja docs`; do not edit.\n\n"
-	      "The table was made from the CPUID instruction as the SDM describes it in edition\n"
-	      "**" CPUID_TABLE_EDITION "**, and from the *Architecture Instruction Set\n"
-	      "Extensions* of that time. **A bit, leaf or subleaf that has no row reads as 0**: a\n"
-	      "feature that nobody has thought about may reach past Umbra. A line at boot names\n"
-	      "the bits of this kind that the CPU has; option `cpuid=all` shows them, for CPUs\n"
-	      "newer than the release and at one's own risk. It shows nothing that a row hides.\n\n"
+	      "**A bit, leaf or subleaf that has no row reads as 0**: a feature that nobody has\n"
+	      "thought about may reach past Umbra. A line at boot names the bits of this kind "
+	      "that\n"
+	      "the CPU has; option `cpuid=all` shows them, for CPUs newer than the release and at\n"
+	      "one's own risk. It shows nothing that a row hides. Leaves called *data* are shown\n"
+	      "whole: numbers, and bits of instructions and counters that have no state of their\n"
+	      "own beside what another row decides (SGX, tiles, AVX10, resource director).\n\n"
+	      "The rows follow the SDM's description of CPUID as it stood at the end of 2024, "
+	      "when\n"
+	      "leaf 24H was the last one, and what *Architecture Instruction Set Extensions* "
+	      "added\n"
+	      "to leaves 7 and 23H by then. Numbers and positions of leaves 1, 6, 7 and 0DH were\n"
+	      "compared with Linux's list (`tools/arch/x86/kcpuid/cpuid.csv`), which has no "
+	      "other;\n"
+	      "those of leaf 23H with its driver of performance counters.\n\n"
 	      "A leaf above the highest, or of a range that the CPU does not have, answers as the\n"
 	      "highest basic leaf, as the SDM says (\"INPUT EAX\").\n\n"
 	      "## Under another hypervisor\n\n"

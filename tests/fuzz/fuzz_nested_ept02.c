@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	rng.data += 2;
 	rng.left -= 2;
 	if (!machine_memory.guest)
-		machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_RESERVE + 40);
+		machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_LARGEST + 40);
 	ept02_model_run(
 		&(struct ept02_model_options){
 			.ept_vpid = (data[0] & 1 ? EPT_CAP_EXEC_ONLY : 0) |

@@ -46,17 +46,32 @@ static bool outside(const struct operand_segment *s, unsigned __int128 offset)
 	return offset > s->limit;
 }
 
+/* "Linear-Address Masking", bit by bit. */
+static u64 masked(u64 linear, const struct operand_mode *mode)
+{
+	const bool supervisor = linear >> 63;
+	const bool on = supervisor ? mode->cr4 >> 28 & 1 : mode->cr3 >> 61 & 3;
+	const bool wide = supervisor ? mode->cr4 >> 12 & 1 : mode->cr3 >> 61 & 1;
+	const unsigned int top = wide ? 56 : 47;
+
+	for (unsigned int bit = 62; on && bit > top; bit--) {
+		linear &= ~(1ull << bit);
+		linear |= (linear >> top & 1) << bit;
+	}
+	return linear;
+}
+
 static enum operand_fault reference(enum segment seg, u64 offset, const struct operand_segment *s,
-				    bool in_64bit_mode, bool la57, bool write, u32 size,
+				    const struct operand_mode *mode, bool write, u32 size,
 				    u64 *linear)
 {
 	const enum operand_fault fault = seg == SEG_SS ? OPERAND_SS : OPERAND_GP;
 	const bool code = s->access_rights & 8, readable_or_writable = s->access_rights & 2;
 
-	if (in_64bit_mode) {
-		*linear = offset + (seg == SEG_FS || seg == SEG_GS ? s->base : 0);
+	if (mode->in_64bit_mode) {
+		*linear = masked(offset + (seg == SEG_FS || seg == SEG_GS ? s->base : 0), mode);
 		for (u32 i = 0; i < size; i++) {
-			if (noncanonical(*linear + i, la57))
+			if (noncanonical(*linear + i, mode->cr4 >> 12 & 1))
 				return fault;
 		}
 		return OPERAND_OK;
@@ -98,7 +113,8 @@ static void check_one(struct rng *rng)
 	static const u32 sizes[] = {4, 8, 16};
 	const u32 size = sizes[rng_below(rng, ARRAY_SIZE(sizes))];
 	const bool write = rng_below(rng, 2), long_mode = rng_below(rng, 2);
-	const bool la57 = rng_below(rng, 2);
+	const struct operand_mode mode = {long_mode, rng_below(rng, 4) << 61,
+					  rng_below(rng, 2) << 12 | rng_below(rng, 2) << 28};
 	const u64 displacement = random_value(rng);
 	const struct operand_segment s = {.base = random_value(rng),
 					  .limit = (u32)random_value(rng),
@@ -121,9 +137,8 @@ static void check_one(struct rng *rng)
 	}
 	REQUIRE((u32)operand.segment == info / 32768 % 8);
 	REQUIRE(operand.offset == effective_address(info, displacement, &regs));
-	fault = reference(operand.segment, operand.offset, &s, long_mode, la57, write, size,
-			  &expected);
-	REQUIRE(operand_linear(&operand, &s, long_mode, la57, write, size, &linear) == fault);
+	fault = reference(operand.segment, operand.offset, &s, &mode, write, size, &expected);
+	REQUIRE(operand_linear(&operand, &s, &mode, write, size, &linear) == fault);
 	if (fault == OPERAND_OK)
 		REQUIRE(linear == expected);
 }

@@ -17,6 +17,7 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/loan.h"
 #include "nested/state.h"
 
 struct nested_caps nested_caps;
@@ -379,8 +380,7 @@ static void step_access(unsigned int root, paddr_t gpa)
 		if (result == EPT02_NO_MEMORY) {
 			/* Once, and never with a root that has just been made. */
 			REQUIRE(tries < 2);
-			ept02_drop_all(vcpu);
-			eptp02 = ept02_eptp(vcpu, eptp12[root]);
+			eptp02 = ept02_start_over(vcpu, eptp12[root]);
 		} else if (result != EPT02_MAPPED && result != EPT02_AGAIN) {
 			return;
 		}
@@ -546,6 +546,11 @@ NO_COVERAGE static void check_table(unsigned int root, paddr_t table, unsigned i
 	}
 }
 
+static u64 lent_out(void)
+{
+	return nested.ept02.loan == LOAN_HELD ? 0 : LOAN_PAGES;
+}
+
 static void check_all(void)
 {
 	u64 tables = 0;
@@ -560,8 +565,8 @@ static void check_all(void)
 				check_table(root, virt_to_phys(kept->table), 4, 0, &tables);
 		}
 	}
-	/* All pages are in some table, in the reserve, or free. */
-	REQUIRE(tables + nested.ept02.reserved + pages_left() ==
+	/* All pages are in some table, in the reserve, to be lent, or free. */
+	REQUIRE(tables + nested.ept02.reserved + lent_out() + pages_left() ==
 		machine_memory.own_size / PAGE_SIZE);
 }
 
@@ -589,6 +594,7 @@ static void start(const struct ept02_model_options *options)
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = options->ept_vpid;
 	machine_on_invept = on_invept;
+	REQUIRE(loan_init());
 	REQUIRE(ept02_init(vcpu));
 	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
 	for (unsigned int i = 0; i < EPTPS; i++)
@@ -621,7 +627,9 @@ void ept02_model_run(const struct ept02_model_options *options, struct rng *rand
 	for (unsigned int i = 0; i < options->steps && (!rng->data || rng->left); i++) {
 		const u64 what = below(32);
 
-		if (what < 24)
+		if (what < 24 && below(64) == 0)
+			ept02_end_loan(vcpu);
+		else if (what < 24)
 			step_access((unsigned int)below(EPTPS), random_gpa());
 		else if (what < 28)
 			step_add();
@@ -635,44 +643,33 @@ void ept02_model_run(const struct ept02_model_options *options, struct rng *rand
 			machine_limit_pages(below(8) * 4);
 	}
 	check_all();
+	ept02_end_loan(vcpu);
 	invept_all_l1();
-	REQUIRE(pages_left() + nested.ept02.reserved == total);
+	REQUIRE(pages_left() + nested.ept02.reserved + LOAN_PAGES == total);
 	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
 	machine_on_invept = NULL;
 }
 
-/* EPT02_NO_MEMORY is answered as nested/exit.c does. */
-static bool map_one(u64 eptp, paddr_t gpa)
+/* --- Several CPUs, and nothing left but what each is sure of and the loan --------------------- */
+
+enum { CPUS = 3 };
+
+static struct vcpu short_cpu[CPUS];
+static struct nested short_nested[CPUS];
+static const u64 short_eptp = FIRST_TABLE * PAGE_SIZE | EPTP_WALK_4 | 6;
+
+void ept02_model_run_short(void)
 {
-	struct ept02_fault fault = {.eptp12 = eptp, .gpa = gpa, .access = EPT_VIOLATION_READ};
-
-	switch (ept02_fault(vcpu, &fault)) {
-	case EPT02_MAPPED:
-		return true;
-	case EPT02_NO_MEMORY:
-		ept02_drop_all(vcpu);
-		ept02_eptp(vcpu, eptp);
-		return false;
-	default:
-		MACHINE_FAIL("ept12 allows it");
-	}
-}
-
-unsigned int ept02_model_map_at_once(unsigned int pages)
-{
-	enum { TRIES = 4 };
-	static struct vcpu the_cpu;
-	const u64 eptp = tables_start | EPTP_WALK_4 | 6;
-	unsigned int mapped = 0;
-
-	the_cpu = (struct vcpu){.nested = &nested};
-	vcpu = &the_cpu;
-	nested = (struct nested){0};
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = 0;
 	machine_on_invept = NULL;
 	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
-	REQUIRE(ept02_init(vcpu));
+	REQUIRE(loan_init());
+	for (unsigned int i = 0; i < CPUS; i++) {
+		short_nested[i] = (struct nested){0};
+		short_cpu[i] = (struct vcpu){.nested = &short_nested[i]};
+		REQUIRE(ept02_init(&short_cpu[i]));
+	}
 	machine_limit_pages(0);
 	/* One way through ept12 that every 512 GiB share. */
 	for (unsigned int i = 0; i < EPT_ENTRIES; i++)
@@ -681,12 +678,37 @@ unsigned int ept02_model_map_at_once(unsigned int pages)
 		write_entry(tables_start + (4 - level) * PAGE_SIZE,
 			    (tables_start + (5 - level) * PAGE_SIZE) | EPT_RWX);
 	write_entry(tables_start + 3 * PAGE_SIZE, (FIRST_TABLE + 8) * PAGE_SIZE | EPT_RWX | 6 << 3);
-	ept02_eptp(vcpu, eptp);
-	for (unsigned int tries = 0; tries < TRIES; tries++) {
-		for (mapped = 0; mapped < pages && map_one(eptp, (u64)mapped << 39); mapped++) {
-		}
-		if (mapped == pages)
+	for (unsigned int i = 0; i < CPUS; i++)
+		ept02_eptp(&short_cpu[i], short_eptp);
+}
+
+bool ept02_model_instruction(unsigned int cpu, unsigned int pages)
+{
+	for (unsigned int i = 0; i < pages; i++) {
+		struct ept02_fault fault = {
+			.eptp12 = short_eptp, .gpa = (u64)i << 39, .access = EPT_VIOLATION_READ};
+
+		switch (ept02_fault(&short_cpu[cpu], &fault)) {
+		case EPT02_MAPPED:
 			break;
+		case EPT02_NO_MEMORY:
+			REQUIRE(valid_root(ept02_start_over(&short_cpu[cpu], short_eptp)));
+			return false;
+		default:
+			MACHINE_FAIL("ept12 allows it");
+		}
 	}
-	return mapped;
+	return true;
+}
+
+enum ept02_loan ept02_model_loan(unsigned int cpu)
+{
+	return short_nested[cpu].ept02.loan;
+}
+
+void ept02_model_leave(unsigned int cpu)
+{
+	ept02_end_loan(&short_cpu[cpu]);
+	ept02_eptp(&short_cpu[cpu], short_eptp);
+	REQUIRE(short_nested[cpu].ept02.reserved < EPT02_RESERVE);
 }

@@ -16,10 +16,17 @@ struct ept02_model_options {
 /* Ends the test at the first broken property. machine_memory_init() comes before. */
 void ept02_model_run(const struct ept02_model_options *options, struct rng *random);
 
-/*
- * How many of so many pages, far from each other, ept02 can have mapped at once with nothing but
- * the CPU's reserve, when Umbra does about a lack of pages what it does.
- */
-unsigned int ept02_model_map_at_once(unsigned int pages);
+/* Begins anew with three CPUs, each with an L2, and no pages in the pool. */
+void ept02_model_run_short(void);
 
-enum { EPT02_MODEL_GUEST_PAGES = 24, EPT02_MODEL_OWN_PAGES = EPT02_RESERVE + 160 };
+/*
+ * An instruction of that CPU's L2 that needs so many pages at once, far from each other, tried from
+ * its beginning. False: Umbra has begun anew for want of tables, as nested/exit.c does.
+ */
+bool ept02_model_instruction(unsigned int cpu, unsigned int pages);
+
+/* The CPU's part in the loan, and how it ends when L2 is left. */
+enum ept02_loan ept02_model_loan(unsigned int cpu);
+void ept02_model_leave(unsigned int cpu);
+
+enum { EPT02_MODEL_GUEST_PAGES = 24, EPT02_MODEL_OWN_PAGES = EPT02_LARGEST + 160 };

@@ -40,7 +40,7 @@ static const u64 ALLOWED = 0xffffffffull << 32;
 /*
  * What a CPU with every bit set shows with every control there is, nested VMX off: the bits that
  * the SDM defines, without SMX, VMX, the hypervisor's bit, hardware feedback, FRED, NMI-source
- * reporting, MSRLIST, PBNDKB, user timer, URDMSR, and APX.
+ * reporting, MSRLIST, PBNDKB, user timer, URDMSR, APX, and architectural PEBS.
  */
 static const struct {
 	u32 leaf, subleaf;
@@ -54,6 +54,10 @@ static const struct {
 	{0xd, 0, {0x000602ff, ~0u, ~0u, 0}},
 	{0xd, 1, {0x1f, ~0u, 0x0001fd00, 0}},
 	{0x19, 0, {0x7, 0x15, 0x3, 0}},
+	{0x23, 0, {0xf, 0x7, 0xff, 0}},
+	{0x23, 1, {~0u, ~0u, 0, 0}},
+	{0x23, 2, {~0u, ~0u, ~0u, ~0u}},
+	{0x23, 3, {~0u, 0, 0, 0}},
 	{0x80000001, 0, {0, 0, 0x121, 0x2c100800}},
 	{0x80000008, 0, {0xffff, 1u << 9, 0, 0}},
 };
@@ -334,10 +338,10 @@ static void last_branch_records(void **state)
 static void other_leaves(void **state)
 {
 	static const u32 data[] = {
-		0,    2,          3,          4,          5,          9,          0xa,
-		0xb,  0xf,        0x10,       0x12,       0x15,       0x16,       0x17,
-		0x18, 0x1a,       0x1d,       0x1e,       0x1f,       0x20,       0x23,
-		0x24, 0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000006, 0x80000007};
+		0,          2,          3,          4,          5,          9,         0xa,
+		0xb,        0xf,        0x10,       0x12,       0x15,       0x16,      0x17,
+		0x18,       0x1a,       0x1d,       0x1e,       0x1f,       0x20,      0x24,
+		0x80000000, 0x80000002, 0x80000003, 0x80000004, 0x80000006, 0x80000007};
 	const struct vmx_capabilities cpu = {.has_vmx = true};
 
 	(void)state;

@@ -67,17 +67,100 @@ static void test_only_the_reserve(void **state)
 }
 
 /*
- * Other CPUs have used up the pool, and L2's instruction needs as many pages as one can, each in a
- * part of its memory of its own: in the end all of them are mapped at once.
+ * A call through a gate in IA-32e mode with 5-level paging: 12 pages, each with 4 tables, each in a
+ * part of L2's memory of its own.
  */
+enum { LARGEST = 1 + 12 * 5, SMALL = 10, TRIES = 4 };
+
+static bool gets_on(unsigned int cpu, unsigned int pages)
+{
+	for (unsigned int i = 0; i < TRIES; i++) {
+		if (ept02_model_instruction(cpu, pages))
+			return true;
+	}
+	return false;
+}
+
+/* The pool is used up. Small instructions are content with what their CPU is sure of. */
 static void test_largest_instruction(void **state)
 {
-	/* A call through a gate in IA-32e mode with 5-level paging: 12 pages, each with 4 tables.
-	 */
-	enum { PAGES = 1 + 12 * 5 };
+	(void)state;
+	ept02_model_run_short();
+	for (unsigned int cpu = 0; cpu < 3; cpu++) {
+		assert_true(gets_on(cpu, SMALL));
+		assert_int_equal(ept02_model_loan(cpu), LOAN_NONE);
+	}
+	assert_true(gets_on(0, LARGEST));
+	assert_int_equal(ept02_model_loan(0), LOAN_HELD);
+	/* As long as nobody else asks it goes on so. */
+	assert_true(gets_on(0, LARGEST));
+	assert_int_equal(ept02_model_loan(0), LOAN_HELD);
+	ept02_model_leave(0);
+	assert_int_equal(ept02_model_loan(0), LOAN_NONE);
+	assert_true(gets_on(0, SMALL));
+}
+
+/* Three CPUs need it at once: one after the other, in the order in which they have asked. */
+static void test_loan_in_turn(void **state)
+{
+	(void)state;
+	ept02_model_run_short();
+	assert_true(gets_on(1, LARGEST));
+	for (unsigned int i = 0; i < TRIES; i++) {
+		assert_false(ept02_model_instruction(2, LARGEST));
+		assert_false(ept02_model_instruction(0, LARGEST));
+	}
+	assert_int_equal(ept02_model_loan(2), LOAN_WAITS);
+	assert_int_equal(ept02_model_loan(0), LOAN_WAITS);
+	/* Whoever waits can still do what takes less. */
+	assert_true(gets_on(2, SMALL));
+	ept02_model_leave(1);
+	assert_false(gets_on(0, LARGEST));
+	assert_true(gets_on(2, LARGEST));
+	ept02_model_leave(2);
+	assert_true(gets_on(0, LARGEST));
+	ept02_model_leave(0);
+	for (unsigned int cpu = 0; cpu < 3; cpu++)
+		assert_int_equal(ept02_model_loan(cpu), LOAN_NONE);
+}
+
+/* One that waits may give up; it is in nobody's way. */
+static void test_loan_withdrawn(void **state)
+{
+	(void)state;
+	ept02_model_run_short();
+	assert_true(gets_on(0, LARGEST));
+	assert_false(gets_on(1, LARGEST));
+	assert_false(gets_on(2, LARGEST));
+	ept02_model_leave(1);
+	ept02_model_leave(0);
+	assert_true(gets_on(2, LARGEST));
+	assert_false(gets_on(1, LARGEST));
+	ept02_model_leave(2);
+	assert_true(gets_on(1, LARGEST));
+}
+
+/* L2 never makes an exit of L1's: when it runs out again it has got on, and others have their turn.
+ */
+static void test_loan_is_shared(void **state)
+{
+	unsigned int done[3] = {0};
 
 	(void)state;
-	assert_int_equal(ept02_model_map_at_once(PAGES), PAGES);
+	ept02_model_run_short();
+	for (unsigned int i = 0; i < 120; i++) {
+		const unsigned int cpu = i % 3;
+
+		if (!ept02_model_instruction(cpu, LARGEST))
+			continue;
+		done[cpu]++;
+		assert_int_equal(ept02_model_loan(cpu), LOAN_HELD);
+		/* The instructions that follow use other memory. */
+		assert_false(ept02_model_instruction(cpu, 2 * LARGEST));
+		assert_int_equal(ept02_model_loan(cpu), LOAN_WAITS);
+	}
+	for (unsigned int cpu = 0; cpu < 3; cpu++)
+		assert_true(done[cpu] > 5);
 }
 
 /* Memory runs out at every possible allocation in turn. */
@@ -102,6 +185,9 @@ int main(void)
 		cmocka_unit_test(test_ept01_of_2m_pages),
 		cmocka_unit_test(test_only_the_reserve),
 		cmocka_unit_test(test_largest_instruction),
+		cmocka_unit_test(test_loan_in_turn),
+		cmocka_unit_test(test_loan_withdrawn),
+		cmocka_unit_test(test_loan_is_shared),
 		cmocka_unit_test(test_out_of_memory),
 	};
 

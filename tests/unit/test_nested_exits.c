@@ -14,6 +14,7 @@
 
 #include "l1.h"
 #include "mm/guest_memory.h"
+#include "nested/loan.h"
 #include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/stop.h"
@@ -1014,6 +1015,90 @@ static void test_host_state_refused(void **state)
 	}
 }
 
+/* L2 reads a page of its own in the n-th 512 GiB of its memory: a table of each level for it. */
+static void l2_reads_far(u64 n)
+{
+	machine_set_field(VMCS_EXIT_REASON, EPT_VIOLATION);
+	machine_set_field(VMCS_EXIT_QUALIFICATION, READ | LINEAR);
+	machine_set_field(VMCS_IDT_VECTORING_INFO, 0);
+	machine_set_field(VMCS_GUEST_PHYSICAL_ADDRESS, n << 39 | L2_GPA);
+	nested_exit_handle(&l1_regs);
+	machine_enter(false);
+	assert_false(machine_current_vmcs() == l1_cpu->vmcs01);
+}
+
+static bool timer_is_on(void)
+{
+	return vmread_unchecked(VMCS_PIN_CONTROLS) & PIN_PREEMPTION_TIMER;
+}
+
+/* The pool is used up, and L2 needs more than its CPU is sure of. */
+static void start_with_loan(bool shadow, u64 pin)
+{
+	start(shadow);
+	map_page(7);
+	for (u64 n = 0; n < 512; n++)
+		write_entry(EPT12 + n * 8, (EPT12 + 0x1000) | 7);
+	set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | pin);
+	set(VMCS_PREEMPTION_TIMER_VALUE, 500);
+	machine_limit_pages(0);
+	enter();
+	for (u64 n = 0; n < EPT02_RESERVE / 3 && l1_cpu->nested->ept02.loan == LOAN_NONE; n++)
+		l2_reads_far(n);
+	l2_reads_far(100);
+	assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_HELD);
+}
+
+/* A loan of tables ends with L2's run, or soon after another CPU needs it. */
+static void test_loan_of_tables(void **state)
+{
+	static struct ept02 other;
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start_with_loan(shadow, 0);
+		assert_true(timer_is_on());
+		/* Nobody waits: it goes on. */
+		l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+		assert_false(machine_current_vmcs() == l1_cpu->vmcs01);
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_HELD);
+		assert_true(timer_is_on());
+		other = (struct ept02){0};
+		assert_false(loan_ask(&other));
+		l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+		assert_false(machine_current_vmcs() == l1_cpu->vmcs01);
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_NONE);
+		assert_false(timer_is_on());
+		assert_true(vmread_unchecked(VMCS_EPT_POINTER) == ept02_eptp(l1_cpu, ept_pointer));
+		assert_true(loan_ask(&other));
+		/* It is this CPU's turn to wait; L2 gets on without, and leaves the queue. */
+		for (u64 n = 0; n < EPT02_RESERVE / 3 + 1; n++)
+			l2_reads_far(n);
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_WAITS);
+		assert_true(timer_is_on());
+		l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_NONE);
+		loan_end(&other);
+
+		start_with_loan(shadow, 0);
+		l2_exits(REASON_CPUID, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_NONE);
+		assert_int_equal(get(VMCS_PREEMPTION_TIMER_VALUE), 500);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		assert_false(timer_is_on());
+		l2_exits(REASON_CPUID, 0, 0);
+
+		/* L1's own timer is L1's exit, which ends the loan, too. */
+		start_with_loan(shadow, PIN_PREEMPTION_TIMER);
+		assert_true(timer_is_on());
+		l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_PREEMPTION_TIMER);
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_NONE);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1037,6 +1122,7 @@ int main(void)
 		cmocka_unit_test(test_shadow_access_through_ept),
 		cmocka_unit_test(test_shadow_access_violates_ept),
 		cmocka_unit_test(test_shadow_access_unsupported),
+		cmocka_unit_test(test_loan_of_tables),
 		cmocka_unit_test(test_vmx_aborts),
 		cmocka_unit_test(test_host_state_refused),
 	};

@@ -127,6 +127,8 @@ static void test_segments(void **state)
 	}
 }
 
+static const struct operand_mode legacy_mode = {0};
+
 static enum operand_fault legacy(enum segment seg, u64 offset, u32 limit, u32 access_rights,
 				 bool write, u32 size)
 {
@@ -134,7 +136,7 @@ static enum operand_fault legacy(enum segment seg, u64 offset, u32 limit, u32 ac
 	const struct operand_segment s = {0x1000, limit, access_rights};
 	u64 linear;
 
-	return operand_linear(&o, &s, false, false, write, size, &linear);
+	return operand_linear(&o, &s, &legacy_mode, write, size, &linear);
 }
 
 static void test_limit(void **state)
@@ -189,12 +191,15 @@ static void test_legacy_linear(void **state)
 	u64 linear = 0;
 
 	(void)state;
-	assert_int_equal(operand_linear(&o, &s, false, false, true, 8, &linear), OPERAND_OK);
+	assert_int_equal(operand_linear(&o, &s, &legacy_mode, true, 8, &linear), OPERAND_OK);
 	assert_true(linear == 8);
 	o.offset = 0x10;
-	assert_int_equal(operand_linear(&o, &s, false, false, true, 8, &linear), OPERAND_OK);
+	assert_int_equal(operand_linear(&o, &s, &legacy_mode, true, 8, &linear), OPERAND_OK);
 	assert_true(linear == 0xfffff010);
 }
+
+static const u64 CR4_LA57_BIT = 1ull << 12, CR4_LAM_SUP_BIT = 1ull << 28;
+static const u64 LAM_U57 = 1ull << 61, LAM_U48 = 1ull << 62;
 
 static enum operand_fault long_mode(enum segment seg, u64 base, u64 offset, bool la57, u64 *linear)
 {
@@ -202,7 +207,9 @@ static enum operand_fault long_mode(enum segment seg, u64 base, u64 offset, bool
 	/* Limits and types count for nothing there. */
 	const struct operand_segment s = {base, 0, UNUSABLE};
 
-	return operand_linear(&o, &s, true, la57, true, 8, linear);
+	const struct operand_mode mode = {true, 0, la57 ? CR4_LA57_BIT : 0};
+
+	return operand_linear(&o, &s, &mode, true, 8, linear);
 }
 
 static void test_64bit_mode(void **state)
@@ -243,6 +250,50 @@ static void test_canonical(void **state)
 			 OPERAND_GP);
 }
 
+/* ~0: #GP. */
+static u64 with_lam(u64 cr3, u64 cr4, u64 address)
+{
+	const struct operand o = {.segment = SEG_DS, .offset = address};
+	const struct operand_segment s = {0, 0, UNUSABLE};
+	const struct operand_mode mode = {true, 0x1000 | cr3, cr4};
+	u64 linear;
+
+	return operand_linear(&o, &s, &mode, true, 8, &linear) == OPERAND_OK ? linear : ~0ull;
+}
+
+/* SDM "Linear-Address Masking", tables of the bits masked by each mode. */
+static void test_masking(void **state)
+{
+	(void)state;
+	/* Off. */
+	assert_true(with_lam(0, 0, 0x7e00000000001000) == ~0ull);
+	assert_true(with_lam(0, 0, 0x8100000000001000) == ~0ull);
+	assert_true(with_lam(0, CR4_LAM_SUP_BIT, 0x7e00000000001000) == ~0ull);
+	assert_true(with_lam(LAM_U57 | LAM_U48, 0, 0x81ffffffffffe000) == ~0ull);
+	/* User pointers, LAM57: bits 62:57. */
+	assert_true(with_lam(LAM_U57, 0, 0x7e00000000001000) == 0x1000);
+	assert_true(with_lam(LAM_U57, 0, 0x0400123456789abc) == 0x123456789abc);
+	assert_true(with_lam(LAM_U57, 0, 0x0100000000001000) == ~0ull);
+	assert_true(with_lam(LAM_U57, 0, 0x0001000000001000) == ~0ull);
+	assert_true(with_lam(LAM_U57, CR4_LA57_BIT, 0x7e01000000001000) == 0x0001000000001000);
+	/* LAM48: bits 62:48. */
+	assert_true(with_lam(LAM_U48, 0, 0x7fff000000001000) == 0x1000);
+	assert_true(with_lam(LAM_U48, 0, 0x0000800000001000) == ~0ull);
+	assert_true(with_lam(LAM_U48, CR4_LA57_BIT, 0x00ff000000001000) == 0x1000);
+	assert_true(with_lam(LAM_U48, CR4_LA57_BIT, 0x7fff800000001000) == ~0ull);
+	/* LAM57 takes precedence. */
+	assert_true(with_lam(LAM_U57 | LAM_U48, 0, 0x0001000000001000) == ~0ull);
+	/* Supervisor pointers, by the paging mode. */
+	assert_true(with_lam(0, CR4_LAM_SUP_BIT, 0x8000fffffffff000) == 0xfffffffffffff000);
+	assert_true(with_lam(0, CR4_LAM_SUP_BIT, 0x80007ffffffff000) == ~0ull);
+	assert_true(with_lam(0, CR4_LAM_SUP_BIT | CR4_LA57_BIT, 0x81fffffffffff000) ==
+		    0xfffffffffffff000);
+	assert_true(with_lam(0, CR4_LAM_SUP_BIT | CR4_LA57_BIT, 0x80fffffffffff000) == ~0ull);
+	/* The last byte has to be canonical, too. */
+	assert_true(with_lam(LAM_U48, 0, 0x7fff7ffffffffff8) == 0x7ffffffffff8);
+	assert_true(with_lam(LAM_U48, 0, 0x7fff7ffffffffff9) == ~0ull);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_limit),        cmocka_unit_test(test_expand_down),
 		cmocka_unit_test(test_type),         cmocka_unit_test(test_legacy_linear),
 		cmocka_unit_test(test_64bit_mode),   cmocka_unit_test(test_canonical),
+		cmocka_unit_test(test_masking),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,7 @@ struct cpu {
 	struct context user;   /* where a trap out of ring 3 goes */
 	trap_hook *hook[EXCEPTIONS];
 
+	u64 nmi_stack; /* its top while no NMI is being handled */
 	volatile u64 nmi_count;
 	volatile u32 nmi_depth;
 	volatile u32 nmi_max_depth;

@@ -31,6 +31,7 @@ static const struct feature FEATURE_LA57 = {7, 0, CPUID_ECX, 16};
 static const struct feature FEATURE_RDPID = {7, 0, CPUID_ECX, 22};
 static const struct feature FEATURE_XSAVES = {0xd, 1, CPUID_EAX, 3};
 static const struct feature FEATURE_NX = {0x80000001, 0, CPUID_EDX, 20};
+static const struct feature FEATURE_PAGE1GB = {0x80000001, 0, CPUID_EDX, 26};
 static const struct feature FEATURE_RDTSCP = {0x80000001, 0, CPUID_EDX, 27};
 
 static inline bool has(struct feature f)

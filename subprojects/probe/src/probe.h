@@ -13,6 +13,7 @@ enum case_flags {
 	CASE_ONCE = 0,
 	CASE_EACH_CPU = 1, /* run on every CPU in turn; passes if it does on all */
 	CASE_EXPLICIT = 2, /* only if the command line names it */
+	CASE_WATCHED = 4,  /* while the second CPU counts, and watches that the case ends */
 };
 
 struct run;

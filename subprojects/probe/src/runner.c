@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "probe.h"
 
+#include "attack/others.h"
 #include "digest.h"
 #include "string.h"
 #include "vmx/vmx.h"
@@ -11,7 +12,7 @@ extern const struct probe_case __cases_start[], __cases_end[];
 
 static char selected[PATTERNS_SIZE], skipped[PATTERNS_SIZE];
 static u64 random_state;
-static bool transcribe, digests;
+static bool transcribe, digests, watch_all;
 static u64 digest; /* of what the checks of this case saw */
 
 u64 probe_random(void)
@@ -91,19 +92,34 @@ static void reset_cpu(void *unused)
 	cpu_baseline(this_cpu());
 }
 
+static void call_on(struct run *t, unsigned i)
+{
+	if (smp_run_on(smp_cpu(i), call_case, t))
+		return;
+	print("# %s: CPU %u: did not end well\n", t->c->name, i);
+	t->failures++;
+}
+
+static void run_watched(struct run *t)
+{
+	static struct attacker watched;
+
+	watched = (struct attacker){.t = t, .alone = true};
+	SKIP_UNLESS(t, others_begin(&watched), "one CPU");
+	call_on(t, 0);
+	others_end(&watched);
+}
+
 static void run_case(struct run *t)
 {
 	bool each = t->c->flags & CASE_EACH_CPU;
 
 	digest = DIGEST_EMPTY;
-	for (unsigned i = 0; i < (each ? smp_count() : 1); i++) {
-		struct cpu *cpu = smp_cpu(i);
-
-		if (!smp_run_on(cpu, call_case, t)) {
-			print("# %s: CPU %u: did not end well\n", t->c->name, i);
-			t->failures++;
-		}
-	}
+	if (watch_all || (t->c->flags & CASE_WATCHED))
+		run_watched(t);
+	else
+		for (unsigned i = 0; i < (each ? smp_count() : 1); i++)
+			call_on(t, i);
 	for (unsigned i = 0; i < smp_count(); i++)
 		if (!smp_run_on(smp_cpu(i), reset_cpu, NULL))
 			t->failures++;
@@ -127,6 +143,7 @@ unsigned probe_run(void)
 	cmdline_value("skip", skipped, sizeof(skipped));
 	transcribe = cmdline_flag("transcript");
 	digests = cmdline_flag("digest");
+	watch_all = cmdline_flag("watched");
 	random_state = cmdline_number("seed", 1) | BIT(63);
 
 	for (const struct probe_case *c = __cases_start; c < __cases_end; c++) {

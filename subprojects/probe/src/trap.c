@@ -99,6 +99,9 @@ void trap_reload(struct cpu *cpu)
 		     : "r"(SEL_DATA), "r"(0)
 		     : "memory");
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpu);
+	/* An INIT may have come in the handler. */
+	cpu->tss.ist[IST_NMI - 1] = cpu->nmi_stack;
+	cpu->nmi_depth = 0;
 	/* LTR wants it available, and leaves it busy. */
 	gdt_set_tss(&cpu->gdt[SEL_TSS64 / 8], (u64)&cpu->tss, sizeof(cpu->tss) - 1);
 	asm volatile("ltr %w0" : : "r"(SEL_TSS64) : "memory");
@@ -113,6 +116,7 @@ void trap_init_cpu(struct cpu *cpu)
 	cpu->tss.rsp[0] = (u64)memory_pages(IST_PAGES) + IST_PAGES * PAGE_SIZE;
 	for (unsigned i = IST_NMI; i <= IST_MC; i++)
 		cpu->tss.ist[i - 1] = (u64)memory_pages(IST_PAGES) + IST_PAGES * PAGE_SIZE;
+	cpu->nmi_stack = cpu->tss.ist[IST_NMI - 1];
 	cpu->tss.io_map = sizeof(cpu->tss);
 	trap_reload(cpu);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Preloaded into Bochs 3.0 and 3.1 as Debian builds them: replaces two functions that are wrong.
+ * Preloaded into Bochs 3.0 and 3.1 as Debian builds them: replaces three functions that are wrong.
  *
  *  - IDIV of RDX:RAX gives wrong results in 3.1. The compiler assumes that the signed and the
  *    unsigned view of a 128-bit number never share memory, and leaves stores out of long_idiv().
@@ -8,12 +8,17 @@
  *    RIP, RSP, RFLAGS, and SSP": if it happens during delivery of an event, what is saved is the RF
  *    that the event would have pushed. Bochs means to do that, but has forgotten by then that
  *    there was an event. A hypervisor that delivers the event again would push a wrong RF.
+ *  - An INIT that comes in VMX root operation is lost. SDM "Restrictions on VMX Operation": it is
+ *    blocked there, so it is taken at VMXOFF, or exits from the guest that is entered next. And one
+ *    for a guest in the wait-for-SIPI state is taken: SDM "Activity State", it is blocked there.
  *
  * A function is replaced only where Bochs exports it under the name, and so with the parameters,
  * that it has in those versions.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +81,43 @@ static uint32_t exit_flags(void *cpu, unsigned int reason, unsigned int vector)
 	}
 }
 
+/* SDM "Activity State". */
+enum { WAIT_FOR_SIPI = 3, EVENT_INIT = 4 };
+
+/* Of class BX_CPU_C, one behind the other. */
+struct events {
+	uint32_t activity_state;
+	uint32_t pending;
+	uint32_t mask;
+	uint32_t look; /* before the next instruction */
+};
+
+static int32_t events_at;
+
+static void deliver_init(uint8_t *cpu)
+{
+	struct events *events = (struct events *)(cpu + events_at);
+
+	if (events->activity_state == WAIT_FOR_SIPI)
+		return;
+	events->pending |= EVENT_INIT;
+	if (!(events->mask & EVENT_INIT))
+		events->look = 1;
+}
+
+/* Bochs's own begins with ENDBR64 and TEST byte [rdi + mask], INIT. */
+static bool find_events(void)
+{
+	static const uint8_t begin[] = {0xf3, 0x0f, 0x1e, 0xfa, 0xf6, 0x87};
+	const uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C12deliver_INITEv");
+
+	if (!code || memcmp(code, begin, sizeof(begin)) || code[sizeof(begin) + 4] != EVENT_INIT)
+		return false;
+	memcpy(&events_at, code + sizeof(begin), sizeof(events_at));
+	events_at -= (int32_t)offsetof(struct events, mask);
+	return true;
+}
+
 static void replace(const char *symbol, uintptr_t target)
 {
 	/* jmp [rip], and the address behind it */
@@ -100,6 +142,8 @@ __attribute__((constructor)) static void mend(void)
 	read_flags = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11force_flagsEv");
 	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
 	exception_class = dlsym(RTLD_DEFAULT, "_Z19get_exception_classj");
+	if (find_events())
+		replace("_ZN8BX_CPU_C12deliver_INITEv", (uintptr_t)deliver_init);
 	if (read_flags && vmread32 && exception_class)
 		replace("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj", (uintptr_t)exit_flags);
 }

@@ -6,6 +6,8 @@
  *
  *  - VM entry into the wait-for-SIPI state leaves INIT unblocked. SDM "Checks on Guest Non-Register
  *    State"/"Activity State": INIT signals are blocked in the wait-for-SIPI state.
+ *  - An INIT that comes in VMX root operation is lost. SDM "Restrictions on VMX Operation": it is
+ *    blocked there, so it is taken at VMXOFF, or exits from the guest that is entered next.
  *  - An INIT that caused a VM exit stays pending, so that every later entry exits again. SDM "Other
  *    Causes of VM Exits": the exit is what the signal does.
  *  - The SIPI exit leaves SMIs and NMIs blocked: every later exit saves "blocking by SMI" and the
@@ -76,6 +78,11 @@ static uint32_t *pending_event(uint8_t *cpu)
 	return event_mask(cpu) - 1;
 }
 
+static uint32_t *async_event(uint8_t *cpu)
+{
+	return event_mask(cpu) + 1;
+}
+
 static uint32_t activity_state(uint8_t *cpu)
 {
 	return event_mask(cpu)[-2];
@@ -137,6 +144,16 @@ static void at_init_exit(uint8_t *cpu)
 static void at_sipi_exit(uint8_t *cpu)
 {
 	*event_mask(cpu) &= ~(uint32_t)(EVENT_NMI | EVENT_SMI);
+}
+
+/* In place of Bochs's own, which forgets an INIT that is masked. */
+static void deliver_init(uint8_t *cpu)
+{
+	if (activity_state(cpu) == WAIT_FOR_SIPI)
+		return;
+	*pending_event(cpu) |= EVENT_INIT;
+	if (!(*event_mask(cpu) & EVENT_INIT))
+		*async_event(cpu) = 1;
 }
 
 /* An instruction of Bochs's, or two, that call a mend instead. RBX is the CPU there. */
@@ -262,6 +279,21 @@ static uint8_t *replace(const struct site *site, uint8_t *cave)
 	return cave;
 }
 
+static void replace_function(const char *symbol, void (*with)(uint8_t *cpu))
+{
+	/* jmp [rip], and the address behind it */
+	uint8_t jump[6 + sizeof(with)] = {0xff, 0x25};
+	uint8_t *function = dlsym(RTLD_DEFAULT, symbol);
+	uint8_t *page = (uint8_t *)((uintptr_t)function & ~(uintptr_t)(PAGE - 1));
+
+	if (!function)
+		return;
+	memcpy(jump + 6, &with, sizeof(with));
+	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	memcpy(function, jump, sizeof(jump));
+	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+}
+
 __attribute__((constructor)) static void mend(void)
 {
 	uint8_t *cave;
@@ -286,4 +318,5 @@ __attribute__((constructor)) static void mend(void)
 	memcpy(&in_vmx_guest_at, sites[ENTRY].code + 9, sizeof(in_vmx_guest_at));
 	for (size_t i = 0; i < SITES; i++)
 		cave = replace(&sites[i], cave);
+	replace_function("_ZN8BX_CPU_C12deliver_INITEv", deliver_init);
 }

@@ -50,7 +50,9 @@ class TapJudge:
             return f"no plan line; {self.count()} results"
         if self.count() != self.planned:
             return f"{self.count()} results, {self.planned} planned"
-        if not self.passed and self.planned:
+        if not self.planned:
+            return "no case was run"
+        if not self.passed:
             return "everything was skipped"
         return None
 

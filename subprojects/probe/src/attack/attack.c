@@ -44,11 +44,12 @@ static struct integrity before;
 
 static void check_integrity(struct attacker *a)
 {
-	const struct integrity now = ask();
+	struct integrity now;
 
-	STEP_CHECK(a, now.known == before.known, "the answer about integrity is gone");
 	if (!before.known)
 		return;
+	now = ask();
+	STEP_CHECK(a, now.known, "the answer about integrity is gone");
 	STEP_CHECK(a, now.digest == before.digest, "code or constants have changed");
 	STEP_CHECK(a, !now.spoiled, "%lu words of unused pages have changed", now.spoiled);
 }

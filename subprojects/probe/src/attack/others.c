@@ -31,7 +31,8 @@ static void count_and_watch(void *unused)
 			deadline = timer_deadline(PATIENCE_US);
 		}
 		if (rdtsc() > deadline)
-			panic("seed %lu step %lu does not end", watch.attacker->seed, step);
+			panic("%s: seed %lu step %lu does not end", watch.attacker->t->c->name,
+			      watch.attacker->seed, step);
 	}
 }
 

@@ -14,6 +14,7 @@ static bool is_needed(u32 msr)
 	case MSR_IA32_TSC_DEADLINE:
 	case MSR_IA32_GS_BASE:
 	case MSR_IA32_SMBASE:
+	case MSR_IA32_MTRRCAP: /* read-only; Bochs 3.1 ends itself at a write */
 		return true;
 	default:
 		/* Writes to the local APIC's registers are commands, not values. */
@@ -128,8 +129,10 @@ void attack_msr(struct attacker *a)
 
 static void attack_cr4(struct attacker *a)
 {
-	/* Pages of this kernel are user pages, and it is in VMX operation or not. */
-	const u64 never = CR4_SMEP | CR4_SMAP | CR4_VMXE | CR4_SMXE;
+	/*
+	 * Pages of this kernel are user pages in the lower half, and it is in VMX operation or not.
+	 */
+	const u64 never = CR4_SMEP | CR4_SMAP | CR4_LASS | CR4_VMXE | CR4_SMXE;
 	const u64 old = read_cr4(), value = choice_near(old, 32) & ~never;
 	struct fault f = try_write_cr4(value | (old & CR4_VMXE));
 

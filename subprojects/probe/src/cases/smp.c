@@ -2,6 +2,7 @@
 /* Starting CPUs and interrupting each other. */
 #include "apic.h"
 #include "layout.h"
+#include "memory.h"
 #include "probe.h"
 #include "timer.h"
 
@@ -64,6 +65,88 @@ PROBE_CASE(smp_init_restart, "smp.init_sipi_restart", CASE_EXPLICIT)
 		CHECK(t, smp_run_on(cpu, count_in, &n) && n == 1, "CPU %u does not work", i);
 		CHECK_EQ(t, smp_arrivals(), before + 1);
 	}
+}
+
+/*
+ * SDM "Logical Destination Mode in x2APIC Mode": made by the CPU of its ID, and read-only. In Bochs
+ * 2.7 it is 0 on every CPU.
+ */
+PROBE_CASE(smp_x2apic_ldr, "smp.x2apic_logical_id", CASE_EACH_CPU | CASE_EXPLICIT)
+{
+	const u32 id = apic_id();
+
+	SKIP_UNLESS(t, apic_is_x2apic(), "no x2APIC mode");
+	CHECK_EQ(t, apic_read(APIC_REG_LDR), id >> 4 << 16 | 1u << (id & 15));
+}
+
+/* Systems for processors that need no pause send INIT and two SIPIs at short intervals. */
+PROBE_CASE(smp_start_fast, "smp.start_without_pauses", CASE_ONCE)
+{
+	enum { BETWEEN_SIPIS_US = 10 };
+
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	for (unsigned i = 1; i < smp_count(); i++) {
+		struct cpu *cpu = smp_cpu(i);
+		const u32 sipi = (u32)APIC_STARTUP | (u32)(memory_low() >> PAGE_SHIFT);
+		u32 n = 0;
+
+		smp_prepare_restart(cpu);
+		apic_send(cpu->apic_id, APIC_INIT);
+		apic_send(cpu->apic_id, sipi);
+		timer_wait(BETWEEN_SIPIS_US);
+		apic_send(cpu->apic_id, sipi);
+		CHECK(t, smp_wait_online(RESTART_WAIT_US), "CPU %u did not start", i);
+		CHECK(t, smp_run_on(cpu, count_in, &n) && n == 1, "CPU %u does not work", i);
+	}
+}
+
+static struct {
+	volatile bool in_handler;
+	volatile bool armed;
+} nmi_before_init;
+
+static void stay_in_handler(struct cpu *cpu)
+{
+	if (cpu->index != 1 || !nmi_before_init.armed)
+		return;
+	nmi_before_init.in_handler = true;
+	while (nmi_before_init.armed)
+		cpu_relax();
+}
+
+/*
+ * SDM "Processor State After Reset": an INIT leaves the CPU in one state, whatever it did before.
+ * An NMI that was blocked then is not of the CPU that starts anew, and NMIs are not blocked there.
+ */
+PROBE_CASE(smp_init_nmi, "smp.init_in_nmi_handler", CASE_ONCE)
+{
+	struct cpu *cpu;
+	u64 nmis, deadline;
+
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	cpu = smp_cpu(1);
+	nmi_before_init.in_handler = false;
+	nmi_before_init.armed = true;
+	cpu->nmi_hook = stay_in_handler;
+	apic_send(cpu->apic_id, APIC_NMI);
+	deadline = timer_deadline(IPI_WAIT_US);
+	while (!nmi_before_init.in_handler && rdtsc() < deadline)
+		cpu_relax();
+	CHECK(t, nmi_before_init.in_handler, "no NMI");
+	nmis = cpu->nmi_count;
+	apic_send(cpu->apic_id, APIC_NMI);
+	timer_wait(SETTLE_US);
+	smp_prepare_restart(cpu);
+	smp_send_init(cpu->apic_id);
+	nmi_before_init.armed = false;
+	cpu->nmi_hook = NULL;
+	smp_send_sipi(cpu->apic_id);
+	CHECK(t, smp_wait_online(RESTART_WAIT_US), "CPU 1 did not start");
+	timer_wait(SETTLE_US);
+	CHECK_EQ(t, cpu->nmi_count, nmis);
+	apic_send(cpu->apic_id, APIC_NMI);
+	timer_wait(SETTLE_US);
+	CHECK_EQ(t, cpu->nmi_count, nmis + 1);
 }
 
 static void wait_for_count(struct cpu *cpu, u8 vector, u32 want)

@@ -45,6 +45,7 @@
 #define CR4_CET        BIT(23)
 #define CR4_PKS        BIT(24)
 #define CR4_UINTR      BIT(25)
+#define CR4_LASS       BIT(27)
 #define CR4_LAM_SUP    BIT(28)
 #define CR4_FRED       BIT(32)
 

@@ -332,10 +332,10 @@ static void receive_blocked(void *unused)
 
 /*
  * SDM "Restrictions on VMX Operation": INIT signals are blocked in VMX root operation and not in
- * VMX non-root operation, where they exit. What the entry injects is delivered before. Bochs 2.7
- * drops an INIT that is blocked.
+ * VMX non-root operation, where they exit. As with other events, what is blocked is held, not lost.
+ * What the entry injects is delivered before.
  */
-PROBE_CASE(exit_init_blocked, "vmx.exit.init_blocked", CASE_ONCE | CASE_EXPLICIT)
+PROBE_CASE(exit_init_blocked, "vmx.exit.init_blocked", CASE_ONCE)
 {
 	SKIP_UNLESS(t, vmx_available(), "no VMX");
 	SKIP_UNLESS(t, smp_count() > 1, "one CPU");

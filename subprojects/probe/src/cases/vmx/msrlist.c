@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SDM "Loading MSRs" of entries and exits, "Saving MSRs". */
+#include "apic.h"
 #include "entries.h"
 #include "exits.h"
 
@@ -154,4 +155,60 @@ PROBE_CASE(list_time_of_exit, "vmx.msrlist.store_time", CASE_EACH_CPU)
 	store[0].value = 1;
 	L2_EXITS(t, l2, list_time, REASON_CPUID, 0);
 	CHECK_EQ(t, store[0].value, 1);
+}
+
+enum { ENTRIES = 3000, LATEST = 700 };
+
+/* The entry that is next, on the other CPU. */
+static volatile u64 entry;
+
+/* One NMI for each, a little later every time. */
+static void send_nmis(void *apic_id)
+{
+	for (u64 n = 1; n <= ENTRIES; n++) {
+		while (entry < n)
+			cpu_relax();
+		for (u64 wait = n % LATEST; wait; wait--)
+			cpu_relax();
+		apic_send((u32)(u64)apic_id, APIC_NMI);
+	}
+}
+
+/*
+ * SDM "VM Entries", "Loading MSRs": whatever ends the run, and however early, the MSRs that the
+ * exit stores are those that the entry loaded. An NMI may arrive at any moment of an entry.
+ */
+PROBE_CASE(list_nmi, "vmx.msrlist.nmi_at_the_entry", CASE_ONCE)
+{
+	struct msr_entry *load, *store, *host;
+	unsigned nmis = 0, wrong = 0;
+	struct l2 *l2;
+
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	l2 = l2_begin(t);
+	if (!l2)
+		return;
+	l2->quiet = true;
+	load = entry_load(1);
+	store = set_area(VMCS_VM_EXIT_MSR_STORE_COUNT, VMCS_VM_EXIT_MSR_STORE_ADDR, 1);
+	host = set_area(VMCS_VM_EXIT_MSR_LOAD_COUNT, VMCS_VM_EXIT_MSR_LOAD_ADDR, 1);
+	host[0] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 0x5000};
+	entry = 0;
+	smp_start_work(smp_cpu(1), send_nmis, (void *)(u64)this_cpu()->apic_id);
+	for (u64 i = 1; i <= ENTRIES; i++) {
+		load[0] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, i << 16};
+		store[0] = (struct msr_entry){MSR_IA32_KERNEL_GS_BASE, 0, 1};
+		l2_goto(l2, list_cpuid);
+		entry = i;
+		l2_run(l2);
+		nmis += l2->entry == VM_OK && l2->exit.reason == REASON_EXCEPTION_NMI;
+		wrong += l2->entry != VM_OK || store[0].value != i << 16 ||
+			 rdmsr(MSR_IA32_KERNEL_GS_BASE) != 0x5000;
+		/* The exit of an NMI blocks others until an IRET, such as that of a handler. */
+		TRY("ud2", :);
+	}
+	CHECK(t, smp_finish_work(smp_cpu(1)), "CPU 1 failed");
+	CHECK(t, nmis, "no NMI has come in L2");
+	CHECK(t, !wrong, "%u of %u times another value", wrong, (unsigned)ENTRIES);
+	wrmsr(MSR_IA32_KERNEL_GS_BASE, 0);
 }
