@@ -200,6 +200,14 @@ static bool parse_hypervisor(struct piece value, struct options *options)
 	return true;
 }
 
+static bool parse_efi(struct piece value, struct options *options)
+{
+	if (!equals(value, "keep") && !equals(value, "end"))
+		return false;
+	options->efi_end = equals(value, "end");
+	return true;
+}
+
 static bool parse_mitigations(struct piece value, struct options *options)
 {
 	static const char *const names[] = {
@@ -229,6 +237,7 @@ static const struct option table[] = {
 	{"stats", parse_stats},
 	{"cpuid", parse_cpuid},
 	{"hypervisor", parse_hypervisor},
+	{"efi", parse_efi},
 	{"mitigations", parse_mitigations},
 };
 

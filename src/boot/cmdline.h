@@ -13,6 +13,7 @@
  *   cpuid=known|all        hide what the CPUID policy (docs/cpuid-policy.md) does not know, or not
  *   microcode[=on|off]     load the CPU's microcode update, if the boot loader has brought one
  *   hypervisor=hide|pass   what Umbra itself runs on: keep it from the guest, or pass it through
+ *   efi=keep|end           started by a boot loader: keep the firmware's boot services if possible
  *   mitigations=auto|off|force  against speculation side channels (docs/speculation.md)
  *
  * Words are separated by blanks, numbers are decimal or 0x-hexadecimal, the last of two wins.
@@ -37,14 +38,15 @@ struct options {
 	bool microcode;
 	bool cpuid_all;
 	bool hypervisor_pass;
+	bool efi_end;
 	enum mitigations mitigations;
 };
 
 /*
  * Set *out to the defaults (serial=com1,115200 loglevel=info drive=0x80 nested=on
- * nested.shadow=on nested.pool=2048 microcode=on cpuid=known hypervisor=hide mitigations=auto) and
- * apply what the line says. A word that is not understood changes nothing and is named in
- * `complaint`, one clause per word, cut to `size` bytes with the terminator; without any the text
- * is empty. Returns the number of such words.
+ * nested.shadow=on nested.pool=2048 microcode=on cpuid=known hypervisor=hide mitigations=auto
+ * efi=keep) and apply what the line says. A word that is not understood changes nothing and is
+ * named in `complaint`, one clause per word, cut to `size` bytes with the terminator; without any
+ * the text is empty. Returns the number of such words.
  */
 u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size);

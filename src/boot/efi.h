@@ -38,7 +38,10 @@ struct __attribute__((packed)) efi_device_path {
 	u16 length;
 };
 enum {
+	EFI_PATH_HARDWARE = 1,
+	EFI_PATH_HARDWARE_MEMORY = 3,
 	EFI_PATH_MEDIA = 4,
+	EFI_PATH_MEDIA_VENDOR = 3,
 	EFI_PATH_MEDIA_FILE = 4,
 	EFI_PATH_END = 0x7f,
 	EFI_PATH_END_ALL = 0xff,
@@ -56,7 +59,11 @@ struct efi_boot_services {
 	efi_status EFIAPI (*allocate_pool)(enum efi_memory_type memory, u64 size, void **buffer);
 	efi_status EFIAPI (*free_pool)(void *buffer);
 	void *events[6];
-	void *install_protocol[3];
+	efi_status EFIAPI (*install_protocol)(efi_handle *handle, const struct efi_guid *protocol,
+					      u32 interface_type, void *interface);
+	void *reinstall_protocol;
+	efi_status EFIAPI (*uninstall_protocol)(efi_handle handle, const struct efi_guid *protocol,
+						void *interface);
 	efi_status EFIAPI (*handle_protocol)(efi_handle handle, const struct efi_guid *protocol,
 					     void **interface);
 	void *reserved, *register_protocol_notify, *locate_handle, *locate_device_path;
@@ -65,9 +72,11 @@ struct efi_boot_services {
 					const struct efi_device_path *path, const void *source,
 					u64 size, efi_handle *image);
 	efi_status EFIAPI (*start_image)(efi_handle image, u64 *exit_size, efi_char **exit_data);
-	void *exit;
+	efi_status EFIAPI (*exit)(efi_handle image, efi_status status, u64 data_size,
+				  efi_char *data);
 	efi_status EFIAPI (*unload_image)(efi_handle image);
-	void *exit_boot_services, *get_next_monotonic_count;
+	efi_status EFIAPI (*exit_boot_services)(efi_handle image, u64 map_key);
+	void *get_next_monotonic_count;
 	efi_status EFIAPI (*stall)(u64 microseconds);
 	void *set_watchdog_timer, *connect_controller, *disconnect_controller;
 	void *open_protocol[3];
@@ -78,7 +87,9 @@ struct efi_boot_services {
 					     void **interface);
 };
 /* For efi_entry.S. */
+_Static_assert(offsetof(struct efi_boot_services, uninstall_protocol) == 144, "see efi_entry.S");
 _Static_assert(offsetof(struct efi_boot_services, start_image) == 208, "see efi_entry.S");
+_Static_assert(offsetof(struct efi_boot_services, exit) == 216, "see efi_entry.S");
 
 /* "EFI Runtime Services Table" */
 struct efi_runtime_services {
@@ -110,7 +121,6 @@ struct efi_system_table {
 	u64 table_count;
 	const struct efi_configuration_table *tables;
 };
-_Static_assert(offsetof(struct efi_system_table, boot) == 96, "see efi_entry.S");
 
 /* "EFI Loaded Image Protocol" */
 struct efi_loaded_image {
@@ -134,6 +144,9 @@ struct efi_file {
 	efi_status EFIAPI (*close)(struct efi_file *this);
 	void *delete;
 	efi_status EFIAPI (*read)(struct efi_file *this, u64 *size, void *buffer);
+	void *write;
+	efi_status EFIAPI (*get_position)(struct efi_file *this, u64 *position);
+	efi_status EFIAPI (*set_position)(struct efi_file *this, u64 position);
 };
 enum { EFI_FILE_MODE_READ = 1 };
 
@@ -171,6 +184,34 @@ struct efi_mp_services {
 	efi_status EFIAPI (*startup_all_aps)(struct efi_mp_services *this, u64 procedure,
 					     bool single_thread, void *event, u64 timeout,
 					     void *argument, void **failed);
+};
+
+/*
+ * "Load File 2 Protocol", as efi_entry.S has it: what follows the function is Umbra's. Linux's EFI
+ * stub asks such a protocol for its initrd.
+ */
+struct efi_load_file {
+	u64 load_file;
+	u64 data, size;
+};
+_Static_assert(offsetof(struct efi_load_file, data) == 8, "see efi_entry.S");
+_Static_assert(offsetof(struct efi_load_file, size) == 16, "see efi_entry.S");
+
+/* TCG EFI Protocol Specification, "EFI_TCG2_PROTOCOL.HashLogExtendEvent". */
+struct __attribute__((packed)) efi_tcg2_event {
+	u32 size; /* of all of it */
+	u32 header_size;
+	u16 header_version;
+	u32 pcr;
+	u32 type;
+	char text[64];
+};
+_Static_assert(offsetof(struct efi_tcg2_event, text) == 18, "EFI_TCG2_EVENT");
+
+struct efi_tcg2 {
+	void *get_capability, *get_event_log;
+	efi_status EFIAPI (*hash_log_extend_event)(struct efi_tcg2 *this, u64 flags, u64 data,
+						   u64 size, const struct efi_tcg2_event *event);
 };
 
 enum { EFI_SEARCH_BY_PROTOCOL = 2 };
@@ -222,5 +263,27 @@ enum { EFI_SEARCH_BY_PROTOCOL = 2 };
 		0x8868e871, 0xe4f1, 0x11d3,                            \
 		{                                                      \
 			0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 \
+		}                                                      \
+	}
+#define EFI_LOAD_FILE2_GUID                                            \
+	{                                                              \
+		0x4006c0c1, 0xfcb3, 0x403e,                            \
+		{                                                      \
+			0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d \
+		}                                                      \
+	}
+/* Linux, Documentation/arch/x86/boot.rst and include/linux/efi.h. */
+#define LINUX_EFI_INITRD_MEDIA_GUID                                    \
+	{                                                              \
+		0x5568e427, 0x68fc, 0x4f3d,                            \
+		{                                                      \
+			0xac, 0x74, 0xca, 0x55, 0x52, 0x31, 0xcc, 0x68 \
+		}                                                      \
+	}
+#define EFI_TCG2_GUID                                                  \
+	{                                                              \
+		0x607f766c, 0x7455, 0x42be,                            \
+		{                                                      \
+			0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f \
 		}                                                      \
 	}

@@ -44,6 +44,8 @@ static char *value_of(struct efi_config *config, struct part key)
 		{"options", offsetof(struct efi_config, options)},
 		{"start", offsetof(struct efi_config, start)},
 		{"arguments", offsetof(struct efi_config, arguments)},
+		{"initrd", offsetof(struct efi_config, initrd)},
+		{"microcode", offsetof(struct efi_config, microcode)},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -68,7 +70,7 @@ static const char *parse_line(struct part line, struct efi_config *out)
 	value = trim((struct part){line.start + key.length + 1, line.length - key.length - 1});
 	to = value_of(out, trim(key));
 	if (!to)
-		return "a key that is none of options, start, arguments";
+		return "a key that is none of options, start, arguments, initrd, microcode";
 	if (value.length >= EFI_CONFIG_VALUE)
 		return "a value of more than 1023 characters";
 	for (size_t i = 0; i < value.length; i++) {

@@ -7,6 +7,8 @@
  *   start = \EFI\debian\grubx64.efi  the program to start, a path on the same partition; without
  *                                    it, the firmware's next boot entry
  *   arguments = root=/dev/sda2 ro    what that program gets as load options
+ *   initrd = \initrd.img              what a Linux kernel gets as initrd
+ *   microcode = \EFI\umbra\GenuineIntel.bin   updates for the CPUs, as Intel publishes them
  */
 #pragma once
 
@@ -18,6 +20,8 @@ struct efi_config {
 	char options[EFI_CONFIG_VALUE];
 	char start[EFI_CONFIG_VALUE];
 	char arguments[EFI_CONFIG_VALUE];
+	char initrd[EFI_CONFIG_VALUE];
+	char microcode[EFI_CONFIG_VALUE];
 };
 
 /*

@@ -7,21 +7,33 @@
 #include "mm/layout.h"
 
 #define EFER_MSR             0xc0000080
+#define EFER_LME_BIT         8
 #define EFER_NXE_BIT         11
+#define CR0_PG_BIT           31
 #define CR4_LA57_BIT         12
-#define SYSTEM_CONSOLE_OUT   64
-#define CONSOLE_OUTPUT_STRING 8
-#define SYSTEM_BOOT_SERVICES 96
+#define MULTIBOOT2_MAGIC     0x36d76289
+#define BOOT_UNINSTALL_PROTOCOL 144
 #define BOOT_START_IMAGE     208
+#define BOOT_EXIT            216
 #define SHADOW_SPACE         32		/* the Microsoft calling convention's, for the called */
 /* Above the shadow space: struct efi_plan, and registers that a way out of C does not restore. */
 #define PLAN_BRIDGE          SHADOW_SPACE
 #define PLAN_NEXT            (SHADOW_SPACE + 8)
-#define SAVED_SYSTEM         (SHADOW_SPACE + 16)
-#define SAVED_CR3            (SHADOW_SPACE + 24)
-#define FRAME                (SHADOW_SPACE + 40)
-#define EFI_UNSUPPORTED      0x8000000000000003
+#define PLAN_SERVICES        (SHADOW_SPACE + 16)
+#define PLAN_LEAVE           (SHADOW_SPACE + 24)
+#define PLAN_INITRD_HANDLE   (SHADOW_SPACE + 32)
+#define PLAN_INITRD          (SHADOW_SPACE + 40)
+#define PLAN_INFORMATION     (SHADOW_SPACE + 48)
+#define SAVED_CR3            (SHADOW_SPACE + 56)
+#define SAVED_STATUS         (SHADOW_SPACE + 64)
+#define FRAME                (SHADOW_SPACE + 72)
+/* Of struct efi_load_file. */
+#define LOAD_FILE_DATA       8
+#define LOAD_FILE_SIZE       16
 #define EFI_LOAD_ERROR       0x8000000000000001
+#define EFI_INVALID_PARAMETER 0x8000000000000002
+#define EFI_UNSUPPORTED      0x8000000000000003
+#define EFI_BUFFER_TOO_SMALL 0x8000000000000005
 
 	/* What the Microsoft calling convention preserves and C here does not know of. */
 	.macro	save_registers
@@ -57,33 +69,63 @@
 	.section .text.boot, "ax"
 	.code64
 
+/*
+ * From the boot loader, which keeps the boot services: Multiboot2 Specification, "EFI amd64 machine
+ * state with boot services enabled". There is nothing to return to.
+ */
+	.globl	efi_multiboot2_entry
+efi_multiboot2_entry:
+	cmp	$MULTIBOOT2_MAGIC, %eax
+	jne	5f
+	cld
+	sti				/* as the firmware's programs run */
+	and	$~0xf, %rsp
+	sub	$8, %rsp
+	save_registers
+	sub	$FRAME, %rsp
+	mov	%ebx, %r12d			/* information */
+	xor	%r13d, %r13d
+	mov	$efi_main_multiboot2, %rbp
+	jmp	enter_c
+5:	hlt
+	jmp	5b
+
 /* EFI_STATUS efi_entry(EFI_HANDLE image, EFI_SYSTEM_TABLE *system) */
 	.globl	efi_entry
 efi_entry:
 	save_registers
 	sub	$FRAME, %rsp			/* aligned */
-	mov	%cr4, %rax
-	bt	$CR4_LA57_BIT, %rax
-	jc	five_levels
 	mov	%rcx, %r12			/* image */
 	mov	%rdx, %r13			/* system */
+	mov	$efi_main, %rbp
+
+enter_c:
 	lea	image_start(%rip), %r14		/* its physical address */
 	mov	%cr3, %r15			/* the firmware's */
 	enable_nx
 
+	/* With five levels, Umbra's four lie below the last entry of one more. */
+	lea	early_pml4(%rip), %rbx
+	mov	%cr4, %rax
+	bt	$CR4_LA57_BIT, %rax
+	jnc	1f
+	lea	3(%rbx), %rax
+	lea	efi_pml5(%rip), %rbx
+	mov	%rax, (511 * 8)(%rbx)
+1:
 	/* The firmware's lower half; the first 4 GiB at DIRECT_BASE; the image at IMAGE_BASE. */
 	mov	%r15, %rsi
 	and	$~0xfff, %rsi
-	lea	early_pml4(%rip), %rdi
-	mov	%rdi, %rbx
+	mov	%rbx, %rdi
 	mov	$256, %ecx
 	rep movsq
+	lea	early_pml4(%rip), %rdx
 	lea	early_pdpt(%rip), %rax
 	or	$3, %rax
-	mov	%rax, (256 * 8)(%rbx)
+	mov	%rax, (256 * 8)(%rdx)
 	lea	early_pdpt_image(%rip), %rax
 	or	$3, %rax
-	mov	%rax, (511 * 8)(%rbx)
+	mov	%rax, (511 * 8)(%rdx)
 
 	lea	early_pdpt(%rip), %rdx
 	lea	early_pd(%rip), %rax
@@ -120,20 +162,20 @@ efi_entry:
 	loop	1b
 	mov	%rbx, %cr3
 
-	/* u64 efi_main(image, system, load_base, firmware_cr3, struct efi_plan *) */
+	/* u64 main(image or information, system, load_base, firmware_cr3, struct efi_plan *) */
 	mov	%r12, %rdi
 	mov	%r13, %rsi
 	mov	%r14, %rdx
 	mov	%r15, %rcx
 	lea	PLAN_BRIDGE(%rsp), %r8
-	mov	%r13, SAVED_SYSTEM(%rsp)
 	mov	%r15, SAVED_CR3(%rsp)
 	mov	%rsp, efi_way_out_rsp(%rip)
-	mov	$efi_main, %rax
-	call	*%rax
+	call	*%rbp
 efi_after_main:
-	mov	SAVED_SYSTEM(%rsp), %r13
 	mov	SAVED_CR3(%rsp), %r15
+	mov	PLAN_INFORMATION(%rsp), %rbx
+	test	%rbx, %rbx
+	jnz	boot_services_have_ended
 	mov	PLAN_BRIDGE(%rsp), %rax	/* 0: Umbra stays out of it */
 	test	%rax, %rax
 	jz	1f
@@ -141,25 +183,104 @@ efi_after_main:
 	call	go_on_as_guest
 	jmp	2f
 1:	mov	%r15, %cr3
+
 2:	mov	PLAN_NEXT(%rsp), %rcx
 	mov	$EFI_LOAD_ERROR, %rax
+	mov	%rax, SAVED_STATUS(%rsp)
 	test	%rcx, %rcx
 	jz	3f
 	xor	%edx, %edx
 	xor	%r8d, %r8d
-	mov	SYSTEM_BOOT_SERVICES(%r13), %rax
+	mov	PLAN_SERVICES(%rsp), %rax
 	call	*BOOT_START_IMAGE(%rax)
-3:	add	$FRAME, %rsp
+	mov	%rax, SAVED_STATUS(%rsp)
+
+	/* The initrd was for that program, not for what the firmware starts next. */
+3:	mov	PLAN_INITRD_HANDLE(%rsp), %rcx
+	test	%rcx, %rcx
+	jz	4f
+	lea	load_file2_guid(%rip), %rdx
+	mov	PLAN_INITRD(%rsp), %r8
+	mov	PLAN_SERVICES(%rsp), %rax
+	call	*BOOT_UNINSTALL_PROTOCOL(%rax)
+
+4:	mov	PLAN_LEAVE(%rsp), %rcx
+	test	%rcx, %rcx
+	jz	5f
+	mov	SAVED_STATUS(%rsp), %rdx
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	mov	PLAN_SERVICES(%rsp), %rax
+	call	*BOOT_EXIT(%rax)
+5:	mov	SAVED_STATUS(%rsp), %rax
+	add	$FRAME, %rsp
 	restore_registers
 	ret
 
-/* Umbra's tables have four levels, and the number cannot change in 64-bit mode. */
-five_levels:
-	mov	SYSTEM_CONSOLE_OUT(%rdx), %rcx
-	lea	five_levels_text(%rip), %rdx
-	call	*CONSOLE_OUTPUT_STRING(%rcx)
+/*
+ * EFI_STATUS load_file(this, path, boot_policy, size *, buffer): "EFI_LOAD_FILE2_PROTOCOL.LoadFile()",
+ * for a program that runs as the guest.
+ */
+	.globl	efi_load_initrd
+efi_load_initrd:
 	mov	$EFI_UNSUPPORTED, %rax
-	jmp	3b
+	test	%r8b, %r8b
+	jnz	1f
+	mov	$EFI_INVALID_PARAMETER, %rax
+	test	%r9, %r9
+	jz	1f
+	mov	40(%rsp), %r11			/* buffer */
+	mov	(%r9), %rdx
+	mov	LOAD_FILE_SIZE(%rcx), %r10
+	mov	%r10, (%r9)
+	mov	$EFI_BUFFER_TOO_SMALL, %rax
+	test	%r11, %r11
+	jz	1f
+	cmp	%r10, %rdx
+	jb	1f
+	push	%rdi
+	push	%rsi
+	mov	%r11, %rdi
+	mov	LOAD_FILE_DATA(%rcx), %rsi
+	mov	%r10, %rcx
+	rep movsb
+	pop	%rsi
+	pop	%rdi
+	xor	%eax, %eax
+1:	ret
+
+/*
+ * With the information in rbx: to boot_entry32, in protected mode without paging, as a boot loader
+ * that ends the boot services enters it. SDM "Switching Out of IA-32e Mode Operation".
+ */
+boot_services_have_ended:
+	cli
+	mov	%r15, %cr3
+	lea	efi_gdt32(%rip), %rax
+	mov	%rax, efi_gdt32_pointer + 2(%rip)
+	lgdt	efi_gdt32_pointer(%rip)
+	lea	boot_entry32(%rip), %rbp
+	lea	1f(%rip), %rax
+	push	$8
+	push	%rax
+	lretq
+	.code32
+1:	mov	$16, %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %fs
+	mov	%eax, %gs
+	mov	%eax, %ss
+	mov	%cr0, %eax
+	btr	$CR0_PG_BIT, %eax
+	mov	%eax, %cr0
+	mov	$EFER_MSR, %ecx
+	rdmsr
+	btr	$EFER_LME_BIT, %eax
+	wrmsr
+	mov	$MULTIBOOT2_MAGIC, %eax
+	jmp	*%ebp
+	.code64
 
 /*
  * _Noreturn void efi_way_out(u64 rsp): back from anywhere below efi_main(), in C, at IMAGE_BASE.
@@ -210,22 +331,26 @@ efi_on_own_stack:
 	jmp	1b
 
 	.section .rodata
-	.balign 2
-five_levels_text:
-	/* "umbra: error: this firmware uses 5-level paging …; switch it off …" in UTF-16 */
-	.short	117, 109, 98, 114, 97, 58, 32, 101, 114, 114, 111, 114
-	.short	58, 32, 116, 104, 105, 115, 32, 102, 105, 114, 109, 119
-	.short	97, 114, 101, 32, 117, 115, 101, 115, 32, 53, 45, 108
-	.short	101, 118, 101, 108, 32, 112, 97, 103, 105, 110, 103, 44
-	.short	32, 117, 110, 100, 101, 114, 32, 119, 104, 105, 99, 104
-	.short	32, 85, 109, 98, 114, 97, 32, 99, 97, 110, 110, 111
-	.short	116, 32, 115, 116, 97, 114, 116, 59, 32, 115, 119, 105
-	.short	116, 99, 104, 32, 105, 116, 32, 111, 102, 102, 32, 105
-	.short	110, 32, 116, 104, 101, 32, 102, 105, 114, 109, 119, 97
-	.short	114, 101, 32, 115, 101, 116, 117, 112, 13, 10, 0
+	.balign 4
+load_file2_guid:			/* EFI_LOAD_FILE2_GUID */
+	.long	0x4006c0c1
+	.short	0xfcb3, 0x403e
+	.byte	0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d
+
+	.section .data
+	.balign 8
+efi_gdt32:
+	.quad	0
+	.quad	0x00cf9b000000ffff		/* 0x08: 32-bit code */
+	.quad	0x00cf93000000ffff		/* 0x10: data */
+efi_gdt32_pointer:
+	.word	. - efi_gdt32 - 1
+	.quad	0
 
 	.section .bss
 	.balign 4096
+efi_pml5:
+	.skip	4096
 efi_pt_image:
 	.skip	2 * 4096
 	.globl	efi_way_out_rsp

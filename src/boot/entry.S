@@ -24,6 +24,13 @@ header:
 	.word	10, 0
 	.long	24
 	.long	0x200000, 0x7fffffff, 0x200000, 1
+	.balign 8				/* optional: under UEFI keep the boot services */
+	.word	7, 1
+	.long	8
+	.balign 8				/* optional: and enter there, in 64-bit mode */
+	.word	9, 1
+	.long	12
+	.long	efi_multiboot2_paddr
 	.balign 8				/* end */
 	.word	0, 0
 	.long	8

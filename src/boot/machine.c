@@ -67,6 +67,15 @@ static bool nested_is_on(const struct options *options)
 	return UMBRA_NESTED && options->nested;
 }
 
+/* What all CPUs share for nested VMX; what they cannot do without is a part of it. */
+static u64 nested_pool(const struct options *options)
+{
+	const u64 least = nested_pages_shared() * PAGE_SIZE;
+	const u64 pool = ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
+
+	return pool > least ? pool : least;
+}
+
 u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode)
 {
 	const u32 expected = cpus_expected();
@@ -74,8 +83,7 @@ u64 machine_memory_wanted(const struct options *options, const struct microcode_
 		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += (expected * nested_pages_per_cpu() + nested_pages_shared()) * PAGE_SIZE +
-			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
+		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE + nested_pool(options);
 	return wanted;
 }
 

@@ -23,14 +23,9 @@
 #include "vmx/switch.h"
 #include "vmx/vcpu.h"
 
-enum {
-	/* A server's EFI memory map alone has many hundred entries of 48 bytes. */
-	BOOT_INFORMATION_MAX = 64 * 1024,
-};
-
 /* All of it moves with the image, so pointers between these stay good. */
 static struct {
-	_Alignas(8) u8 information[BOOT_INFORMATION_MAX];
+	_Alignas(8) u8 information[MB2_INFORMATION_MAX];
 	struct mb2_info mb2;
 	struct memmap room; /* the part of mb2.memmap that firmware does not use */
 	struct options options;
@@ -47,9 +42,11 @@ static void read_boot_information(paddr_t information)
 
 	if (*total_size > sizeof(boot.information))
 		fail("the boot loader's information is larger than %u KiB",
-		     BOOT_INFORMATION_MAX / 1024);
+		     MB2_INFORMATION_MAX / 1024);
 	memcpy(boot.information, total_size, *total_size);
 	status = mb2_parse(boot.information, *total_size, &boot.mb2);
+	if (status == MB2_OK && boot.mb2.boot_services_running)
+		fail("32-bit UEFI firmware is not supported");
 	if (status != MB2_OK)
 		fail("bad boot information: %s; update the boot loader", mb2_status_text(status));
 	boot.room = boot.mb2.memmap;

@@ -17,6 +17,7 @@ enum mb2_tag_type {
 	TAG_RSDP_NEW = 15,
 	TAG_EFI_MMAP = 17,
 	TAG_EFI_BS = 18,
+	TAG_EFI64_IMAGE = 20,
 	TAG_LOAD_BASE = 21,
 };
 
@@ -269,6 +270,12 @@ static enum mb2_status parse_efi_bs(const struct tag *tag, struct mb2_info *out)
 	return MB2_OK;
 }
 
+static enum mb2_status parse_efi64_image(const struct tag *tag, struct mb2_info *out)
+{
+	out->efi_image = ((const struct tag_u64 *)(const void *)tag)->value;
+	return MB2_OK;
+}
+
 static enum mb2_status parse_load_base(const struct tag *tag, struct mb2_info *out)
 {
 	out->load_base = ((const struct tag_u32 *)(const void *)tag)->value;
@@ -293,6 +300,7 @@ static const struct {
 	{TAG_RSDP_NEW, sizeof(struct tag) + RSDP_NEW_LEN, parse_rsdp_new},
 	{TAG_EFI_MMAP, sizeof(struct tag_efi_mmap), parse_efi_mmap},
 	{TAG_EFI_BS, sizeof(struct tag), parse_efi_bs},
+	{TAG_EFI64_IMAGE, sizeof(struct tag_u64), parse_efi64_image},
 	{TAG_LOAD_BASE, sizeof(struct tag_u32), parse_load_base},
 };
 

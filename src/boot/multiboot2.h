@@ -40,7 +40,12 @@ enum mb2_status {
 	MB2_STATUS_COUNT,
 };
 
-enum { MB2_MAX_MODULES = 16 };
+enum {
+	MB2_MAX_MODULES = 16,
+	/* What there is room for: a server's EFI memory map alone has many hundred entries of 48
+	   bytes. */
+	MB2_INFORMATION_MAX = 64 * 1024,
+};
 
 struct mb2_module {
 	paddr_t start;
@@ -71,6 +76,7 @@ struct mb2_info {
 	paddr_t efi_system_table; /* 0: not booted by EFI */
 	bool efi_64bit;           /* which of the two system tables it is */
 	bool boot_services_running;
+	paddr_t efi_image;    /* the boot loader's own handle, if they run; or 0 */
 	const void *efi_mmap; /* points into the boot information; NULL when there is none */
 	u32 efi_mmap_size;    /* bytes, a multiple of efi_desc_size */
 	u32 efi_desc_size;    /* >= 40 and a multiple of 8 */

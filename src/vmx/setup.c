@@ -71,7 +71,8 @@ void vmx_require(struct vmx_capabilities *caps, u32 apic_id)
 static void enter_vmx_operation(struct vcpu *vcpu)
 {
 	const struct vmx_capabilities *vmx = &vcpu->vmx;
-	u64 cr4 = CR4_PAE | CR4_MCE | CR4_VMXE;
+	/* The number of paging levels cannot change in 64-bit mode. */
+	u64 cr4 = CR4_PAE | CR4_MCE | CR4_VMXE | (read_cr4() & CR4_LA57);
 
 	if (!(vmx->feature_control & FEATURE_CONTROL_LOCK))
 		wrmsr(MSR_IA32_FEATURE_CONTROL, vmx->feature_control |

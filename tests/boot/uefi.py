@@ -4,10 +4,12 @@ goes on as its guest and starts what it always did. Linux uses the firmware as o
 
 import re
 
-from harness import guest, ovmf, tools, transcript
+from harness import guest, ovmf, tools, transcript, uki
 from harness.cases import BootTest, FORBID
 from harness.engines import Hardware
-from harness.media import Esp, esp_grub, native_linux, under_umbra
+from harness.kernels import KERNELS, OWN
+from harness.media import (Esp, Menu, esp_debian_grub, esp_grub, native_linux, native_multiboot2,
+                           under_umbra)
 
 
 def uefi(cpus):
@@ -22,8 +24,10 @@ def line(context):
     return context.command_line("umbra.test=efi umbra.after=poweroff")
 
 
-def umbra(context):
-    return under_umbra(context.image, guest.bzimage(), line(context), initrd(context))
+def umbra(umbra_args):
+    """GRUB's multiboot2 command."""
+    return lambda context: under_umbra(context.image, guest.bzimage(), line(context),
+                                       initrd(context), umbra_args)
 
 
 def native(context):
@@ -80,9 +84,9 @@ def in_place(entry=native, **settings):
     return esp
 
 
-def bare(context):
+def bare(context, entry=native):
     """The firmware starts the same GRUB."""
-    files = esp_grub(native(context), context.directory)
+    files = esp_grub(entry(context), context.directory)
     return Esp({FIRST: files["/EFI/debian/grubx64.efi"], **files})
 
 
@@ -91,21 +95,79 @@ CLIENT_CASES = ("real protected long exceptions mmio interrupts apic kick msrs t
                 "migrate two-vcpus memory-4k")
 
 
-def kvm(context):
+def kvm(context, kernel=OWN):
     """Linux with KVM and its client."""
-    line = context.command_line("umbra.workload=off umbra.test=kvm umbra.after=poweroff")
+    command_line = context.command_line("umbra.workload=off umbra.test=kvm umbra.after=poweroff")
     script = context.write("kvm", f"#!/bin/sh\nexec /tests/client {CLIENT_CASES}\n".encode("ascii"))
     script.chmod(0o755)
-    return native_linux(guest.bzimage(), line, context.initrd(modules=("kvm-intel",), files={
-        "/tests/kvm": script, "/tests/client": tools.kvm_client(context.path("client"))}))
+    files = {"/tests/kvm": script, "/tests/client": tools.kvm_client(context.path("client"))}
+    return native_linux(kernel.bzimage(), command_line, context.initrd(
+        modules=("kvm-intel",), files=files, kernel=kernel))
 
 
-def stub(context):
-    """The firmware starts umbra.efi, that the kernel itself."""
+def on_esp(start, make):
+    """umbra.efi starts that program; the other files of the partition are made of a Context."""
+    return lambda context: Esp({
+        FIRST: context.efi, "/EFI/umbra/umbra.conf": config(start=start), **make(context)})
+
+
+def debian(kernel):
+    """What Debian installs: its GRUB, signed, with its menu."""
+    def files(context):
+        entry = kvm(context, kernel)
+        return esp_debian_grub(Menu(entry.commands, entry.files))
+    return on_esp(r"\EFI\debian\grubx64.efi", files)
+
+
+def systemd_boot(context):
+    """systemd-boot with an entry of type 1."""
+    return {"/EFI/systemd/systemd-bootx64.efi": uki.program("systemd-bootx64.efi"),
+            "/loader/loader.conf": "timeout 0\ndefault test.conf\n",
+            "/loader/entries/test.conf": "title Test\nlinux /vmlinuz\ninitrd /initrd.img\n"
+                                         f"options {line(context)}\n",
+            "/vmlinuz": guest.bzimage(), "/initrd.img": initrd(context)}
+
+
+def unified(context):
+    """A unified kernel image, which systemd-boot finds by itself."""
+    image = uki.make(guest.bzimage(), line(context), initrd(context), context.path("uki.efi"))
+    return {"/EFI/systemd/systemd-bootx64.efi": uki.program("systemd-bootx64.efi"),
+            "/loader/loader.conf": "timeout 0\n", "/EFI/Linux/test.efi": image}
+
+
+def shell(context):
+    """The firmware's own shell, which its boot entries list after Umbra's disk."""
+    return Esp({FIRST: context.efi, "/startup.nsh": "echo SHELL-IS-HERE\nmemmap\nexit\n"})
+
+
+def probe(context):
+    """The probe, by the same GRUB's multiboot2 command; it makes GRUB end the boot services."""
+    return native_multiboot2(context.probe, "digest exit=poweroff" + context.probe_options)
+
+
+def stub(context, **more):
+    """The firmware starts umbra.efi, that the kernel itself, whose stub reads the initrd."""
     arguments = rf"initrd=\initrd.img {line(context)}"
     return Esp({FIRST: context.efi, "/vmlinuz.efi": guest.bzimage(),
-                "/initrd.img": initrd(context),
-                "/EFI/umbra/umbra.conf": config(start=r"\vmlinuz.efi", arguments=arguments)})
+                "/initrd.img": initrd(context), "/EFI/umbra/umbra.conf": config(
+                    **{"start": r"\vmlinuz.efi", "arguments": arguments} | more)})
+
+
+def offered_initrd(context):
+    """The same, but Umbra offers the initrd."""
+    esp = stub(context, arguments=line(context), initrd=r"\early\initrd.img")
+    esp.files["/early/initrd.img"] = esp.files.pop("/initrd.img")
+    return esp
+
+
+def measured(context):
+    """Linux compares what Umbra measured."""
+    text = config(start=r"\vmlinuz.efi", initrd=r"\initrd.img",
+                  arguments=context.command_line("umbra.test=tpm umbra.after=poweroff"))
+    files = {"/tests/tpm": guest.INIT.with_name("tpm"),
+             "/etc/umbra.conf": context.write("umbra.conf", text.encode("ascii"))}
+    return Esp({FIRST: context.efi, "/vmlinuz.efi": guest.bzimage(), "/EFI/umbra/umbra.conf": text,
+                "/initrd.img": context.initrd(files=files)})
 
 
 def secure(sign_umbra=True, sign_kernel=True):
@@ -121,11 +183,11 @@ def secure(sign_umbra=True, sign_kernel=True):
     return esp
 
 
-def no_vmx(name, esp, firmware="uefi", expect=(), **options):
+def no_vmx(name, esp, firmware="uefi", expect=(), tpm=False, **options):
     """On QEMU's software CPU: it has no VT-x, so that Umbra stays out of it."""
     options.setdefault("timeout", 300)
     return BootTest(f"uefi.{name}", esp=esp, engine="tcg", forbid=FORBID, expect=expect,
-                    hardware=Hardware(firmware=firmware), **options)
+                    hardware=Hardware(firmware=firmware, tpm=tpm), **options)
 
 
 def under_umbra_in_place(lines):
@@ -135,9 +197,17 @@ def under_umbra_in_place(lines):
 
 
 TESTS = [
-    BootTest("uefi.equal", cd=umbra, hardware=uefi(1), ends=True, expect=works(1), same_as=native,
-             compare=firmware_differences),
-    BootTest("uefi.2cpu", cd=umbra, hardware=uefi(2), ends=True, expect=works(2), timeout=400),
+    # Ends the boot services, as where the firmware has no MP services.
+    BootTest("uefi.equal", cd=umbra("efi=end"), hardware=uefi(1), ends=True, expect=works(1),
+             same_as=native, compare=firmware_differences),
+    BootTest("uefi.2cpu", cd=umbra("efi=end"), hardware=uefi(2), ends=True, timeout=400,
+             expect=(r"umbra: starting the guest on 2 CPUs", *works(2))),
+    # Keeps them: the firmware loads the first module, and Linux's EFI stub takes the second.
+    BootTest("uefi.multiboot2-in-place", cd=umbra(""), hardware=uefi(1), ends=True,
+             expect=(r"umbra: starting the first module under Umbra on 1 CPUs", *works(1))),
+    BootTest("uefi.multiboot2-in-place-2cpu", cd=umbra(""), hardware=uefi(2), ends=True,
+             timeout=400, expect=(r"umbra: starting the first module under Umbra on 2 CPUs",
+                                  *works(2))),
     BootTest("uefi.in-place", esp=in_place(), hardware=uefi(1), ends=True, same_as=bare,
              expect=works(1), compare=in_place_differences, accept=under_umbra_in_place,
              timeout=400),
@@ -147,8 +217,25 @@ TESTS = [
              expect=(IN_PLACE.format(4), *works(4)), slow=True),
     BootTest("uefi.in-place-stub", esp=stub, hardware=uefi(2), ends=True, timeout=400,
              expect=(r"umbra: starting \\vmlinuz.efi under Umbra on 2 CPUs", *works(2)), slow=True),
+    BootTest("uefi.in-place-initrd", esp=offered_initrd, hardware=uefi(2), ends=True, timeout=400,
+             expect=(r"umbra: starting \\vmlinuz.efi under Umbra on 2 CPUs", *works(2)), slow=True),
     BootTest("uefi.in-place-kvm", esp=in_place(kvm), hardware=uefi(2), ends=True, timeout=1200,
              expect=(IN_PLACE.format(2), r"KVM-CLIENT: end [1-9]\d* ok 0 failed"), slow=True),
+    *(BootTest(f"uefi.debian-{kernel.name}", esp=debian(kernel), hardware=uefi(2), ends=True,
+               timeout=1800, slow=True,
+               expect=(IN_PLACE.format(2), rf"Linux version {kernel.version}",
+                       r"KVM-CLIENT: end [1-9]\d* ok 0 failed")) for kernel in KERNELS[:2]),
+    *(BootTest(f"uefi.{name}", esp=on_esp(r"\EFI\systemd\systemd-bootx64.efi", make),
+               hardware=uefi(2), ends=True, timeout=600, slow=True,
+               expect=(r"umbra: starting \\EFI\\systemd\S+ under Umbra on 2 CPUs", *works(2)))
+      for name, make in (("systemd-boot", systemd_boot), ("unified-kernel", unified))),
+    # When the shell has ended, its boot manager shows its menu.
+    BootTest("uefi.shell", esp=shell, hardware=uefi(2), timeout=300,
+             expect=(r"umbra: starting EFI Internal Shell under Umbra on 2 CPUs", r"SHELL-IS-HERE",
+                     r"Reserved *: ", r"Boot Manager")),
+    # Under Umbra as on the bare machine, both times after the firmware and GRUB.
+    BootTest("uefi.probe", esp=in_place(probe), hardware=uefi(2), tap=True, timeout=900, slow=True,
+             same_as=lambda context: bare(context, probe)),
     no_vmx("in-place-no-vmx", in_place(), ends=True,
            expect=(r"umbra: error: .* lacks VMX", r"umbra: error: starting \\EFI.* without Umbra",
                    *works(1))),
@@ -158,6 +245,17 @@ TESTS = [
                    r"UEFI Interactive Shell")),
     no_vmx("in-place-bad-config", in_place(strat="x"),
            expect=(r"umbra: error: \\EFI\\umbra\\umbra.conf, line 3: a key that is none of",)),
+    # A kernel in a module is started without Umbra, too.
+    no_vmx("multiboot2-no-vmx", in_place(umbra("")), ends=True, slow=True,
+           expect=(r"umbra: error: .* lacks VMX", r"error: starting the first module without Umbra",
+                   *works(1))),
+    no_vmx("measured", measured, tpm=True, ends=True, slow=True,
+           expect=(r"umbra: error: .* lacks VMX", r"TPM: the log has the digest of umbra.conf",
+                   r"TPM: event .*umbra.conf", r"TPM: event .*initrd.img", r"TPM: PCR 8 is extended",
+                   r"TPM: PCR 9 is extended", r"UMBRA-GUEST: test tpm=ok")),
+    # The firmware executes nothing but the sections that say so.
+    no_vmx("no-execute", shell, "uefi-nx", slow=True,
+           expect=(r"umbra: error: starting EFI Internal Shell without Umbra", r"SHELL-IS-HERE")),
     no_vmx("secure", secure(), "uefi-secure", ends=True, slow=True,
            expect=(r"umbra: error: .* lacks VMX", r"without Umbra",
                    r"[Ss]ecure ?[Bb]oot.* enabled", r"UMBRA-GUEST: userspace nproc=1 workload=ok")),

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What Umbra reads of the EFI system partition and of the firmware's variables. */
+/* What Umbra reads of the EFI system partition, of the firmware's variables and of programs. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "boot/efi_boot_option.h"
 #include "boot/efi_config.h"
 #include "boot/efi_map.h"
+#include "boot/pe.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -26,6 +27,8 @@ static void config(const u8 *data, size_t size)
 	require(strlen(config.options) < EFI_CONFIG_VALUE);
 	require(strlen(config.start) < EFI_CONFIG_VALUE);
 	require(strlen(config.arguments) < EFI_CONFIG_VALUE);
+	require(strlen(config.initrd) < EFI_CONFIG_VALUE);
+	require(strlen(config.microcode) < EFI_CONFIG_VALUE);
 }
 
 static void boot_option(const u8 *data, size_t size)
@@ -56,6 +59,14 @@ static void memory_map(const u8 *data, size_t size)
 		require(map.e[i - 1].start + map.e[i - 1].size <= map.e[i].start);
 }
 
+static void program(const u8 *data, size_t size)
+{
+	struct pe_info info;
+
+	if (pe_is_efi_program(data, size, &info))
+		require(size >= 64 && data[0] == 'M' && data[1] == 'Z');
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	/* Exactly as much as there is, for the address sanitizer. */
@@ -65,6 +76,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	config(copy, size);
 	boot_option(copy, size);
 	memory_map(copy, size);
+	program(copy, size);
 	free(copy);
 	return 0;
 }

@@ -29,6 +29,7 @@ static void expect_defaults(void)
 	assert_false(o.stats);
 	assert_false(o.cpuid_all);
 	assert_false(o.hypervisor_pass);
+	assert_false(o.efi_end);
 	assert_int_equal(o.drive, 0x80);
 	assert_true(o.nested);
 	assert_true(o.nested_shadow);
@@ -103,6 +104,10 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.cpuid_all);
 	accept("cpuid=all cpuid=known");
 	assert_false(o.cpuid_all);
+	accept("efi=end");
+	assert_true(o.efi_end);
+	accept("efi=end efi=keep");
+	assert_false(o.efi_end);
 	accept("hypervisor=pass");
 	assert_true(o.hypervisor_pass);
 	accept("hypervisor=pass hypervisor=hide");

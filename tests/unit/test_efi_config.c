@@ -26,10 +26,14 @@ static void test_all_keys(void **state)
 			  "\n"
 			  "options = serial=com1 stats\r\n"
 			  "  start=\\EFI\\debian\\grubx64.efi   # on this partition\n"
+			  "initrd = \\initrd.img\n"
+			  "microcode = \\EFI\\umbra\\intel.bin\n"
 			  "arguments\t=\troot=/dev/sda2 ro"));
 	assert_string_equal(config.options, "serial=com1 stats");
 	assert_string_equal(config.start, "\\EFI\\debian\\grubx64.efi");
 	assert_string_equal(config.arguments, "root=/dev/sda2 ro");
+	assert_string_equal(config.initrd, "\\initrd.img");
+	assert_string_equal(config.microcode, "\\EFI\\umbra\\intel.bin");
 }
 
 static void test_nothing_given(void **state)

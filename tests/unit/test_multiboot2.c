@@ -258,9 +258,13 @@ static void test_efi(void **state)
 	tag_done();
 	tag(18);
 	tag_done();
+	tag(20);
+	put64(0x1f0e5a098);
+	tag_done();
 	end();
 	assert_int_equal(parse(), MB2_OK);
 	assert_int_equal(info.efi_system_table, 0x7f5ec018);
+	assert_int_equal(info.efi_image, 0x1f0e5a098);
 	assert_false(info.efi_64bit);
 	assert_true(info.boot_services_running);
 }

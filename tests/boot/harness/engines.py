@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import bochs, media, ovmf
+from . import bochs, host, media, ovmf
 from .console import Console
 
 TSC_KHZ = 50000  # Bochs: ticks of its TSC, of which each CPU executes an instruction
@@ -24,7 +24,9 @@ class Hardware:
     cpus: int = 1
     memory: int = 512                # MiB
     cpu_model: str = None
-    firmware: str = "bios"           # or "uefi"; QEMU: or "uefi-secure", with Debian's test keys
+    firmware: str = "bios"           # or "uefi"; QEMU: or "uefi-secure", with Debian's test keys,
+                                     # or "uefi-nx", which executes no data
+    tpm: bool = False                # QEMU: a TPM 2.0
     bochs: str = ""                  # its version, or how that begins; "": what --bochs says
     tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
@@ -201,8 +203,8 @@ class Qemu(Machine):
         """Arguments."""
         if self.hardware.firmware == "bios":
             return []
-        secure = self.hardware.firmware == "uefi-secure"
-        code, variables = ovmf.files(secure)
+        secure = self.hardware.firmware != "uefi"
+        code, variables = ovmf.files(self.hardware.firmware)
         own = self.work / "variables.fd"
         shutil.copy(variables, own)
         flash = [("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}"),
@@ -214,9 +216,21 @@ class Qemu(Machine):
                       ("-global", "ICH9-LPC.disable_s3=1")]
         return [word for pair in flash for word in pair]
 
+    def tpm(self):
+        """A program that runs beside QEMU and ends with it, and QEMU's arguments."""
+        if not self.hardware.tpm:
+            return [], []
+        host.ensure_packages(("swtpm",))
+        start = ("swtpm socket --tpm2 --tpmstate dir=. --ctrl type=unixio,path=tpm.socket --daemon "
+                 "--terminate && exec \"$@\"")
+        return ["sh", "-c", start, "sh"], [
+            "-chardev", "socket,id=tpm,path=tpm.socket", "-tpmdev", "emulator,id=tpm0,chardev=tpm",
+            "-device", "tpm-tis,tpmdev=tpm0"]
+
     def command(self):
         hardware = self.hardware
-        command = [*DIE_WITH_PARENT, "qemu-system-x86_64", "-accel", self.accelerator,
+        beside, tpm = self.tpm()
+        command = [*DIE_WITH_PARENT, *beside, "qemu-system-x86_64", "-accel", self.accelerator,
                    "-cpu", hardware.cpu_model or self.default_cpu,
                    "-smp", str(hardware.cpus), "-m", str(hardware.memory),
                    "-nodefaults", "-nic", "none", "-display", "none", "-vga", "std",
@@ -227,7 +241,7 @@ class Qemu(Machine):
         if self.cdrom:
             command += ["-drive", f"file={self.cdrom},format=raw,if=ide,index=2,media=cdrom",
                         "-boot", "d"]
-        return command + list(hardware.extra)
+        return [*command, *tpm, *hardware.extra]
 
 
 class Kvm(Qemu):

@@ -8,7 +8,7 @@ import shutil
 import struct
 import tempfile
 
-from . import host
+from . import host, releases
 
 GRUB = pathlib.Path("/usr/lib/grub")
 GRUB_DIRECTORY = GRUB / "i386-pc"
@@ -122,6 +122,24 @@ def make_disk(entry, destination, megabytes=64):
 class Esp:
     """An EFI system partition: path on it -> file here, or text."""
     files: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Menu(Entry):
+    """The same as a distribution writes it: a menu entry that is started after a second, and no word
+    about a serial port. The firmware's console shows it."""
+
+    def config(self, firmware="uefi"):
+        inside = "\n".join(f"    {command}" for command in self.commands)
+        return ("set timeout=1\nset default=0\ninsmod all_video\n"
+                f"menuentry 'Debian GNU/Linux' {{\n{inside}\n}}\n")
+
+
+def esp_debian_grub(menu):
+    """GRUB as Debian's own EFI program, unchanged, with a menu: files of a partition."""
+    program = releases.unpacked("grub-efi-amd64-signed") \
+        / "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"
+    return {"/EFI/debian/grubx64.efi": program, "/EFI/debian/grub.cfg": menu.config(), **menu.files}
 
 
 def esp_grub(entry, directory):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """OVMF, UEFI firmware for QEMU, from Debian's package; nothing is installed."""
 
-from . import host
+from . import bochs, host
 from .releases import unpack_packages
 
 # The package's own test key, which its Secure Boot variables trust.
@@ -16,10 +16,14 @@ def _tree():
     return tree / "usr/share"
 
 
-def files(secure=False):
-    """The firmware's code and the variables it starts with."""
+def files(firmware):
+    """The firmware's code and the variables it starts with, for Hardware.firmware."""
+    if firmware == "uefi-nx":
+        # Newer than this release's.
+        share = bochs.get(bochs.version_for(None, "uefi")).root / "usr/share/OVMF"
+        return share / "OVMF_CODE_4M.secboot.strictnx.fd", share / "OVMF_VARS_4M.fd"
     share = _tree() / "OVMF"
-    if secure:
+    if firmware == "uefi-secure":
         return share / "OVMF_CODE_4M.secboot.fd", share / "OVMF_VARS_4M.snakeoil.fd"
     return share / "OVMF_CODE_4M.fd", share / "OVMF_VARS_4M.fd"
 

@@ -47,6 +47,21 @@ def unpack_packages(packages, tree, run=None):
         unpacked.rename(tree)
 
 
+def unpacked(package):
+    """A package of this machine's release, unpacked in the cache; nothing is installed."""
+    tree = host.CACHE / package
+    with host.cache_lock():
+        if not tree.is_dir():
+            try:
+                unpack_packages([package], tree)
+            except host.Failure:
+                if os.geteuid() != 0:
+                    raise
+                host.update_lists()
+                unpack_packages([package], tree)
+    return tree
+
+
 class Release:
     """Another Debian release, for apt: with lists of its own, and no package installed."""
 

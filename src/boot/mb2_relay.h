@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The boot loader's information once its successor has ended the boot services itself: what the
+ * loader could not know then is added. Pure.
+ */
+#pragma once
+
+#include <x86/types.h>
+
+#include "mm/memmap.h"
+
+struct efi_map_view {
+	const void *descriptors;
+	u32 size;   /* bytes */
+	u32 stride; /* of a descriptor */
+	u32 version;
+};
+
+/*
+ * Copies information that mb2_parse() has accepted, without the tags that say that boot services
+ * run, and with both memory maps. Returns the bytes it takes; more than `capacity`: *out is not
+ * complete.
+ */
+size_t mb2_relay(const void *info, const struct memmap *map, const struct efi_map_view *efi,
+		 void *out, size_t capacity);
