@@ -74,6 +74,7 @@ struct nested {
 		u32 error_code;
 		u32 length;
 	} entry_event;
+	u8 *io_bitmaps;               /* two pages, for the vmcs02 that L2 runs on */
 	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware to load */
 	struct msr_entry *exit_msrs;  /* as many, which it stores */
 };

@@ -28,6 +28,7 @@
 	X(INVEPT, vmx_instruction_exit, "exit.c")                 \
 	X(INVVPID, vmx_instruction_exit, "exit.c")                \
 	X(CR_ACCESS, cr_access_exit, "control_regs.c")            \
+	X(IO_INSTRUCTION, io_exit, "io_exit.c")                   \
 	X(RDMSR, rdmsr_exit, "msr.c")                             \
 	X(WRMSR, wrmsr_exit, "msr.c")                             \
 	X(EPT_VIOLATION, ept_violation_exit, "ept_exit.c")        \
