@@ -22,6 +22,7 @@ struct ept12_walk {
 	u64 size;                   /* of the page */
 };
 
+/* Whether an entry of this level is malformed: SDM "EPT Misconfigurations". */
 bool ept12_is_misconfigured(u64 entry, unsigned int level);
 
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out);

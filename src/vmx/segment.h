@@ -12,6 +12,7 @@ struct segment_descriptor {
 	u32 access_rights;
 };
 
+/* Of a descriptor in a table; the upper half of a 64-bit base is not in it. */
 struct segment_descriptor segment_decode(u64 raw);
 
 /* What loading a selector gives in virtual-8086 mode. */
