@@ -62,6 +62,7 @@ static struct {
 	struct efi_config config;
 	struct options options;
 	struct microcode_update microcode;
+	paddr_t low_page; /* where CPUs start when the machine wakes up; 0: none */
 	struct memmap map;
 	u64 entry_tsc;
 	paddr_t firmware_cr3;
@@ -108,6 +109,8 @@ static _Noreturn void go_on_without(void)
 		log_error("back to the firmware without Umbra");
 	if (efi.home.size)
 		firmware.services->free_pages(efi.home.start, efi.home.size / PAGE_SIZE);
+	if (efi.low_page)
+		firmware.services->free_pages(efi.low_page, 1);
 	firmware.services->stall(3 * 1000 * 1000);
 	efi.plan->bridge = 0;
 	efi_way_out(efi_way_out_rsp);
@@ -224,6 +227,19 @@ static paddr_t make_bridge(paddr_t cr3)
 	return virt_to_phys(bridge);
 }
 
+static void take_low_page(void)
+{
+	u64 address = 640 * KIB - 1;
+
+	if (firmware.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE, 1,
+					      &address) ||
+	    address == 0)
+		return;
+	efi.low_page = address;
+	if (!memmap_reserve(&efi.map, address, PAGE_SIZE))
+		fail("the firmware's memory map has too many pieces");
+}
+
 static void move_home(u64 ept_cap)
 {
 	u64 address = 4 * GIB - 1;
@@ -311,11 +327,12 @@ static void slide_under(paddr_t load_base)
 	read_tables();
 	if (read_cr4() & CR4_LA57)
 		log_info("the firmware uses 5-level paging");
+	take_low_page();
 	move_home(vmx.ept_vpid);
 	take_traps();
 	machine_create_cpus();
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);
-	machine_prepare(&efi.map, efi.home, &efi.options, &efi.microcode);
+	machine_prepare(&efi.map, efi.home, efi.low_page, &efi.options, &efi.microcode);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);

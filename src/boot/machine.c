@@ -14,8 +14,12 @@
 #include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
+#include "vmx/sleep.h"
 #include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
+
+/* The I/O bitmaps A and B, of all CPUs. */
+enum { IO_BITMAP_PAGES = 2 };
 
 static struct acpi_info acpi;
 
@@ -67,15 +71,23 @@ static bool nested_is_on(const struct options *options)
 	return UMBRA_NESTED && options->nested;
 }
 
+/* What all CPUs share for nested VMX; what they cannot do without is a part of it. */
+static u64 nested_pool(const struct options *options)
+{
+	const u64 least = nested_pages_shared() * PAGE_SIZE;
+	const u64 pool = ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
+
+	return pool > least ? pool : least;
+}
+
 u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode)
 {
 	const u32 expected = cpus_expected();
-	u64 wanted = (cpu_list_pages() + microcode_pages(microcode)) * PAGE_SIZE +
+	u64 wanted = (IO_BITMAP_PAGES + cpu_list_pages() + microcode_pages(microcode)) * PAGE_SIZE +
 		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
-		wanted += (expected * nested_pages_per_cpu() + nested_pages_shared()) * PAGE_SIZE +
-			  ALIGN_UP(options->nested_pool * KIB, PAGE_SIZE);
+		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE + nested_pool(options);
 	return wanted;
 }
 
@@ -96,8 +108,8 @@ void machine_create_cpus(void)
 	}
 }
 
-void machine_prepare(const struct memmap *map, struct range home, const struct options *options,
-		     const struct microcode_update *microcode)
+void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
+		     const struct options *options, const struct microcode_update *microcode)
 {
 	log_info("%u CPUs, %llu KiB reserved at %#llx (image %zu KiB)", cpu_count,
 		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
@@ -109,6 +121,9 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 	vmx_read_boot_cpu();
 	if (!ept01_init(map, this_vcpu()->vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
+	if (low_page && !ept01_hide_page(low_page))
+		fail("out of memory for the guest's page tables");
+	sleep_init(&acpi, low_page);
 	panic_set_guest_view(vmcs_dump_exit);
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);

@@ -192,6 +192,11 @@ static inline void outb(u16 port, u8 value)
 	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
 }
 
+static inline void outw(u16 port, u16 value)
+{
+	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
+}
+
 static inline void outl(u16 port, u32 value)
 {
 	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
@@ -202,6 +207,14 @@ static inline u8 inb(u16 port)
 	u8 value;
 
 	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static inline u16 inw(u16 port)
+{
+	u16 value;
+
+	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
 }
 

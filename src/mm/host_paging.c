@@ -18,6 +18,7 @@
 #define RW_NX     (PTE_P | PTE_W | PTE_NX)
 
 static u64 *root;
+static u64 trampoline_tables; /* what root[0] is while a CPU starts */
 static bool has_1g;
 
 static u64 *entry_of(u64 *table, u64 va, unsigned int level)
@@ -182,12 +183,15 @@ void host_paging_guard(const void *page)
 
 bool host_paging_map_trampoline(paddr_t page)
 {
+	/* The tables of the last time will do again. */
+	root[0] = trampoline_tables;
 	return map(page, page, PAGE_SIZE, PTE_P);
 }
 
 /* Nothing else is mapped in the lower half. */
 void host_paging_unmap_trampoline(void)
 {
+	trampoline_tables = root[0];
 	root[0] = 0;
 	write_cr3(read_cr3());
 }

@@ -94,7 +94,10 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 
 	vmwrite32(VMCS_PIN_CONTROLS, vmx_controls(vmx->pin, v->f[F_PIN_CONTROLS], 0));
 	vmwrite32(VMCS_PRIMARY_CONTROLS,
-		  vmx_controls(vmx->primary, v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS, 0));
+		  vmx_controls(vmx->primary,
+			       v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS |
+				       io_bitmap02_controls(vcpu, v),
+			       0));
 	vmwrite32(VMCS_SECONDARY_CONTROLS,
 		  vmx_controls(vmx->secondary,
 			       (secondary_of(v) & taken[CONTROL_WORD_SECONDARY]) | CPU2_EPT |
@@ -184,8 +187,6 @@ static bool physical_addresses_allowed(const struct vmcs12 *v)
 		bool used;
 		enum vmcs12_field field;
 	} addresses[] = {
-		{primary & CPU_USE_IO_BITMAPS, F_IO_BITMAP_A},
-		{primary & CPU_USE_IO_BITMAPS, F_IO_BITMAP_B},
 		{primary & CPU_TPR_SHADOW, F_VIRTUAL_APIC_ADDR},
 		{secondary & CPU2_VIRTUAL_APIC_ACCESSES, F_APIC_ACCESS_ADDR},
 		{v->f[F_PIN_CONTROLS] & PIN_POSTED_INTR, F_POSTED_INTR_DESC_ADDR},
@@ -346,6 +347,8 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
+	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_IO_BITMAPS)
+		io_bitmap02_merge(vcpu, v);
 	set_translation(vcpu, vmcs);
 	if (vcpu->nested->violation.pending) {
 		vcpu->nested->violation.pending = false;

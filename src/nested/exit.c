@@ -295,14 +295,34 @@ static bool l2_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
 	return after_access(vcpu, vmwrite_of_l2(vcpu, regs));
 }
 
+/*
+ * A port that only Umbra watches. What L2 writes there by OUTS, or reads by INS, is lost, as where
+ * no device is.
+ */
+static bool l2_io(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	const u64 qualification = vmreadn(VMCS_EXIT_QUALIFICATION);
+
+	if (io_bitmap02_exit_is_l1s(current12(vcpu), (u16)(qualification >> IO_PORT_SHIFT),
+				    (u32)(qualification & IO_SIZE) + 1))
+		return false;
+	if (qualification & IO_STRING)
+		instruction_done();
+	else
+		io_exit(vcpu, regs);
+	after_instruction(vcpu);
+	return true;
+}
+
 static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)vcpu;
 	(void)regs;
 	if ((vmread32(VMCS_VM_EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI) {
-		if (stop_is_due())
-			stop_here();
 		unblock_nmis();
+		/* Another CPU's, so that this one stops: in the last look before the entry. */
+		if (stop_is_due())
+			return true;
 		/* Another one while one waits for L2: the CPU keeps no more of them either. */
 		if (vcpu->nested->asked_exit == ASKED_NMI_WINDOW)
 			return true;
@@ -336,6 +356,7 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = l2_exception_nmi,
 	[REASON_NMI_WINDOW] = l2_nmi_window,
+	[REASON_IO_INSTRUCTION] = l2_io,
 	[REASON_RDMSR] = l2_rdmsr,
 	[REASON_WRMSR] = l2_wrmsr,
 	[REASON_EPT_VIOLATION] = l2_ept_violation,

@@ -64,23 +64,40 @@ struct operand operand_of_exit(struct guest_regs *regs)
 	return operand;
 }
 
+/*
+ * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
+ * masking leaves it as it is.
+ */
+static bool is_plain(const struct operand *operand, u32 size)
+{
+	const u64 half = BIT(47), first = operand->offset + half, last = first + size - 1;
+
+	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
+}
+
+static u64 read_segment(u32 es_field, enum segment seg)
+{
+	return vmcs_read(vmcs_segment_field(es_field, seg));
+}
+
 /* The linear address of a memory operand; false: the fault has been injected. */
 static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
-	const enum segment seg = operand->segment;
 	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct operand_segment segment;
 
-	segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg));
-	if (!operand->in_64bit_mode) {
-		segment.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg));
-		segment.access_rights =
-			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg));
+	if (is_plain(operand, size)) {
+		*linear = operand->offset;
+		return true;
 	}
+	segment.base = read_segment(VMCS_GUEST_ES_BASE, operand->segment);
 	if (mode.in_64bit_mode) {
+		mode.cr3 = vmreadn(VMCS_GUEST_CR3);
 		mode.cr4 = vmreadn(VMCS_GUEST_CR4);
-		if (nested_caps.cr4_fixed1 & CR4_LAM_SUP)
-			mode.cr3 = vmreadn(VMCS_GUEST_CR3);
+	} else {
+		segment.limit = (u32)read_segment(VMCS_GUEST_ES_LIMIT, operand->segment);
+		segment.access_rights =
+			(u32)read_segment(VMCS_GUEST_ES_ACCESS_RIGHTS, operand->segment);
 	}
 	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
 	case OPERAND_OK:

@@ -3,6 +3,7 @@
 
 #include <x86/msr.h>
 
+#include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "nested/loan.h"
@@ -16,12 +17,13 @@ enum {
 	STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE,
 	/* A cached VMCS: vmcs12, vmcs02, MSR bitmap. */
 	PAGES_PER_VMCS = 3,
+	IO_BITMAP_PAGES = 2,
 };
 
 u64 nested_pages_per_cpu(void)
 {
-	return STATE_PAGES + 2 * MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS +
-	       EPT02_RESERVE;
+	return STATE_PAGES + 2 * MSR_LIST_PAGES + IO_BITMAP_PAGES +
+	       VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
 }
 
 u64 nested_pages_shared(void)
@@ -44,6 +46,28 @@ static struct {
 	u8 maxphyaddr;
 } common;
 
+/*
+ * After RESET a CPU is outside VMX operation. What it had cached of L1's VMCSs is lost, as on
+ * hardware (SDM "Software Access to Related Structures": write-back is VMCLEAR's); what it had
+ * cached of L1's EPT, too.
+ */
+static void reset(struct vcpu *vcpu)
+{
+	struct nested *nested = vcpu->nested;
+
+	nested_set_vmx_operation(vcpu, false);
+	nested->vmxon_region = NO_VMCS;
+	nested->current = NULL;
+	nested->asked_exit = ASKED_NOTHING;
+	nested->unblocked_to_inject = false;
+	nested->violation.pending = false;
+	nested->entry_event.kept = false;
+	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++)
+		nested->cache[i].gpa = NO_VMCS;
+	memset(nested->vpid12, 0, sizeof(nested->vpid12));
+	ept02_drop_all(vcpu);
+}
+
 /* What L1 is offered is the same on every CPU: it may enter anywhere what it made on one of them.
  */
 static void offer(void)
@@ -54,6 +78,7 @@ static void offer(void)
 	offered_vmx.instruction = nested_instruction_exit;
 	offered_vmx.msrs = 0;
 	offered_vmx.entry_failed = nested_l1_entry_failed;
+	offered_vmx.reset = reset;
 	for (u32 i = 0; i < ARRAY_SIZE(offered_vmx.msr); i++)
 		offered_vmx.msrs |= (u32)nested_caps_msr(&nested_caps, MSR_IA32_VMX_BASIC + i,
 							 &offered_vmx.msr[i])
@@ -112,7 +137,8 @@ void nested_init_cpu(struct vcpu *vcpu)
 		     vcpu->cpu.index);
 	vcpu->nested->entry_msrs = pages_alloc(MSR_LIST_PAGES);
 	vcpu->nested->exit_msrs = pages_alloc(MSR_LIST_PAGES);
-	if (!vcpu->nested->entry_msrs || !vcpu->nested->exit_msrs)
+	vcpu->nested->io_bitmaps = pages_alloc(IO_BITMAP_PAGES);
+	if (!vcpu->nested->entry_msrs || !vcpu->nested->exit_msrs || !vcpu->nested->io_bitmaps)
 		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
 		     vcpu->cpu.index);
 	vcpu->nested->vmxon_region = NO_VMCS;

@@ -10,7 +10,7 @@
 /* Pages each CPU needs for nested VMX, without the pool that all share for ept02 tables. */
 u64 nested_pages_per_cpu(void);
 
-/* Pages that all CPUs need together for nested VMX, without that pool. */
+/* How many of that pool's pages nested VMX cannot do without. */
 u64 nested_pages_shared(void);
 
 /*

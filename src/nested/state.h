@@ -113,6 +113,7 @@ struct nested {
 		u32 error_code;
 		u32 length;
 	} entry_event;
+	u8 *io_bitmaps;               /* two pages, for the vmcs02 that L2 runs on */
 	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware to load */
 	struct msr_entry *exit_msrs;  /* as many, which it stores */
 };
@@ -187,6 +188,15 @@ void shadow_to_vmcs02(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* And back: vmcs01 is current, vmcs02 L1's shadow. */
 void shadow_to_vmcs01(struct vcpu *vcpu, struct nested_vmcs *vmcs);
+
+/* io_bitmap.c: the control for I/O bitmaps that vmcs02, which is current, has beside L1's. */
+u64 io_bitmap02_controls(struct vcpu *vcpu, const struct vmcs12 *v);
+
+/* Before each entry of an L1 that uses I/O bitmaps: its own bits as they are now. */
+void io_bitmap02_merge(struct vcpu *vcpu, const struct vmcs12 *v);
+
+/* Whether L1 has asked for the exit of an access to these ports. */
+bool io_bitmap02_exit_is_l1s(const struct vmcs12 *v, u16 port, u32 size);
 
 /* cache.c: */
 

@@ -85,6 +85,12 @@ void lapic_send_sipi(u32 apic_id, u8 vector)
 	send(apic_id, ICR_SIPI | ICR_ASSERT | vector);
 }
 
+void lapic_send_nmi(u32 apic_id)
+{
+	if (is_reachable() && lapic_can_reach(apic_id))
+		send(apic_id, ICR_NMI | ICR_ASSERT);
+}
+
 void lapic_nmi_others(void)
 {
 	if (is_reachable())

@@ -7,6 +7,7 @@
 #include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "smp/stop.h"
 #include "smp/trap.h"
 
 /* Pages of a CPU's memory, in address order; each guard page stops the stack above it. */
@@ -17,6 +18,9 @@ enum {
 	IST_STACKS = 3,
 	ALL_STACK_PAGES = GUARD_PAGES + STACK_PAGES + IST_STACKS * (GUARD_PAGES + IST_STACK_PAGES),
 };
+
+/* SDM "TSS Descriptor": bit 1 of the type. */
+static const u64 TSS_BUSY = 1ull << 41;
 
 struct cpu **cpus;
 u32 cpu_count;
@@ -83,6 +87,14 @@ struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size)
 	return cpu;
 }
 
+void cpu_forget(struct cpu *cpu)
+{
+	cpu->pending_events = 0;
+	cpu->stop = STOP_NOT;
+	cpu->stopped = cpu->waits_for_sipi = cpu->in_guest_loop = cpu->vmx_on = false;
+	cpu->ready = false;
+}
+
 void cpu_load(struct cpu *cpu)
 {
 	const struct table_pointer gdt = {.limit = sizeof(cpu->gdt) - 1, .base = (u64)cpu->gdt};
@@ -93,7 +105,8 @@ void cpu_load(struct cpu *cpu)
 		"mov %0, %%ss; mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(
 			SELECTOR_DATA),
 		"r"(0));
-	/* The TSS is marked busy by LTR; a CPU loads its block once. */
+	/* LTR wants one that is not busy, and marks it so: a CPU that wakes finds it marked. */
+	cpu->gdt[SELECTOR_TSS / 8] &= ~TSS_BUSY;
 	ltr(SELECTOR_TSS);
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpu);
 	trap_load();

@@ -49,12 +49,13 @@ _Static_assert(sizeof(struct tss) == 104, "64-bit TSS layout");
 struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
-	bool stop;         /* written by the CPU that stops all others: see smp/stop.h */
+	u8 stop;           /* STOP_*, written by the CPU that stops all others: smp/stop.h */
 	u8 entry_work;     /* ENTRY_*, constant once the CPU is set up */
 	u32 apic_id;
 	u64 stack_top;
 	u16 index; /* 0 is the boot processor */
 	bool stopped;
+	bool waits_for_sipi; /* in the guest, where nothing but a start-up IPI reaches it */
 	bool in_guest_loop;
 	bool vmx_on;
 	volatile bool ready; /* set by an AP once it has prepared itself */
@@ -89,6 +90,9 @@ u64 cpu_memory_size(u64 block_size);
  * and its stacks with guard pages. NULL when memory is short.
  */
 struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size);
+
+/* The CPU has lost its state, and its block with what the CPU was doing. */
+void cpu_forget(struct cpu *cpu);
 
 /* Makes a block this CPU's own: GDT, TSS, GS base, IDT. */
 void cpu_load(struct cpu *cpu);

@@ -99,9 +99,10 @@ static void defer_to_guest(struct trap_frame *frame, u8 event)
 void trap_handle(struct trap_frame *frame)
 {
 	if (frame->vector == VECTOR_NMI && this_cpu_ready()) {
-		if (stop_is_due())
+		if (stop_is_urgent())
 			stop_here();
-		defer_to_guest(frame, PENDING_NMI);
+		/* Another CPU's, so that this one looks. */
+		defer_to_guest(frame, stop_is_due() ? 0 : PENDING_NMI);
 	} else if (frame->vector == VECTOR_MC && this_cpu_ready() && this_cpu()->in_guest_loop) {
 		defer_to_guest(frame, PENDING_MC);
 	} else if (!fix_up(frame)) {

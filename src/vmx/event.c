@@ -256,7 +256,7 @@ bool event_deliver_late(struct guest_regs *regs)
 
 	vcpu->regs = regs;
 	if (stop_is_due())
-		stop_here();
+		stop_as_asked();
 	take_pending(vcpu);
 	return !vcpu->level && vcpu->launched;
 }
@@ -289,13 +289,14 @@ void exception_nmi_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		exit_unexpected(vcpu);
 		return;
 	}
-	if (stop_is_due())
-		stop_here();
 	/*
 	 * The exit left NMIs blocked, and whether an entry with virtual NMIs lifts that is not the
 	 * same on all CPUs. Done here, the next NMI comes to trap.c at once and is kept.
 	 */
 	unblock_nmis();
+	/* Another CPU's, so that this one stops: in the last look before the entry. */
+	if (stop_is_due())
+		return;
 	/* An event whose delivery the NMI followed is complete: NMIs come between instructions. */
 	event_nmi(vcpu);
 }

@@ -53,6 +53,7 @@ static exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_INVEPT] = vmx_instruction_exit,
 	[REASON_INVVPID] = vmx_instruction_exit,
 	[REASON_CR_ACCESS] = cr_access_exit,
+	[REASON_IO_INSTRUCTION] = io_exit,
 	[REASON_RDMSR] = rdmsr_exit,
 	[REASON_WRMSR] = wrmsr_exit,
 	[REASON_EPT_VIOLATION] = ept_violation_exit,

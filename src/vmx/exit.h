@@ -17,6 +17,7 @@ exit_handler exception_nmi_exit;    /* event.c */
 exit_handler getsec_exit;           /* exit.c */
 exit_handler init_exit;             /* init_sipi.c */
 exit_handler invd_exit;             /* exit.c */
+exit_handler io_exit;               /* io_exit.c */
 exit_handler nmi_window_exit;       /* event.c */
 exit_handler preemption_timer_exit; /* init_sipi.c */
 exit_handler rdmsr_exit;            /* msr.c */

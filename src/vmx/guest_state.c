@@ -103,6 +103,7 @@ void vmx_guest_wait_for_sipi(struct vcpu *vcpu)
 {
 	set_power_on_state(vcpu);
 	vmx_guest_init_state(vcpu, ACTIVITY_WAIT_SIPI);
+	vcpu->cpu.waits_for_sipi = true;
 }
 
 void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
@@ -123,7 +124,7 @@ void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
 		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0);
 	} else {
 		/* The BIOS's interrupts go on working: its vector table is at 0. */
-		set_real_mode(0, 0);
+		set_real_mode(start->cs, (u64)start->cs << 4);
 		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0x3ff);
 		vmwriten(VMCS_GUEST_RSP, start->regs.rsp_unused);
 	}

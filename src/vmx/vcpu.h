@@ -79,5 +79,8 @@ static inline struct vcpu *this_vcpu(void)
 /* Bytes of memory that each needs, a multiple of the page size. */
 u64 vcpu_memory_size(void);
 
+/* The CPU has been reset: nothing of what the guest did on it counts any more. */
+void vcpu_forget(struct vcpu *vcpu);
+
 /* Makes a CPU's block, stacks and VMX regions. Stops with a message when memory is short. */
 struct vcpu *vcpu_create(u16 index, u32 apic_id);

@@ -18,6 +18,7 @@
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/setup.h"
+#include "vmx/sleep.h"
 
 enum {
 	VMXON_PAGE = 1, /* of the first CPU; the next ones follow */
@@ -163,6 +164,30 @@ bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
 static void unexpected_exit(void)
 {
 	MACHINE_FAIL("an exit for L0 that the test did not make");
+}
+
+u32 l1_watched_port, l1_io_exits;
+
+bool sleep_io_bitmaps(paddr_t bitmap[2])
+{
+	bitmap[0] = L1_WATCH_BITMAPS;
+	bitmap[1] = L1_WATCH_BITMAPS + PAGE_SIZE;
+	return l1_watched_port;
+}
+
+void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
+{
+	u8 *bitmap = l1_watched_port < 0x8000 ? bitmap_a : bitmap_b;
+
+	if (l1_watched_port)
+		bitmap[l1_watched_port % 0x8000 / 8] |= (u8)(1u << l1_watched_port % 8);
+}
+
+void io_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	l1_io_exits++;
 }
 
 void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)

@@ -384,6 +384,8 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	case F_SECONDARY_CONTROLS:
 	case F_EXIT_CONTROLS:
 	case F_ENTRY_CONTROLS:
+	case F_IO_BITMAP_A:
+	case F_IO_BITMAP_B:
 	case F_MSR_BITMAP:
 	case F_EPT_POINTER:
 	case F_VPID:
@@ -435,6 +437,9 @@ static void check_vmcs02(const struct model *m)
 	assert_true(secondary & CPU2_EPT);
 	assert_true(!(primary & CPU_USE_MSR_BITMAPS) ||
 		    vmread_unchecked(VMCS_MSR_BITMAP) >= MACHINE_OWN);
+	assert_true(!(primary & CPU_USE_IO_BITMAPS) ||
+		    (vmread_unchecked(VMCS_IO_BITMAP_A) >= MACHINE_OWN &&
+		     vmread_unchecked(VMCS_IO_BITMAP_B) >= MACHINE_OWN));
 	if (secondary_of(m) & CPU2_EPT)
 		assert_true(vmread_unchecked(VMCS_EPT_POINTER) >= MACHINE_OWN);
 	if (m->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PAT)
@@ -487,8 +492,7 @@ static bool is_pdpte(u32 f)
 /* L2 runs: its registers change, and then something exits to L1. vmcs02 is current. */
 static void run_l2(struct model *m)
 {
-	static const u32 reasons[] = {REASON_CPUID, REASON_HLT, REASON_VMCALL,
-				      REASON_IO_INSTRUCTION, REASON_INVLPG};
+	static const u32 reasons[] = {REASON_CPUID, REASON_HLT, REASON_VMCALL, REASON_INVLPG};
 	const u64 exit02 = vmread_unchecked(VMCS_EXIT_CONTROLS);
 	const u64 exit12 = m->f[F_EXIT_CONTROLS];
 	const u32 reason = reasons[rng_below(&l1_rng, ARRAY_SIZE(reasons))];
