@@ -27,6 +27,7 @@ static void aim_ept(struct attacker *a, struct change *change, unsigned level)
 			ept_memtype_bits((enum memtype)choice_below(8)) | CHOICE_OF(large);
 	if (one_in(8))
 		*change->slot |= attack_odd_bit();
+	record_step("EPT entry", gpa | level, *change->slot);
 }
 
 /* Nothing but what the probe stands on exits. */
@@ -76,6 +77,7 @@ static void aim_control(struct attacker *a)
 		vmwrite(VMCS_VMWRITE_BITMAP, attack_target(a));
 	if (rows[row].field == VMCS_VMWRITE_BITMAP)
 		vmwrite(VMCS_VMREAD_BITMAP, attack_target(a));
+	record_step("aim", rows[row].field, target);
 	vmwrite(rows[row].field, target);
 }
 
