@@ -66,8 +66,12 @@ static void aim_control(struct attacker *a)
 	const unsigned row = (unsigned)choice_below(ARRAY_SIZE(rows));
 	u64 target = attack_target(a);
 
-	/* An exit by #VE, a fault, saves RFLAGS.RF as 1; Bochs 2.7 saves 0. */
-	if (a->compares && rows[row].field == VMCS_VE_INFO_ADDR)
+	/*
+	 * An exit by #VE, a fault, saves RFLAGS.RF as 1; Bochs 2.7 saves 0. And it makes exits for
+	 * the APIC-access page of accesses that Umbra calls EPT misconfigurations.
+	 */
+	if (a->compares &&
+	    (rows[row].field == VMCS_VE_INFO_ADDR || rows[row].field == VMCS_APIC_ACCESS_ADDR))
 		return;
 	if (!l2_enable(rows[row].ctl, rows[row].bits))
 		return;
