@@ -5,7 +5,8 @@
 
 enum {
 	LOAD_OPTION_ACTIVE = 1,
-	HARD_DRIVE = 1, /* subtype of media paths */
+	LOAD_OPTION_CATEGORY = 0x1f00, /* 0: boot; others are not part of booting */
+	HARD_DRIVE = 1,                /* subtype of media paths */
 	HARD_DRIVE_SIZE = 42,
 	SIGNATURE_OFFSET = 24, /* 16 bytes of signature, format, signature type */
 	SIGNATURE_SIZE = 18,
@@ -24,7 +25,8 @@ bool efi_boot_option_parse(const void *variable, size_t size, struct efi_boot_op
 	*out = (struct efi_boot_option){0};
 	if (size < at)
 		return false;
-	out->active = bytes[0] & LOAD_OPTION_ACTIVE;
+	out->active =
+		(read16(bytes) & (LOAD_OPTION_ACTIVE | LOAD_OPTION_CATEGORY)) == LOAD_OPTION_ACTIVE;
 	out->path_size = read16(bytes + 4);
 	for (;; at += 2) {
 		u16 c;

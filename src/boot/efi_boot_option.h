@@ -9,7 +9,7 @@
 
 /* EFI_LOAD_OPTION; the pointers are into what was parsed and need no alignment. */
 struct efi_boot_option {
-	bool active;
+	bool active;          /* the boot manager starts it by itself */
 	char description[64]; /* other than printable ASCII as '?', cut to fit */
 	const u8 *path;       /* device-path nodes, the end node included */
 	size_t path_size;

@@ -14,8 +14,12 @@
 #include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
+#include "vmx/sleep.h"
 #include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
+
+/* The I/O bitmaps A and B, of all CPUs. */
+enum { IO_BITMAP_PAGES = 2 };
 
 static struct acpi_info acpi;
 
@@ -79,7 +83,7 @@ static u64 nested_pool(const struct options *options)
 u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode)
 {
 	const u32 expected = cpus_expected();
-	u64 wanted = (cpu_list_pages() + microcode_pages(microcode)) * PAGE_SIZE +
+	u64 wanted = (IO_BITMAP_PAGES + cpu_list_pages() + microcode_pages(microcode)) * PAGE_SIZE +
 		     expected * vcpu_memory_size();
 
 	if (nested_is_on(options))
@@ -104,12 +108,11 @@ void machine_create_cpus(void)
 	}
 }
 
-void machine_prepare(const struct memmap *map, struct range home, const struct options *options,
-		     const struct microcode_update *microcode)
+void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
+		     const struct options *options, const struct microcode_update *microcode)
 {
-	log_info("%u CPUs, %llu KiB reserved at %#llx (image %zu KiB)", cpu_count,
-		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
-		 image_size() / 1024);
+	log_info("%u CPUs, %lu KiB reserved at %#lx (image %zu KiB)", cpu_count, (home.size / KIB),
+		 home.start, image_size() / 1024);
 
 	if (!microcode_keep(microcode))
 		fail("out of memory for the microcode update");
@@ -117,6 +120,9 @@ void machine_prepare(const struct memmap *map, struct range home, const struct o
 	vmx_read_boot_cpu();
 	if (!ept01_init(map, this_vcpu()->vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
+	if (low_page && !ept01_hide_page(low_page))
+		fail("out of memory for the guest's page tables");
+	sleep_init(&acpi, low_page);
 	panic_set_guest_view(vmcs_dump_exit);
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);

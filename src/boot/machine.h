@@ -25,11 +25,11 @@ u64 machine_memory_wanted(const struct options *options, const struct microcode_
 void machine_create_cpus(void);
 
 /*
- * On the boot processor: loads the microcode, then makes what all CPUs share: ept01 without [home],
- * what the guest is offered.
+ * On the boot processor: loads the microcode, then makes what all CPUs share: ept01 without [home]
+ * and without the page below 1 MiB where CPUs start (0: there is none), what the guest is offered.
  */
-void machine_prepare(const struct memmap *map, struct range home, const struct options *options,
-		     const struct microcode_update *microcode);
+void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
+		     const struct options *options, const struct microcode_update *microcode);
 
 /* Loads the microcode and takes this CPU into VMX operation; its guest's registers are still to be
  * set. */

@@ -23,12 +23,15 @@
 #include "vmx/switch.h"
 #include "vmx/vcpu.h"
 
+enum { LOW_PAGE_END = 640 * 1024 };
+
 /* All of it moves with the image, so pointers between these stay good. */
 static struct {
 	_Alignas(8) u8 information[MB2_INFORMATION_MAX];
 	struct mb2_info mb2;
 	struct memmap room; /* the part of mb2.memmap that firmware does not use */
 	struct options options;
+	paddr_t low_page;
 	struct microcode_update microcode;
 } boot;
 
@@ -38,17 +41,17 @@ _Noreturn void boot_main(u64 information, u64 load_base);
 static void read_boot_information(paddr_t information)
 {
 	const u32 *total_size = phys_to_virt(information);
-	enum mb2_status status;
+	const char *error;
 
 	if (*total_size > sizeof(boot.information))
 		fail("the boot loader's information is larger than %u KiB",
 		     MB2_INFORMATION_MAX / 1024);
 	memcpy(boot.information, total_size, *total_size);
-	status = mb2_parse(boot.information, *total_size, &boot.mb2);
-	if (status == MB2_OK && boot.mb2.boot_services_running)
+	error = mb2_parse(boot.information, *total_size, &boot.mb2);
+	if (!error && boot.mb2.boot_services_running)
 		fail("32-bit UEFI firmware is not supported");
-	if (status != MB2_OK)
-		fail("bad boot information: %s; update the boot loader", mb2_status_text(status));
+	if (error)
+		fail("bad boot information: %s; update the boot loader", error);
 	boot.room = boot.mb2.memmap;
 	if (boot.mb2.efi_mmap)
 		efi_map_reserve_firmware(boot.mb2.efi_mmap, boot.mb2.efi_mmap_size,
@@ -68,6 +71,22 @@ static void read_options(void)
 	console_init_screen(boot.mb2.has_fb ? &boot.mb2.fb : NULL);
 	log_set_level(boot.options.log_level);
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
+}
+
+/* Where CPUs start in real mode, at boot and when the machine wakes up. */
+static void take_low_page(void)
+{
+	struct range avoid[MB2_MAX_MODULES];
+
+	for (u32 i = 0; i < boot.mb2.module_count; i++)
+		avoid[i] = (struct range){boot.mb2.module[i].start,
+					  boot.mb2.module[i].end - boot.mb2.module[i].start};
+	if (!memmap_find_top(&boot.room, PAGE_SIZE, PAGE_SIZE, LOW_PAGE_END, avoid,
+			     boot.mb2.module_count, &boot.low_page))
+		return;
+	if (!memmap_reserve(&boot.mb2.memmap, boot.low_page, PAGE_SIZE))
+		fail("the memory map has too many pieces");
+	memmap_reserve(&boot.room, boot.low_page, PAGE_SIZE);
 }
 
 static struct range move_home(paddr_t load_base, u64 ept_cap)
@@ -104,12 +123,8 @@ _Noreturn static void enter_guest_on_ap(void)
 static void start_other_cpus(void)
 {
 	static const struct ap_work ap_work = {prepare_ap, enter_guest_on_ap};
-	struct range avoid[MB2_MAX_MODULES];
 
-	for (u32 i = 0; i < boot.mb2.module_count; i++)
-		avoid[i] = (struct range){boot.mb2.module[i].start,
-					  boot.mb2.module[i].end - boot.mb2.module[i].start};
-	ap_start_all(&ap_work, &boot.mb2.memmap, avoid, boot.mb2.module_count);
+	ap_start_all(&ap_work, boot.low_page);
 }
 
 _Noreturn void boot_main(u64 information, u64 load_base)
@@ -131,20 +146,21 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	guest_check_modules(&boot.mb2);
 	boot.microcode = microcode_choose(&boot.mb2, boot.options.microcode);
 
+	take_low_page();
 	home = move_home(load_base, vmx.ept_vpid);
 	/* Where the boot loader put the image is memory of the guest's from now on. */
 	memset(phys_to_virt(load_base), 0, image_size());
 	machine_create_cpus();
 	cpu_load(cpus[0]);
 	trap_init(true, SELECTOR_CODE);
-	machine_prepare(&boot.mb2.memmap, home, &boot.options, &boot.microcode);
+	machine_prepare(&boot.mb2.memmap, home, boot.low_page, &boot.options, &boot.microcode);
 	machine_prepare_cpu(this_vcpu(), &boot.options);
 	start_other_cpus();
 
 	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
-		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
+		 pages_left() * PAGE_SIZE / KIB);
 	log_guest_owns_console(boot.options.verbose);
 	statistics_init(boot.options.stats, home.size, entry_tsc);
 	switch_launch(&start.regs);

@@ -15,41 +15,11 @@
 /* For one more GiB each, on a CPU without pages of that size. */
 enum { FILL_PAGES = 72 };
 
-/* While the map is built nothing is kept yet, and then what is kept is for it. */
-static void *alloc_table(void *ctx)
-{
-	(void)ctx;
-	return pages_alloc_kept();
-}
-
-static paddr_t table_to_phys(void *ctx, void *table)
-{
-	(void)ctx;
-	return virt_to_phys(table);
-}
-
-static void *table_to_virt(void *ctx, paddr_t table)
-{
-	(void)ctx;
-	return phys_to_virt(table);
-}
-
-static enum memtype type_of_range(const void *ctx, paddr_t start, u64 size, bool *uniform)
-{
-	return mtrr_type_of_range(ctx, start, size, uniform);
-}
-
-static const struct ept_ops table_ops = {
-	.alloc = alloc_table,
-	.to_phys = table_to_phys,
-	.to_virt = table_to_virt,
-};
-
 static struct {
 	struct spinlock lock;    /* for writers; CPUs walk the tables without it */
 	struct mtrr_state mtrrs; /* what the types were made from */
 	struct ept ept;
-	struct range hidden;
+	struct range hidden[2]; /* Umbra's memory, and its page below 1 MiB */
 	void *ones;
 } ept01;
 
@@ -84,13 +54,11 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 {
 	ept01_read_mtrrs(&ept01.mtrrs);
 	ept01.ept = (struct ept){
-		.ops = &table_ops,
-		.type_fn = type_of_range,
-		.type_ctx = &ept01.mtrrs,
+		.mtrrs = &ept01.mtrrs,
 		.has_1g = ept_cap & EPT_CAP_1G,
 		.has_2m = ept_cap & EPT_CAP_2M,
 	};
-	ept01.hidden = (struct range){home, size};
+	ept01.hidden[0] = (struct range){home, size};
 	ept01.ones = pages_alloc(1);
 	if (!ept01.ones || !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
 	    !ept_hide(&ept01.ept, home, size))
@@ -112,12 +80,23 @@ u64 ept01_page_size(paddr_t gpa)
 	return ept_walk(&ept01.ept, gpa, &walk) ? walk.size : 0;
 }
 
+bool ept01_hide_page(paddr_t page)
+{
+	ept01.hidden[1] = (struct range){page, PAGE_SIZE};
+	return ept_hide(&ept01.ept, page, PAGE_SIZE);
+}
+
+static bool overlaps(const struct range *range, paddr_t start, u64 size)
+{
+	return start < range->start + range->size && start + size > range->start;
+}
+
 /* A key of memory encryption makes an address one beyond the end, whatever page it means. */
 bool ept01_is_hidden(paddr_t start, u64 size)
 {
 	if (start >= ept01.ept.limit || size > ept01.ept.limit - start)
 		return true;
-	return start < ept01.hidden.start + ept01.hidden.size && start + size > ept01.hidden.start;
+	return overlaps(&ept01.hidden[0], start, size) || overlaps(&ept01.hidden[1], start, size);
 }
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every VMCS field L1 can have, in one table. Accessors, VMREAD and VMWRITE emulation, the copies
- * between vmcs12 and vmcs02 and the documentation come from it.
+ * Every VMCS field L1 can have, in one table. VMREAD and VMWRITE emulation, the copies between
+ * vmcs12 and vmcs02 and the documentation come from it.
  *
  *   X(name, width, class, policy, needs, invalidates)
  *     name    as in x86/vmcs.h, without VMCS_
@@ -106,8 +106,8 @@ enum field_invalidates {
 	X(CR3_TARGET_VALUE1, N, CONTROL, COPY, CR3_TARGET1, CHECKS)                       \
 	X(CR3_TARGET_VALUE2, N, CONTROL, COPY, CR3_TARGET2, CHECKS)                       \
 	X(CR3_TARGET_VALUE3, N, CONTROL, COPY, CR3_TARGET3, CHECKS)                       \
-	X(IO_BITMAP_A, 64, CONTROL, ADDRESS, NOTHING, CHECKS)                             \
-	X(IO_BITMAP_B, 64, CONTROL, ADDRESS, NOTHING, CHECKS)                             \
+	X(IO_BITMAP_A, 64, CONTROL, MERGE, NOTHING, CHECKS)                               \
+	X(IO_BITMAP_B, 64, CONTROL, MERGE, NOTHING, CHECKS)                               \
 	X(MSR_BITMAP, 64, CONTROL, MERGE, CPU_USE_MSR_BITMAPS, CHECKS)                    \
 	X(TSC_OFFSET, 64, CONTROL, COPY, NOTHING, CHECKS)                                 \
 	X(TSC_MULTIPLIER, 64, CONTROL, COPY, CPU2_TSC_SCALING, CHECKS)                    \

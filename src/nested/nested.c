@@ -3,10 +3,17 @@
 
 #include <x86/msr.h>
 
+#include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/enter.h"
+#include "nested/instructions.h"
+#include "nested/l2_event.h"
+#include "nested/leave.h"
 #include "nested/loan.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
+#include "nested/switched.h"
 #include "smp/panic.h"
 #include "vmx/guest_level.h"
 
@@ -16,12 +23,13 @@ enum {
 	STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE,
 	/* A cached VMCS: vmcs12, vmcs02, MSR bitmap. */
 	PAGES_PER_VMCS = 3,
+	IO_BITMAP_PAGES = 2,
 };
 
 u64 nested_pages_per_cpu(void)
 {
-	return STATE_PAGES + 2 * MSR_LIST_PAGES + VMCS12_CACHE_SIZE * PAGES_PER_VMCS +
-	       EPT02_RESERVE;
+	return STATE_PAGES + 2 * MSR_LIST_PAGES + IO_BITMAP_PAGES +
+	       VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
 }
 
 u64 nested_pages_shared(void)
@@ -44,6 +52,28 @@ static struct {
 	u8 maxphyaddr;
 } common;
 
+/*
+ * After RESET a CPU is outside VMX operation. What it had cached of L1's VMCSs is lost, as on
+ * hardware (SDM "Software Access to Related Structures": write-back is VMCLEAR's); what it had
+ * cached of L1's EPT, too.
+ */
+static void reset(struct vcpu *vcpu)
+{
+	struct nested *nested = vcpu->nested;
+
+	nested_set_vmx_operation(vcpu, false);
+	nested->vmxon_region = NO_VMCS;
+	nested->current = NULL;
+	nested->asked_exit = ASKED_NOTHING;
+	nested->unblocked_to_inject = false;
+	nested->violation.pending = false;
+	nested->entry_event.kept = false;
+	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++)
+		nested->cache[i].gpa = NO_VMCS;
+	memset(nested->vpid12, 0, sizeof(nested->vpid12));
+	ept02_drop_all(vcpu);
+}
+
 /* What L1 is offered is the same on every CPU: it may enter anywhere what it made on one of them.
  */
 static void offer(void)
@@ -54,6 +84,7 @@ static void offer(void)
 	offered_vmx.instruction = nested_instruction_exit;
 	offered_vmx.msrs = 0;
 	offered_vmx.entry_failed = nested_l1_entry_failed;
+	offered_vmx.reset = reset;
 	for (u32 i = 0; i < ARRAY_SIZE(offered_vmx.msr); i++)
 		offered_vmx.msrs |= (u32)nested_caps_msr(&nested_caps, MSR_IA32_VMX_BASIC + i,
 							 &offered_vmx.msr[i])
@@ -87,14 +118,19 @@ void nested_set_vmx_operation(struct vcpu *vcpu, bool on)
 	vcpu->cr4_fixed = on ? nested_caps.cr4_fixed0 : 0;
 }
 
-static void *page(const struct vcpu *vcpu)
+_Noreturn static void out_of_memory(const struct vcpu *vcpu)
 {
-	void *p = pages_alloc(1);
+	fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
+	     vcpu->cpu.index);
+}
 
-	if (!p)
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
-	return p;
+static void *alloc(const struct vcpu *vcpu, u64 count)
+{
+	void *pages = pages_alloc(count);
+
+	if (!pages)
+		out_of_memory(vcpu);
+	return pages;
 }
 
 void nested_init_cpu(struct vcpu *vcpu)
@@ -103,26 +139,20 @@ void nested_init_cpu(struct vcpu *vcpu)
 	if (vcpu->mtrr.maxphyaddr < common.maxphyaddr)
 		common.maxphyaddr = vcpu->mtrr.maxphyaddr;
 	offer();
-	vcpu->nested = pages_alloc(STATE_PAGES);
-	if (!vcpu->nested)
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
+	vcpu->nested = alloc(vcpu, STATE_PAGES);
 	if (!ept02_init(vcpu))
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
-	vcpu->nested->entry_msrs = pages_alloc(MSR_LIST_PAGES);
-	vcpu->nested->exit_msrs = pages_alloc(MSR_LIST_PAGES);
-	if (!vcpu->nested->entry_msrs || !vcpu->nested->exit_msrs)
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
+		out_of_memory(vcpu);
+	vcpu->nested->entry_msrs = alloc(vcpu, MSR_LIST_PAGES);
+	vcpu->nested->exit_msrs = alloc(vcpu, MSR_LIST_PAGES);
+	vcpu->nested->io_bitmaps = alloc(vcpu, IO_BITMAP_PAGES);
 	vcpu->nested->vmxon_region = NO_VMCS;
 	switched_init(&vcpu->vmx, &vcpu->nested->switched);
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
 		struct nested_vmcs *vmcs = &vcpu->nested->cache[i];
 
 		vmcs->gpa = NO_VMCS;
-		vmcs->vmcs12 = page(vcpu);
-		vmcs->msr_bitmap.page = page(vcpu);
-		vmcs->vmcs02 = virt_to_phys(page(vcpu));
+		vmcs->vmcs12 = alloc(vcpu, 1);
+		vmcs->msr_bitmap.page = alloc(vcpu, 1);
+		vmcs->vmcs02 = virt_to_phys(alloc(vcpu, 1));
 	}
 }

@@ -101,7 +101,11 @@ _Static_assert(sizeof(struct gas) == 12, "generic address");
 /* "Fixed ACPI Description Table (FADT)", what Umbra reads of it. */
 struct fadt {
 	struct header header;
-	u8 before_pm_timer[40];
+	u32 facs;
+	u8 before_pm1_event[16];
+	u32 pm1_event[2];
+	u32 pm1_control[2];
+	u8 before_pm_timer[4];
 	u32 pm_timer;
 	u8 before_pm_timer_len[11];
 	u8 pm_timer_len;
@@ -109,9 +113,20 @@ struct fadt {
 	u32 flags;
 	struct gas reset;
 	u8 reset_value;
-	u8 before_x_pm_timer[79];
+	u8 before_x_facs[3];
+	u64 x_facs;
+	u8 before_x_pm1_event[8];
+	struct gas x_pm1_event[2];
+	struct gas x_pm1_control[2];
+	u8 before_x_pm_timer[12];
 	struct gas x_pm_timer;
 } PACKED;
+_Static_assert(offsetof(struct fadt, facs) == 36, "FIRMWARE_CTRL");
+_Static_assert(offsetof(struct fadt, pm1_event) == 56, "PM1a_EVT_BLK");
+_Static_assert(offsetof(struct fadt, pm1_control) == 64, "PM1a_CNT_BLK");
+_Static_assert(offsetof(struct fadt, x_facs) == 132, "X_FIRMWARE_CTRL");
+_Static_assert(offsetof(struct fadt, x_pm1_event) == 148, "X_PM1a_EVT_BLK");
+_Static_assert(offsetof(struct fadt, x_pm1_control) == 172, "X_PM1a_CNT_BLK");
 _Static_assert(offsetof(struct fadt, pm_timer) == 76, "PM_TMR_BLK");
 _Static_assert(offsetof(struct fadt, pm_timer_len) == 91, "PM_TMR_LEN");
 _Static_assert(offsetof(struct fadt, flags) == 112, "Flags");
@@ -277,23 +292,52 @@ static void parse_reset(const struct fadt *fadt, u32 length, struct acpi_info *o
 	out->reset.value = fadt->reset_value;
 }
 
+/* The extended block, when it is filled in, supersedes the old one. */
+static u16 io_port(bool has_extended, const struct gas *extended, u32 old)
+{
+	u64 port = old;
+
+	if (has_extended && extended->address != 0)
+		port = extended->space == ACPI_SPACE_IO ? extended->address : 0;
+	return port <= UINT16_MAX ? (u16)port : 0;
+}
+
 static void parse_pm_timer(const struct fadt *fadt, u32 length, struct acpi_info *out)
 {
-	u64 port = 0;
+	if (fadt->flags & FADT_HW_REDUCED_ACPI)
+		return;
+	out->pm_timer_port = io_port(length >= sizeof(*fadt), &fadt->x_pm_timer,
+				     fadt->pm_timer_len == 4 ? fadt->pm_timer : 0);
+	out->pm_timer_32bit = fadt->flags & FADT_TMR_VAL_EXT;
+}
+
+/* The FACS has no checksum, since firmware and system both write to it. */
+static void parse_sleep(const struct reader *r, const struct fadt *fadt, u32 length,
+			struct acpi_info *out)
+{
+	enum { FACS_LENGTH_AT = 4, FACS_MIN = 24, FACS_MAX = 4096 };
+	const bool has_facs64 = length >= offsetof(struct fadt, x_pm1_event);
+	const bool has_extended = length >= sizeof(*fadt);
+	const paddr_t facs = has_facs64 && fadt->x_facs ? fadt->x_facs : fadt->facs;
+	const u8 *found;
+	u32 facs_length;
 
 	if (fadt->flags & FADT_HW_REDUCED_ACPI)
 		return;
-	/* The extended block, when it is filled in, supersedes the old one. */
-	if (length >= sizeof(*fadt) && fadt->x_pm_timer.address != 0) {
-		if (fadt->x_pm_timer.space == ACPI_SPACE_IO)
-			port = fadt->x_pm_timer.address;
-	} else if (fadt->pm_timer_len == 4) {
-		port = fadt->pm_timer;
+	for (u32 i = 0; i < 2; i++) {
+		out->pm1_control[i] =
+			io_port(has_extended, &fadt->x_pm1_control[i], fadt->pm1_control[i]);
+		out->pm1_status[i] =
+			io_port(has_extended, &fadt->x_pm1_event[i], fadt->pm1_event[i]);
 	}
-	if (port == 0 || port > UINT16_MAX)
+	found = facs ? map_range(r, facs, FACS_MIN) : NULL;
+	if (!found || memcmp(found, "FACS", 4) != 0)
 		return;
-	out->pm_timer_port = (u16)port;
-	out->pm_timer_32bit = fadt->flags & FADT_TMR_VAL_EXT;
+	memcpy(&facs_length, found + FACS_LENGTH_AT, sizeof(facs_length));
+	if (facs_length < FACS_MIN || facs_length > FACS_MAX)
+		return;
+	out->facs = facs;
+	out->facs_length = facs_length;
 }
 
 static const char *parse_fadt(const struct reader *r, paddr_t pa, struct acpi_info *out)
@@ -306,6 +350,7 @@ static const char *parse_fadt(const struct reader *r, paddr_t pa, struct acpi_in
 		return error;
 	parse_reset(table, length, out);
 	parse_pm_timer(table, length, out);
+	parse_sleep(r, table, length, out);
 	return NULL;
 }
 

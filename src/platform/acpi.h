@@ -41,6 +41,12 @@ struct acpi_info {
 		u8 value; /* write this to reset the machine */
 	} reset;
 
+	/* "PM1 Control Registers", the way into S1 to S5. A port 0: no such block in I/O space. */
+	u16 pm1_control[2];
+	u16 pm1_status[2];
+	paddr_t facs; /* "Firmware ACPI Control Structure (FACS)"; 0: none */
+	u32 facs_length;
+
 	u16 pm_timer_port;   /* counts at 3.579545 MHz; 0: none in I/O space */
 	bool pm_timer_32bit; /* else it wraps after 24 bits */
 };

@@ -13,8 +13,12 @@ u32 lapic_id(void);
 /* False: the APIC is in xAPIC mode, which cannot address this id. */
 bool lapic_can_reach(u32 apic_id);
 
+/* To a CPU that can be reached; the vector is the page that it begins at. */
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 vector);
+
+/* To none if the guest has made its APIC unusable. */
+void lapic_send_nmi(u32 apic_id);
 
 /* An NMI or INIT to every CPU but this one; to none if the guest has made its APIC unusable. */
 void lapic_nmi_others(void);

@@ -59,46 +59,50 @@ static bool wait_until_ready(const struct cpu *cpu, u32 us)
 	return false;
 }
 
-static void start_one(struct cpu *cpu, u8 *page, paddr_t page_address)
+bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct cpu *cpu))
 {
-	struct trampoline_parameters *parameters =
-		(struct trampoline_parameters *)(page + (trampoline_parameters - trampoline_start));
+	u8 *code = phys_to_virt(page);
 
-	*parameters = (struct trampoline_parameters){
-		.cr3 = read_cr3(),
-		.cpu = (u64)cpu,
-		.entry = (u64)ap_main,
-	};
-	lapic_send_sipi(cpu->apic_id, (u8)(page_address >> PAGE_SHIFT));
+	if (!host_paging_map_trampoline(page))
+		return false;
+	memcpy(code, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+	*(struct trampoline_parameters *)(code + (trampoline_parameters - trampoline_start)) =
+		(struct trampoline_parameters){
+			.cr3 = read_cr3(),
+			.cpu = (u64)cpu,
+			.entry = (u64)entry,
+		};
+	return true;
+}
+
+void ap_withdraw_trampoline(void)
+{
+	host_paging_unmap_trampoline();
+}
+
+static void start_one(struct cpu *cpu, paddr_t page)
+{
+	if (!ap_prepare_trampoline(page, cpu, ap_main))
+		fail("out of memory for starting the other CPUs");
+	lapic_send_sipi(cpu->apic_id, (u8)(page >> PAGE_SHIFT));
 	if (wait_until_ready(cpu, SIPI_DELAY_US))
 		return;
 	/* A second SIPI is ignored by a CPU that has already started. */
-	lapic_send_sipi(cpu->apic_id, (u8)(page_address >> PAGE_SHIFT));
+	lapic_send_sipi(cpu->apic_id, (u8)(page >> PAGE_SHIFT));
 	if (!wait_until_ready(cpu, START_TIMEOUT_US))
 		fail("the CPU with APIC id %u does not start; without Umbra on it the guest would "
 		     "be on its own there",
 		     cpu->apic_id);
 }
 
-void ap_start_all(const struct ap_work *work, const struct memmap *map, const struct range *avoid,
-		  size_t n_avoid)
+void ap_start_all(const struct ap_work *work, paddr_t page)
 {
-	static u8 saved[PAGE_SIZE];
-	paddr_t page_address;
-	u8 *page;
-
 	if (cpu_count == 1)
 		return;
-	run = *work;
-	if (!memmap_find_top(map, PAGE_SIZE, PAGE_SIZE, 640 * KIB, avoid, n_avoid, &page_address) ||
-	    page_address == 0)
+	if (!page)
 		fail("no free page below 640 KiB to start the other CPUs from");
-	page = phys_to_virt(page_address);
-	memcpy(saved, page, sizeof(saved));
-	memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
-	if (!host_paging_map_trampoline(page_address))
-		fail("out of memory for starting the other CPUs");
-
+	run = *work;
+	__atomic_store_n(&released, false, __ATOMIC_RELEASE);
 	for (u32 i = 1; i < cpu_count; i++) {
 		if (!lapic_can_reach(cpus[i]->apic_id))
 			fail("APIC id %u needs x2APIC mode; enable x2APIC in the firmware setup",
@@ -107,10 +111,8 @@ void ap_start_all(const struct ap_work *work, const struct memmap *map, const st
 	}
 	delay_us(INIT_DELAY_US);
 	for (u32 i = 1; i < cpu_count; i++)
-		start_one(cpus[i], page, page_address);
-
-	host_paging_unmap_trampoline();
-	memcpy(page, saved, sizeof(saved));
+		start_one(cpus[i], page);
+	ap_withdraw_trampoline();
 	/* In x2APIC mode nothing tells that the last one has arrived. */
 	delay_us(SIPI_DELAY_US);
 	__atomic_store_n(&released, true, __ATOMIC_RELEASE);

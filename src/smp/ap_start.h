@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Starting the application processors for Umbra itself, before the guest exists. */
+/*
+ * Starting CPUs for Umbra itself, in real mode at a page below 1 MiB that is Umbra's: application
+ * processors before the guest exists, and all of them when the machine wakes up.
+ */
 #pragma once
 
 #include "mm/memmap.h"
@@ -12,8 +15,16 @@ struct ap_work {
 };
 
 /*
- * Starts every CPU in cpus[] but this one. `avoid` are ranges in use below 1 MiB. Stops with a
- * message if one does not come: it would be outside Umbra's control.
+ * Starts every CPU in cpus[] but this one. Stops with a message if one does not come: it would be
+ * outside Umbra's control.
  */
-void ap_start_all(const struct ap_work *work, const struct memmap *map, const struct range *avoid,
-		  size_t n_avoid);
+void ap_start_all(const struct ap_work *work, paddr_t page); /* 0: there is none */
+
+/*
+ * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in the
+ * page tables of this CPU. False: out of memory.
+ */
+bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct cpu *cpu));
+
+/* None must come there any more. */
+void ap_withdraw_trampoline(void);

@@ -7,6 +7,7 @@
 #include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "smp/stop.h"
 #include "smp/trap.h"
 
 /* Pages of a CPU's memory, in address order; each guard page stops the stack above it. */
@@ -17,6 +18,9 @@ enum {
 	IST_STACKS = 3,
 	ALL_STACK_PAGES = GUARD_PAGES + STACK_PAGES + IST_STACKS * (GUARD_PAGES + IST_STACK_PAGES),
 };
+
+/* SDM "TSS Descriptor": bit 1 of the type. */
+static const u64 TSS_BUSY = 1ull << 41;
 
 struct cpu **cpus;
 u32 cpu_count;
@@ -46,16 +50,6 @@ static u64 take_stack(u8 **cursor, u64 pages)
 	return (u64)take(cursor, pages) + pages * PAGE_SIZE;
 }
 
-/* SDM "TSS Descriptor in 64-bit mode". */
-static void set_tss_descriptor(u64 gdt[2], const struct tss *tss)
-{
-	u64 base = (u64)tss;
-
-	gdt[0] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
-		 (base >> 24 & 0xff) << 56;
-	gdt[1] = base >> 32;
-}
-
 struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size)
 {
 	u8 *cursor = pages_alloc(cpu_memory_size(block_size) / PAGE_SIZE);
@@ -76,11 +70,19 @@ struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size)
 
 	cpu->gdt[SELECTOR_CODE / 8] = 0x00af9b000000ffff;
 	cpu->gdt[SELECTOR_DATA / 8] = 0x00cf93000000ffff;
-	set_tss_descriptor(&cpu->gdt[SELECTOR_TSS / 8], &cpu->tss);
+	tss64_set_descriptor(&cpu->gdt[SELECTOR_TSS / 8], (u64)&cpu->tss, sizeof(cpu->tss) - 1);
 	for (u32 i = 0; i < IST_STACKS; i++)
 		cpu->tss.ist[i] = ist[i];
 	cpu->tss.io_map_base = sizeof(cpu->tss);
 	return cpu;
+}
+
+void cpu_forget(struct cpu *cpu)
+{
+	cpu->pending_events = 0;
+	cpu->stop = STOP_NOT;
+	cpu->stopped = cpu->waits_for_sipi = cpu->in_guest_loop = cpu->vmx_on = false;
+	cpu->ready = false;
 }
 
 void cpu_load(struct cpu *cpu)
@@ -93,7 +95,8 @@ void cpu_load(struct cpu *cpu)
 		"mov %0, %%ss; mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs" ::"r"(
 			SELECTOR_DATA),
 		"r"(0));
-	/* The TSS is marked busy by LTR; a CPU loads its block once. */
+	/* LTR wants one that is not busy, and marks it so: a CPU that wakes finds it marked. */
+	cpu->gdt[SELECTOR_TSS / 8] &= ~TSS_BUSY;
 	ltr(SELECTOR_TSS);
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpu);
 	trap_load();

@@ -29,38 +29,28 @@
 #define CPU_ENTRY_WORK       (0xff << CPU_ENTRY_WORK_SHIFT)
 
 #ifndef __ASSEMBLER__
+#include <x86/descriptor.h>
 #include <x86/types.h>
 
 #include "lib/insn.h"
-
-/* SDM "Task Management in 64-bit Mode", figure "64-Bit TSS Format". */
-struct __attribute__((packed)) tss {
-	u32 reserved0;
-	u64 rsp[3];
-	u64 reserved1;
-	u64 ist[7]; /* ist[0] is IST1 */
-	u64 reserved2;
-	u16 reserved3;
-	u16 io_map_base;
-};
-_Static_assert(sizeof(struct tss) == 104, "64-bit TSS layout");
 
 /* What every room above adds to with a structure of its own that begins with this one. */
 struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
-	bool stop;         /* written by the CPU that stops all others: see smp/stop.h */
+	u8 stop;           /* STOP_*, written by the CPU that stops all others: smp/stop.h */
 	u8 entry_work;     /* ENTRY_*, constant once the CPU is set up */
 	u32 apic_id;
 	u64 stack_top;
 	u16 index; /* 0 is the boot processor */
 	bool stopped;
+	bool waits_for_sipi; /* in the guest, where nothing but a start-up IPI reaches it */
 	bool in_guest_loop;
 	bool vmx_on;
 	volatile bool ready; /* set by an AP once it has prepared itself */
 
 	u64 gdt[5]; /* null, code, data, TSS (two slots) */
-	struct tss tss;
+	struct tss64 tss;
 };
 _Static_assert(offsetof(struct cpu, pending_events) == CPU_PENDING_EVENTS_OFFSET, "see switch.S");
 _Static_assert(offsetof(struct cpu, stop) == CPU_PENDING_EVENTS_OFFSET + 1, "see CPU_DUE");
@@ -89,6 +79,9 @@ u64 cpu_memory_size(u64 block_size);
  * and its stacks with guard pages. NULL when memory is short.
  */
 struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size);
+
+/* The CPU has lost its state, and its block with what the CPU was doing. */
+void cpu_forget(struct cpu *cpu);
 
 /* Makes a block this CPU's own: GDT, TSS, GS base, IDT. */
 void cpu_load(struct cpu *cpu);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "smp/stop.h"
 
+#include "lib/insn.h"
 #include "platform/delay.h"
 #include "platform/lapic.h"
 
@@ -8,15 +9,34 @@ enum {
 	/* A CPU that runs the guest needs microseconds for it, one in SMM perhaps some more. */
 	WAIT_US = 20000,
 	POLL_US = 50,
+	/* Longer than any IPI is on its way. */
+	SETTLE_US = 500,
 };
 
 /* The CPU that goes on. */
 static struct cpu *survivor;
 
+/* Whoever stops the others for now. */
+static bool taken;
+
 _Noreturn void stop_here(void)
 {
 	__atomic_store_n(&this_cpu()->stopped, true, __ATOMIC_RELEASE);
 	cpu_halt_forever();
+}
+
+void stop_as_asked(void)
+{
+	struct cpu *self = this_cpu();
+
+	if (stop_is_urgent())
+		stop_here();
+	__atomic_store_n(&self->stopped, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&self->stop, __ATOMIC_ACQUIRE) == STOP_BEFORE_ENTRY)
+		cpu_pause();
+	__atomic_store_n(&self->stopped, false, __ATOMIC_RELEASE);
+	if (stop_is_due())
+		stop_here();
 }
 
 static bool all_stopped(const struct cpu *self)
@@ -44,7 +64,7 @@ void stop_others(void)
 	}
 	for (u32 i = 0; i < cpu_count; i++) {
 		if (cpus[i] != self)
-			__atomic_store_n(&cpus[i]->stop, true, __ATOMIC_SEQ_CST);
+			__atomic_store_n(&cpus[i]->stop, STOP_AT_ONCE, __ATOMIC_SEQ_CST);
 	}
 	if (!self->vmx_on || cpu_count < 2)
 		return;
@@ -54,4 +74,59 @@ void stop_others(void)
 	lapic_init_others();
 	for (u32 waited = 0; waited < WAIT_US && !all_stopped(self); waited += POLL_US)
 		delay_us(POLL_US);
+}
+
+static bool is_out_of_the_way(const struct cpu *cpu)
+{
+	return __atomic_load_n(&cpu->stopped, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&cpu->waits_for_sipi, __ATOMIC_ACQUIRE);
+}
+
+static bool all_out_of_the_way(const struct cpu *self)
+{
+	for (u32 i = 0; i < cpu_count; i++) {
+		if (cpus[i] != self && !is_out_of_the_way(cpus[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Only in place of what is there: another CPU may want all to stop for good meanwhile. */
+static void ask(struct cpu *cpu, u8 from, u8 to)
+{
+	__atomic_compare_exchange_n(&cpu->stop, &from, to, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_RELAXED);
+}
+
+void stop_release_others(void)
+{
+	for (u32 i = 0; i < cpu_count; i++)
+		ask(cpus[i], STOP_BEFORE_ENTRY, STOP_NOT);
+	__atomic_store_n(&taken, false, __ATOMIC_RELEASE);
+}
+
+bool stop_others_for_now(void)
+{
+	struct cpu *self = this_cpu();
+	bool quiet = false;
+
+	if (__atomic_exchange_n(&taken, true, __ATOMIC_ACQ_REL))
+		return false;
+	for (u32 i = 0; i < cpu_count; i++) {
+		if (cpus[i] == self)
+			continue;
+		ask(cpus[i], STOP_NOT, STOP_BEFORE_ENTRY);
+		if (!is_out_of_the_way(cpus[i]))
+			lapic_send_nmi(cpus[i]->apic_id);
+	}
+	/* A start-up IPI may be on its way to one that waits for it; nobody is left to send more.
+	 */
+	for (u32 waited = 0; waited < WAIT_US && !quiet; waited += POLL_US) {
+		quiet = all_out_of_the_way(self);
+		delay_us(quiet ? SETTLE_US : POLL_US);
+		quiet = quiet && all_out_of_the_way(self);
+	}
+	if (!quiet)
+		stop_release_others();
+	return quiet;
 }

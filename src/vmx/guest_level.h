@@ -49,5 +49,8 @@ struct offered_vmx {
 
 	/* An entry of vmcs01 failed on guest state. Returns only if that is Umbra's doing. */
 	void (*entry_failed)(struct vcpu *vcpu);
+
+	/* The CPU has been reset, and has entered VMX operation again; NULL: nothing to do. */
+	void (*reset)(struct vcpu *vcpu);
 };
 extern struct offered_vmx offered_vmx;

@@ -44,11 +44,12 @@ void preemption_timer_exit(struct vcpu *vcpu, struct guest_regs *regs)
  * only one, right behind the INIT. So only what the entry needs is done now, the rest of INIT by
  * the SIPI.
  */
-static void wait_for_sipi(void)
+static void wait_for_sipi(struct vcpu *vcpu)
 {
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI);
+	vcpu->cpu.waits_for_sipi = true;
 }
 
 /*
@@ -68,7 +69,7 @@ void init_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	event_forget(vcpu);
 	if (!vcpu->is_bsp) {
-		wait_for_sipi();
+		wait_for_sipi(vcpu);
 		return;
 	}
 	set_init_registers(regs);
@@ -81,6 +82,7 @@ void sipi_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u64 vector = vmreadn(VMCS_EXIT_QUALIFICATION) & 0xff;
 
+	vcpu->cpu.waits_for_sipi = false;
 	set_init_registers(regs);
 	vmx_guest_init_state(vcpu, ACTIVITY_ACTIVE);
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);

@@ -16,6 +16,7 @@
 #include "vmx/guest_level.h"
 #include "vmx/guest_linear.h"
 #include "vmx/msr.h"
+#include "vmx/sleep.h"
 #include "vmx/speculation.h"
 #include "vmx/vmcs.h"
 
@@ -24,6 +25,7 @@ enum { VPID_L1 = 1 };
 void vmx_capabilities_read(struct vmx_capabilities *out)
 {
 	struct msr_bits bits;
+	u32 to_true = 0; /* from the MSR of a control word to that of its true capabilities */
 
 	*out = (struct vmx_capabilities){.has_vmx = cpuid(1, 0).ecx & CPUID_1_ECX_VMX};
 	if (!out->has_vmx)
@@ -37,17 +39,12 @@ void vmx_capabilities_read(struct vmx_capabilities *out)
 	out->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
 	msr_bits_read(&bits);
 	out->perf_global_ctrl = bits.perf_global_ctrl;
-	if (out->basic & VMX_BASIC_TRUE_CTLS) {
-		out->pin = rdmsr(MSR_IA32_VMX_TRUE_PINBASED_CTLS);
-		out->primary = rdmsr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
-		out->exit = rdmsr(MSR_IA32_VMX_TRUE_EXIT_CTLS);
-		out->entry = rdmsr(MSR_IA32_VMX_TRUE_ENTRY_CTLS);
-	} else {
-		out->pin = rdmsr(MSR_IA32_VMX_PINBASED_CTLS);
-		out->primary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS);
-		out->exit = rdmsr(MSR_IA32_VMX_EXIT_CTLS);
-		out->entry = rdmsr(MSR_IA32_VMX_ENTRY_CTLS);
-	}
+	if (out->basic & VMX_BASIC_TRUE_CTLS)
+		to_true = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
+	out->pin = rdmsr(MSR_IA32_VMX_PINBASED_CTLS + to_true);
+	out->primary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS + to_true);
+	out->exit = rdmsr(MSR_IA32_VMX_EXIT_CTLS + to_true);
+	out->entry = rdmsr(MSR_IA32_VMX_ENTRY_CTLS + to_true);
 	if (vmx_can_set(out->primary, CPU_SECONDARY_CONTROLS))
 		out->secondary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
 	/* SDM "VPID and EPT Capabilities": the MSR exists only with one of the two. */
@@ -113,11 +110,15 @@ static void set_controls(struct vcpu *vcpu)
 	const u64 exit_state = EXIT_CLEAR_BNDCFGS | EXIT_CONCEAL_PT | EXIT_CLEAR_RTIT_CTL |
 			       EXIT_CLEAR_LBR_CTL | EXIT_CLEAR_UINV | EXIT_LOAD_CET |
 			       EXIT_LOAD_PKRS;
+	paddr_t io_bitmap[2];
 	u32 secondary;
 
 	vcpu->pin_controls = vmx_controls(vmx->pin, PIN_NMI_EXITING | PIN_VIRTUAL_NMIS, 0);
 	vcpu->primary_controls =
-		vmx_controls(vmx->primary, CPU_USE_MSR_BITMAPS | CPU_SECONDARY_CONTROLS, 0);
+		vmx_controls(vmx->primary,
+			     CPU_USE_MSR_BITMAPS | CPU_SECONDARY_CONTROLS |
+				     (sleep_io_bitmaps(io_bitmap) ? CPU_USE_IO_BITMAPS : 0),
+			     0);
 	secondary = vmx_controls(vmx->secondary, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED_GUEST,
 				 enable_instructions | CPU2_CONCEAL_PT);
 	/* The entry wants the controls that hiding PT goes by (SDM "Checks on VMX Controls"). */
@@ -148,6 +149,10 @@ static void set_controls(struct vcpu *vcpu)
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
+	if (sleep_io_bitmaps(io_bitmap)) {
+		vmwrite64(VMCS_IO_BITMAP_A, io_bitmap[0]);
+		vmwrite64(VMCS_IO_BITMAP_B, io_bitmap[1]);
+	}
 	vmwrite64(VMCS_MSR_BITMAP, msr_bitmap_address());
 	vmwrite64(VMCS_EPT_POINTER, ept01_eptp());
 	vmwrite16(VMCS_VPID, VPID_L1);

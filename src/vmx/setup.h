@@ -45,13 +45,15 @@ enum {
 	GUEST_SELECTOR_DATA = 0x18,
 };
 
-/* How the boot processor's guest begins. */
+/* How the boot processor's guest begins, at boot and after a sleep. */
 struct guest_start {
 	bool protected_mode; /* flat 32-bit without paging, selectors as above; else real mode */
-	u32 eip;             /* protected mode: linear; real mode: IP, with CS 0 */
+	u32 eip;             /* protected mode: linear; real mode: IP */
+	u16 cs;              /* real mode */
 	u32 gdt_base;        /* protected mode: physical, of a GDT that matches the selectors */
 	u16 gdt_limit;
 	struct guest_regs regs; /* rsp_unused holds SP in real mode */
 };
 
+/* Once, on the boot processor; vmcs01 is current. */
 void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start);

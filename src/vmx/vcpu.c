@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/vcpu.h"
 
+#include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "smp/panic.h"
@@ -23,4 +24,18 @@ struct vcpu *vcpu_create(u16 index, u32 apic_id)
 	vcpu->vmxon_region = virt_to_phys(regions);
 	vcpu->vmcs01 = virt_to_phys(regions + PAGE_SIZE);
 	return vcpu;
+}
+
+void vcpu_forget(struct vcpu *vcpu)
+{
+	vcpu->regs = NULL;
+	vcpu->level = NULL;
+	vcpu->nmi_latched = vcpu->mc_latched = false;
+	vcpu->starting = vcpu->launched = false;
+	vcpu->init_blocked = vcpu->init_held = false;
+	vcpu->cr0_fixed = vcpu->cr4_fixed = 0;
+	vcpu->xd_disabled = false;
+	vcpu->translation = (struct guest_translation){0};
+	/* A CPU may keep its VMCSs to itself until VMCLEAR, and has lost them. */
+	memset(phys_to_virt(vcpu->vmcs01), 0, PAGE_SIZE);
 }

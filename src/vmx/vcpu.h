@@ -65,7 +65,6 @@ struct vcpu {
 	u64 l2_exits[REASON_COUNT]; /* seen by Umbra while L2 ran, L1's to handle or not */
 	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */
 	u64 hidden_writes;          /* its writes there, each answered with #GP */
-	u64 microcode_refused;
 	u64 unexpected_exits; /* of reasons that Umbra does not know, each answered with #UD */
 };
 _Static_assert(offsetof(struct vcpu, cpu) == 0, "this_vcpu() is this_cpu()");
@@ -78,6 +77,9 @@ static inline struct vcpu *this_vcpu(void)
 
 /* Bytes of memory that each needs, a multiple of the page size. */
 u64 vcpu_memory_size(void);
+
+/* The CPU has been reset: nothing of what the guest did on it counts any more. */
+void vcpu_forget(struct vcpu *vcpu);
 
 /* Makes a CPU's block, stacks and VMX regions. Stops with a message when memory is short. */
 struct vcpu *vcpu_create(u16 index, u32 apic_id);

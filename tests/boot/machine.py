@@ -28,6 +28,29 @@ def hotplug(client, more=""):
         hotplug_initrd(context, client))
 
 
+def suspend(rounds, kvm=False, native=False):
+    """Suspend to RAM. The machine wakes at once; without a console that stays on nothing is seen."""
+    def cd(context):
+        files = {"/tests/suspend": script("suspend")}
+        if kvm:
+            files["/tests/kvm"] = tools.kvm_client(context.path("kvm_client"))
+        if not native:
+            files["/tests/below"] = tools.below(context.path("below"))
+        initrd = context.initrd(modules=("kvm-intel",) if kvm else (), files=files)
+        line = context.command_line(f"umbra.test=suspend umbra.rounds={rounds} no_console_suspend "
+                                    "umbra.workload=off umbra.after=poweroff")
+        if native:
+            return native_linux(guest.bzimage(), line, initrd)
+        return under_umbra(context.image, guest.vmlinux(), line, initrd, "stats")
+    return cd
+
+
+def suspend_lines(rounds, kvm=False):
+    client = (CLIENT,) if kvm else ()
+    return (*client, *(rf"SUSPEND: round {n}\b" for n in range(1, rounds + 1)), *client,
+            r"UMBRA-GUEST: test suspend=ok")
+
+
 def kexec_initrd(context, kvm):
     """The initramfs of both kernels; the first one's has the second one's in it."""
     modules = ("kvm-intel",) if kvm else ()
@@ -69,6 +92,11 @@ def test(name, cd, cpus=2, **options):
 TESTS = [
     test("hotplug", hotplug(False), expect=(r"HOTPLUG: round 3", r"HOTPLUG: end")),
     test("hotplug-kvm", hotplug(True), expect=(r"HOTPLUG: end", r"UMBRA-GUEST: test hotplug=ok"),
+         slow=True),
+    test("suspend", suspend(2), expect=suspend_lines(2)),
+    test("suspend-10", suspend(10, kvm=True), expect=suspend_lines(10, kvm=True), slow=True),
+    test("suspend-1cpu", suspend(2), cpus=1, expect=suspend_lines(2), slow=True),
+    test("suspend-native", suspend(2, native=True), expect=suspend_lines(2), variant=None,
          slow=True),
     test("kexec", kexec(), expect=kexec_lines(False), slow=True),
     test("kexec-kvm", kexec(kvm=True), expect=kexec_lines(True), slow=True),

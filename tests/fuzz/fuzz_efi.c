@@ -59,6 +59,46 @@ static void memory_map(const u8 *data, size_t size)
 		require(map.e[i - 1].start + map.e[i - 1].size <= map.e[i].start);
 }
 
+/*
+ * Three bytes are a descriptor of a few pages. In place, with room for what a range may add in
+ * each; afterwards nothing else is left of the range, and no page is lost.
+ */
+static void reserve(const u8 *data, size_t size)
+{
+	enum { STRIDE = 48, START = 5, PAGES = 3 };
+	const size_t count = size / 3 < 64 ? size / 3 : 64;
+	static u8 map[3 * 64 * STRIDE];
+	u64 pages_before = 0, pages_after = 0;
+	size_t now;
+
+	memset(map, 0, sizeof(map));
+	for (size_t i = 0; i < count; i++) {
+		const u32 type = data[3 * i] % 16;
+		const u64 start = data[3 * i + 1] % 16 * PAGE_SIZE, pages = data[3 * i + 2] % 8;
+
+		memcpy(map + i * STRIDE, &type, sizeof(type));
+		memcpy(map + i * STRIDE + 8, &start, sizeof(start));
+		memcpy(map + i * STRIDE + 24, &pages, sizeof(pages));
+		pages_before += pages;
+	}
+	now = efi_map_reserve(map, count * STRIDE, sizeof(map), STRIDE, START * PAGE_SIZE,
+			      PAGES * PAGE_SIZE);
+	require(now >= count * STRIDE && now <= sizeof(map) && now % STRIDE == 0);
+	for (size_t at = 0; at < now; at += STRIDE) {
+		u64 start, pages;
+		u32 type;
+
+		memcpy(&type, map + at, sizeof(type));
+		memcpy(&start, map + at + 8, sizeof(start));
+		memcpy(&pages, map + at + 24, sizeof(pages));
+		pages_after += pages;
+		start /= PAGE_SIZE;
+		require(type == 0 || pages == 0 || start >= START + PAGES ||
+			start + pages <= START);
+	}
+	require(pages_after == pages_before);
+}
+
 static void program(const u8 *data, size_t size)
 {
 	struct pe_info info;
@@ -76,6 +116,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	config(copy, size);
 	boot_option(copy, size);
 	memory_map(copy, size);
+	reserve(copy, size);
 	program(copy, size);
 	free(copy);
 	return 0;

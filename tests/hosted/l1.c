@@ -8,7 +8,10 @@
 #include <x86/vmx.h>
 
 #include "mm/guest_memory.h"
+#include "nested/instructions.h"
+#include "nested/l2_exit.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -18,6 +21,8 @@
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
 #include "vmx/setup.h"
+#include "vmx/sleep.h"
+#include "vmx/switch.h"
 
 enum {
 	VMXON_PAGE = 1, /* of the first CPU; the next ones follow */
@@ -80,17 +85,47 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	return true;
 }
 
-/* L2 without paging, too. */
-bool guest_linear_translate(u64 linear, enum guest_access_type type,
-			    const struct guest_linear_via *via, paddr_t *pa,
-			    struct guest_fault *fault)
+/* L2 without paging, too: all pages of an access are reached before the first byte is. */
+static bool reach(u64 linear, size_t size, enum guest_access_type type,
+		  const struct guest_linear_via *via, paddr_t *pa, struct guest_fault *fault)
 {
-	const struct guest_walk walk = {
-		.pa = linear, .user = true, .writable = true, .executable = true};
+	struct guest_walk walk = {.user = true, .writable = true, .executable = true};
+	const u64 last = linear + size - 1;
+	paddr_t pa_of_last;
 
-	*pa = linear;
+	*pa = *via->linear = walk.pa = linear;
 	fault->retry = true;
-	return via->reach(via->ctx, &walk, type, pa);
+	if (!via->reach(via->ctx, &walk, type, pa))
+		return false;
+	if (last / PAGE_SIZE == linear / PAGE_SIZE)
+		return true;
+	*via->linear = walk.pa = pa_of_last = ALIGN_DOWN(last, PAGE_SIZE);
+	if (!via->reach(via->ctx, &walk, type, &pa_of_last))
+		return false;
+	REQUIRE(pa_of_last == ALIGN_UP(*pa, PAGE_SIZE));
+	return true;
+}
+
+bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
+			   struct guest_fault *fault)
+{
+	paddr_t pa;
+
+	if (!reach(linear, size, GUEST_READ, via, &pa, fault))
+		return false;
+	guest_memory_read(pa, dst, size);
+	return true;
+}
+
+bool guest_linear_write_via(u64 linear, const void *src, size_t size,
+			    const struct guest_linear_via *via, struct guest_fault *fault)
+{
+	paddr_t pa;
+
+	if (!reach(linear, size, GUEST_WRITE, via, &pa, fault))
+		return false;
+	guest_memory_write(pa, src, size);
+	return true;
 }
 
 void guest_fault_inject(const struct guest_fault *fault)
@@ -106,15 +141,29 @@ bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3)
 	return true;
 }
 
+u64 guest_cr0(void)
+{
+	const u64 mask = vmread_unchecked(VMCS_CR0_GUEST_HOST_MASK);
+
+	return (vmread_unchecked(VMCS_GUEST_CR0) & ~mask) |
+	       (vmread_unchecked(VMCS_CR0_READ_SHADOW) & mask);
+}
+
 void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value)
 {
 	(void)vcpu;
 	vmwrite(VMCS_CR0_READ_SHADOW, value);
 }
 
-void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value)
+void guest_set_cr0(struct vcpu *vcpu, u64 value)
 {
-	(void)vcpu;
+	vmwrite(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, value));
+	vmwrite(VMCS_CR0_READ_SHADOW, value);
+}
+
+void guest_set_cr4(struct vcpu *vcpu, u64 value)
+{
+	vmwrite(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, value));
 	vmwrite(VMCS_CR4_READ_SHADOW, value);
 }
 
@@ -163,6 +212,30 @@ bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
 static void unexpected_exit(void)
 {
 	MACHINE_FAIL("an exit for L0 that the test did not make");
+}
+
+u32 l1_watched_port, l1_io_exits;
+
+bool sleep_io_bitmaps(paddr_t bitmap[2])
+{
+	bitmap[0] = L1_WATCH_BITMAPS;
+	bitmap[1] = L1_WATCH_BITMAPS + PAGE_SIZE;
+	return l1_watched_port;
+}
+
+void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
+{
+	u8 *bitmap = l1_watched_port < 0x8000 ? bitmap_a : bitmap_b;
+
+	if (l1_watched_port)
+		bitmap[l1_watched_port % 0x8000 / 8] |= (u8)(1u << l1_watched_port % 8);
+}
+
+void io_exit(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	(void)vcpu;
+	(void)regs;
+	l1_io_exits++;
 }
 
 void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)

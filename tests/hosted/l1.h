@@ -20,6 +20,10 @@ extern u32 l1_injected;         /* exceptions that the last instruction got, by 
 extern u32 l1_barriers;         /* IBPBs written, ever */
 extern struct rng l1_rng;
 
+/* The port that Umbra itself watches, 0 for none, and its exits that were Umbra's to handle. */
+enum { L1_WATCH_BITMAPS = 0x5000 };
+extern u32 l1_watched_port, l1_io_exits;
+
 /* CPUs with nested VMX, outside VMX operation. */
 void l1_start(u32 count, u64 guest_pages, bool shadow, bool vmwrite_ro);
 void l1_on(int index);

@@ -38,6 +38,11 @@ __attribute__((weak)) _Noreturn void stop_here(void)
 	MACHINE_FAIL("the CPU stops for another one");
 }
 
+__attribute__((weak)) void stop_as_asked(void)
+{
+	MACHINE_FAIL("the CPU stops for another one");
+}
+
 /* The test of what ends so has its own. */
 __attribute__((weak)) _Noreturn void cpu_halt_forever(void)
 {

@@ -42,6 +42,25 @@ static void test_option(void **state)
 		assert_false(efi_boot_option_parse(variable, size, &option));
 }
 
+/* "Load Options", attributes: the boot manager passes over what is inactive or no boot entry. */
+static void test_active(void **state)
+{
+	u8 variable[] = {0, 0, 0, 0, 4, 0, 'D', 0, 0, 0, END};
+	static const struct {
+		u8 low, high;
+		bool active;
+	} cases[] = {{1, 0, true}, {0, 0, false}, {9, 0, true}, {1, 1, false}, {1, 0x1f, false}};
+	struct efi_boot_option option;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		variable[0] = cases[i].low;
+		variable[1] = cases[i].high;
+		assert_true(efi_boot_option_parse(variable, sizeof(variable), &option));
+		assert_int_equal(option.active, cases[i].active);
+	}
+}
+
 static void test_long_description(void **state)
 {
 	u8 variable[6 + 400 + 2 + 4] = {0, 0, 0, 0, 4, 0};
@@ -106,8 +125,11 @@ static void test_short_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_option),      cmocka_unit_test(test_long_description),
-		cmocka_unit_test(test_order),       cmocka_unit_test(test_name),
+		cmocka_unit_test(test_option),
+		cmocka_unit_test(test_active),
+		cmocka_unit_test(test_long_description),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_short_paths),
 	};
 

@@ -83,6 +83,7 @@ HANDLER(exception_nmi_exit)
 HANDLER(init_exit)
 HANDLER(nmi_window_exit)
 HANDLER(preemption_timer_exit)
+HANDLER(io_exit)
 HANDLER(rdmsr_exit)
 HANDLER(sipi_exit)
 HANDLER(task_switch_exit)
@@ -243,19 +244,13 @@ static void test_handlers(void **state)
 		u32 reason;
 		const char *handler;
 	} rows[] = {
-		{0, "exception_nmi_exit"},
-		{8, "nmi_window_exit"},
-		{9, "task_switch_exit"},
-		{10, "cpuid_exit"},
-		{19, "instruction_exit"},
-		{25, "instruction_exit"},
-		{28, "cr_access_exit"},
-		{31, "rdmsr_exit"},
-		{32, "wrmsr_exit"},
-		{48, "ept_violation_exit"},
-		{3, "init_exit"},
-		{4, "sipi_exit"},
-		{52, "preemption_timer_exit"},
+		{0, "exception_nmi_exit"},  {8, "nmi_window_exit"},
+		{9, "task_switch_exit"},    {10, "cpuid_exit"},
+		{19, "instruction_exit"},   {25, "instruction_exit"},
+		{28, "cr_access_exit"},     {30, "io_exit"},
+		{31, "rdmsr_exit"},         {32, "wrmsr_exit"},
+		{48, "ept_violation_exit"}, {3, "init_exit"},
+		{4, "sipi_exit"},           {52, "preemption_timer_exit"},
 		{49, "ept_misconfig_exit"},
 	};
 

@@ -14,6 +14,10 @@
 
 #include "l1.h"
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
+#include "nested/l2_event.h"
+#include "nested/l2_exit.h"
+#include "nested/leave.h"
 #include "nested/loan.h"
 #include "nested/nested.h"
 #include "nested/state.h"
@@ -24,6 +28,7 @@ enum {
 	REGION = 0x10000,
 	EPT12 = 0x12000, /* PML4; the next levels follow in the next pages */
 	MSR_BITMAP12 = 0x16000,
+	IO_BITMAP12 = 0x18000,
 	GUEST_PAGES = 32,
 	HOST_RIP = 0x5000,
 	L2_GPA = 0x3000,
@@ -684,6 +689,75 @@ static void test_barrier(void **state)
 	}
 }
 
+/* L1 with these controls for I/O, about whose I/O exit L2 comes with this port and size. */
+static bool io_exit_of_l2(u64 controls, u16 port, u32 size)
+{
+	start(false);
+	set(VMCS_PRIMARY_CONTROLS, (u32)nested_caps.primary | CPU_SECONDARY_CONTROLS | controls);
+	set(VMCS_IO_BITMAP_A, IO_BITMAP12);
+	set(VMCS_IO_BITMAP_B, IO_BITMAP12 + PAGE_SIZE);
+	enter();
+	l1_io_exits = 0;
+	l2_exits(REASON_IO_INSTRUCTION, (u32)port << 16 | (size - 1), 0);
+	return l1_io_exits == 0;
+}
+
+/*
+ * SDM "I/O-Bitmap Addresses", and the port that Umbra watches itself: L1 has the exits that it
+ * asked for, with what its bitmaps say at the time, and no others.
+ */
+static void test_io(void **state)
+{
+	u64 primary;
+
+	(void)state;
+	l1_watched_port = 0x405;
+	/* L1 lets L2 at all ports: Umbra's bitmaps, and its exit. */
+	assert_false(io_exit_of_l2(0, 0x404, 2));
+	primary = vmread_unchecked(VMCS_PRIMARY_CONTROLS);
+	assert_true(primary & CPU_USE_IO_BITMAPS);
+	assert_int_equal(vmread_unchecked(VMCS_IO_BITMAP_A), L1_WATCH_BITMAPS);
+	assert_int_equal(vmread_unchecked(VMCS_IO_BITMAP_B), L1_WATCH_BITMAPS + PAGE_SIZE);
+	/* L1 has them all. */
+	assert_true(io_exit_of_l2(CPU_UNCOND_IO_EXITING, 0x404, 2));
+	assert_true(in_l1());
+	assert_int_equal(get(VMCS_EXIT_REASON), REASON_IO_INSTRUCTION);
+	assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0x04040001);
+
+	/* Bitmaps, which come before the other control. */
+	assert_false(io_exit_of_l2(CPU_USE_IO_BITMAPS | CPU_UNCOND_IO_EXITING, 0x404, 2));
+	assert_false(in_l1());
+	/* vmcs02 has a copy that no CPU of L1's can change, with the port in it. */
+	assert_true(vmread_unchecked(VMCS_IO_BITMAP_A) >= MACHINE_OWN);
+	assert_int_equal(((u8 *)phys_to_virt(vmread_unchecked(VMCS_IO_BITMAP_A)))[0x405 / 8],
+			 1 << 0x405 % 8);
+	/* Two ports away: bit set by L1 for one that the access reaches. */
+	start(false);
+	guest_memory_write(IO_BITMAP12 + 0x407 / 8, &(u8){1 << 0x407 % 8}, 1);
+	set(VMCS_PRIMARY_CONTROLS,
+	    (u32)nested_caps.primary | CPU_SECONDARY_CONTROLS | CPU_USE_IO_BITMAPS);
+	set(VMCS_IO_BITMAP_A, IO_BITMAP12);
+	set(VMCS_IO_BITMAP_B, IO_BITMAP12 + PAGE_SIZE);
+	enter();
+	assert_int_equal(((u8 *)phys_to_virt(vmread_unchecked(VMCS_IO_BITMAP_A)))[0x405 / 8],
+			 1 << 0x405 % 8 | 1 << 0x407 % 8);
+	l1_io_exits = 0;
+	l2_exits(REASON_IO_INSTRUCTION, 0x04040000 | (2 - 1), 0);
+	assert_int_equal(l1_io_exits, 1);
+	l2_exits(REASON_IO_INSTRUCTION, 0x04040000 | (4 - 1), 0);
+	assert_int_equal(l1_io_exits, 1);
+	assert_true(in_l1());
+	/* The upper half of the ports, and an access around the end. */
+	l1_watched_port = 0xffff;
+	assert_false(io_exit_of_l2(CPU_USE_IO_BITMAPS, 0xfffe, 2));
+	assert_true(io_exit_of_l2(CPU_USE_IO_BITMAPS, 0xffff, 2));
+	/* Nothing to watch: nothing that L1 has not asked for. */
+	l1_watched_port = 0;
+	start(false);
+	enter();
+	assert_false(vmread_unchecked(VMCS_PRIMARY_CONTROLS) & CPU_USE_IO_BITMAPS);
+}
+
 /* A CPU newer than Umbra: its instruction is L1's only if L1 could know of it. */
 static void test_unknown_reasons(void **state)
 {
@@ -1114,6 +1188,7 @@ int main(void)
 		cmocka_unit_test(test_held_init),
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_msr_immediates),
+		cmocka_unit_test(test_io),
 		cmocka_unit_test(test_barrier),
 		cmocka_unit_test(test_unknown_reasons),
 		cmocka_unit_test(test_exceptions_by_umbra),

@@ -20,7 +20,9 @@
 
 #include "l1.h"
 #include "mm/guest_memory.h"
+#include "nested/l2_exit.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 
@@ -384,6 +386,8 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	case F_SECONDARY_CONTROLS:
 	case F_EXIT_CONTROLS:
 	case F_ENTRY_CONTROLS:
+	case F_IO_BITMAP_A:
+	case F_IO_BITMAP_B:
 	case F_MSR_BITMAP:
 	case F_EPT_POINTER:
 	case F_VPID:
@@ -407,7 +411,7 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	}
 }
 
-static u64 secondary_of(const struct model *m)
+static u64 secondary_controls(const struct model *m)
 {
 	return m->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? m->f[F_SECONDARY_CONTROLS] : 0;
 }
@@ -430,12 +434,15 @@ static void check_vmcs02(const struct model *m)
 	}
 	assert_true((pin & m->f[F_PIN_CONTROLS]) == m->f[F_PIN_CONTROLS]);
 	assert_true((primary & m->f[F_PRIMARY_CONTROLS]) == m->f[F_PRIMARY_CONTROLS]);
-	assert_true((secondary & secondary_of(m)) == secondary_of(m));
+	assert_true((secondary & secondary_controls(m)) == secondary_controls(m));
 	/* Umbra's protection. */
 	assert_true(secondary & CPU2_EPT);
 	assert_true(!(primary & CPU_USE_MSR_BITMAPS) ||
 		    vmread_unchecked(VMCS_MSR_BITMAP) >= MACHINE_OWN);
-	if (secondary_of(m) & CPU2_EPT)
+	assert_true(!(primary & CPU_USE_IO_BITMAPS) ||
+		    (vmread_unchecked(VMCS_IO_BITMAP_A) >= MACHINE_OWN &&
+		     vmread_unchecked(VMCS_IO_BITMAP_B) >= MACHINE_OWN));
+	if (secondary_controls(m) & CPU2_EPT)
 		assert_true(vmread_unchecked(VMCS_EPT_POINTER) >= MACHINE_OWN);
 	if (m->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PAT)
 		assert_true(vmread_unchecked(VMCS_GUEST_PAT) == m->f[F_GUEST_PAT]);
@@ -487,8 +494,7 @@ static bool is_pdpte(u32 f)
 /* L2 runs: its registers change, and then something exits to L1. vmcs02 is current. */
 static void run_l2(struct model *m)
 {
-	static const u32 reasons[] = {REASON_CPUID, REASON_HLT, REASON_VMCALL,
-				      REASON_IO_INSTRUCTION, REASON_INVLPG};
+	static const u32 reasons[] = {REASON_CPUID, REASON_HLT, REASON_VMCALL, REASON_INVLPG};
 	const u64 exit02 = vmread_unchecked(VMCS_EXIT_CONTROLS);
 	const u64 exit12 = m->f[F_EXIT_CONTROLS];
 	const u32 reason = reasons[rng_below(&l1_rng, ARRAY_SIZE(reasons))];

@@ -27,6 +27,9 @@
  *  - An exit during delivery of an exception in real-address mode says that there is an error code,
  *    which must not be injected there. SDM "Information for VM Exits That Occur During Event
  *    Delivery": bit 11 is always 0 then.
+ *  - A VM entry into real-address mode is refused if the two lowest bits of the CS selector are not
+ *    0. SDM "Checks on Guest Segment Registers" has no such check with "unrestricted guest": the
+ *    selector is a segment's address there.
  *
  * Bochs 3 has those of INIT and SIPI mended. The sites are found by the instructions there, inside
  * exported functions; where they are not found Bochs is left as it is.
@@ -228,6 +231,33 @@ static bool find(struct site *site)
 	return false;
 }
 
+/* je on; lea rsi, what to complain of. The jump becomes one without a condition. */
+static void allow_any_selector(void)
+{
+	enum { JE = 0x74, JMP = 0xeb, LENGTH = 0x2000 };
+	static const char complaint[] = "VMENTER FAIL: VMCS guest non-conforming CS.RPL";
+	static const uint8_t lea[] = {0x48, 0x8d, 0x35};
+	uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C26VMenterLoadCheckGuestStateEPm");
+
+	for (size_t i = 0; code && i < LENGTH; i++) {
+		uint8_t *const jump = code + i;
+		const uint8_t *const next = jump + 9;
+		int32_t offset;
+
+		if (jump[0] != JE || memcmp(jump + 2, lea, sizeof(lea)) != 0)
+			continue;
+		memcpy(&offset, jump + 5, sizeof(offset));
+		if (strncmp((const char *)next + offset, complaint, sizeof(complaint) - 1) != 0)
+			continue;
+		mprotect((uint8_t *)((uintptr_t)jump & ~(uintptr_t)(PAGE - 1)), PAGE,
+			 PROT_READ | PROT_WRITE | PROT_EXEC);
+		*jump = JMP;
+		mprotect((uint8_t *)((uintptr_t)jump & ~(uintptr_t)(PAGE - 1)), PAGE,
+			 PROT_READ | PROT_EXEC);
+		return;
+	}
+}
+
 /* Memory that a CALL in Bochs's code reaches. */
 static uint8_t *map_cave(const uint8_t *near)
 {
@@ -309,6 +339,7 @@ __attribute__((constructor)) static void mend(void)
 		if (!find(&sites[i]))
 			return;
 	}
+	allow_any_selector();
 	cave = map_cave(sites[ENTRY].code);
 	if (!cave) {
 		fprintf(stderr, "bochs_vmx_fixes: no memory near Bochs's code\n");

@@ -162,7 +162,8 @@ class Bochs(Machine):
             f"cpu: model={self.model}, count={hardware.cpus}, "
             f"ips={hardware.tsc_khz * 1000}, reset_on_triple_fault=0, "
             f"ignore_bad_msrs={int(hardware.ignore_bad_msrs)}"
-            + self.bochs.cpu_options(self.model, self.work),
+            + self.bochs.cpu_options(self.model, self.work,
+                                     hardware.cpus if hardware.firmware == "uefi" else 0),
             *self.firmware(),
             f"vgaromimage: file={self.bochs.vga_bios}",
             f"com1: enabled=1, mode=term, dev={self.console.device}",

@@ -47,11 +47,14 @@ def unpack_packages(packages, tree, run=None):
         unpacked.rename(tree)
 
 
-def unpacked(package):
-    """A package of this machine's release, unpacked in the cache; nothing is installed."""
+def unpacked(package, release=""):
+    """A package of a release, this machine's own by default, unpacked in the cache; nothing is
+    installed."""
     tree = host.CACHE / package
     with host.cache_lock():
-        if not tree.is_dir():
+        if tree.is_dir():
+            return tree
+        if release in ("", codename()):
             try:
                 unpack_packages([package], tree)
             except host.Failure:
@@ -59,6 +62,15 @@ def unpacked(package):
                     raise
                 host.update_lists()
                 unpack_packages([package], tree)
+            return tree
+        with tempfile.TemporaryDirectory(dir=host.CACHE) as work:
+            try:
+                other = Release(release, pathlib.Path(work) / release)
+                other.apt("apt-get", "-q", "update")
+                unpack_packages([package], tree, other.apt)
+            except host.Failure as failure:
+                raise host.Skip(f"{package} of {release} cannot be had: "
+                                f"{str(failure).splitlines()[-2:][0]}") from failure
     return tree
 
 

@@ -30,3 +30,8 @@ def kvm_bench(destination):
 def kexec_load(destination):
     """Starts another kernel."""
     return build(destination, "kexec_load.c")
+
+
+def below(destination):
+    """Asks the Umbra below whether it is as it was."""
+    return build(destination, "below.c")

@@ -26,8 +26,10 @@ u32 rdpkru(void);
 u64 read_dr6(void);
 void write_dr6(u64 value);
 void outb(u16 port, u8 value);
+void outw(u16 port, u16 value);
 void outl(u16 port, u32 value);
 u8 inb(u16 port);
+u16 inw(u16 port);
 u32 inl(u16 port);
 void wbinvd(void);
 bool xsetbv_safe(u32 index, u64 value);
@@ -44,14 +46,13 @@ bool vmwrite(u64 field, u64 value);
 void vmwrite_unchecked(u64 field, u64 value);
 
 struct invept_descriptor {
-	u64 eptp;
-	u64 reserved;
+	u64 eptp, reserved;
 };
 bool invept(enum invept_type type, u64 eptp);
 
 struct invvpid_descriptor {
 	u64 vpid;
-	u64 address;
+	u64 linear;
 };
 bool invvpid(enum invvpid_type type, u16 vpid, u64 address);
 

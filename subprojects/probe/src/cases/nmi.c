@@ -13,11 +13,13 @@ enum {
 	HANDLER_CPUIDS = 200,
 	HLT_ROUNDS = 20,
 	HLT_ATTEMPTS = 100,
+	LAST_EXIT_ALIGNMENTS = 16,
+	LAST_EXIT_ROUNDS = 100 * LAST_EXIT_ALIGNMENTS,
 };
 
 static bool await_nmi(const struct cpu *cpu, u64 want, bool busy)
 {
-	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_relax()) {
+	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_pause()) {
 		if (busy)
 			cpuid(0, 0);
 		if (rdtsc() > end)
@@ -242,6 +244,56 @@ PROBE_CASE(nmi_hlt_ap, "nmi.in_hlt_other_cpus", CASE_ONCE)
 		CHECK(t, smp_finish_work(h.sleeper), "CPU %u failed", i);
 		check_halt(t, &h, before);
 	}
+}
+
+struct last_exit {
+	struct cpu *target;
+	u32 round; /* that the target is in */
+	bool lost;
+};
+
+/* The NMI of each round, at another moment of the target's exit. */
+static void send_around_exit(void *arg)
+{
+	struct last_exit *e = arg;
+
+	for (u32 i = 1; i <= LAST_EXIT_ROUNDS; i++) {
+		while (__atomic_load_n(&e->round, __ATOMIC_ACQUIRE) < i) {
+			if (__atomic_load_n(&e->lost, __ATOMIC_ACQUIRE))
+				return;
+			cpu_pause();
+		}
+		for (u32 delay = 0; delay < i / LAST_EXIT_ALIGNMENTS; delay++)
+			cpu_pause();
+		apic_send(e->target->apic_id, APIC_NMI);
+	}
+}
+
+/*
+ * A hypervisor that notes an NMI for its next entry must not do so when it has already looked: the
+ * guest may not exit again. An emulator switches between CPUs every few instructions, and what it
+ * gets to in that time is shifted as well.
+ */
+PROBE_CASE(nmi_last_exit, "nmi.around_the_last_exit", CASE_ONCE)
+{
+	struct last_exit e = {.target = this_cpu()};
+	const u64 before = e.target->nmi_count;
+	u32 round;
+
+	SKIP_UNLESS(t, smp_count() > 1, "one CPU");
+	smp_start_work(smp_cpu(1), send_around_exit, &e);
+	for (round = 1; round <= LAST_EXIT_ROUNDS; round++) {
+		__atomic_store_n(&e.round, round, __ATOMIC_RELEASE);
+		for (u32 i = 0; i < round % LAST_EXIT_ALIGNMENTS; i++)
+			asm volatile("");
+		cpuid(0, 0);
+		if (!await_nmi(e.target, before + round, false))
+			break;
+	}
+	__atomic_store_n(&e.lost, round <= LAST_EXIT_ROUNDS, __ATOMIC_RELEASE);
+	CHECK(t, smp_finish_work(smp_cpu(1)), "CPU 1 failed");
+	CHECK(t, !e.lost, "the NMI of round %u did not come", round);
+	CHECK_EQ(t, e.target->nmi_count, before + LAST_EXIT_ROUNDS);
 }
 
 /* An exception in the handler returns by IRET and so ends the blocking: SDM, same section. */

@@ -311,3 +311,12 @@ enum invvpid_type {
 	INVVPID_ALL_CONTEXT = 2,
 	INVVPID_SINGLE_RETAIN_GLOBALS = 3,
 };
+
+/* SDM "Exit Qualification for I/O Instructions". */
+enum {
+	IO_SIZE = 7, /* one less than the bytes */
+	IO_IN = 1 << 3,
+	IO_STRING = 1 << 4,
+	IO_REP = 1 << 5,
+	IO_PORT_SHIFT = 16,
+};

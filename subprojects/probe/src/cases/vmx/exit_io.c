@@ -4,13 +4,8 @@
 #include "layout.h"
 #include "string.h"
 
-/* 3 bits: size minus one. */
 enum {
-	IO_IN = 1 << 3,
-	IO_STRING = 1 << 4,
-	IO_REP = 1 << 5,
 	IO_IMMEDIATE = 1 << 6,
-	IO_PORT_SHIFT = 16,
 	TEST_PORT = 0x5a8,
 	/* The POST code port: writes do nothing. */
 	QUIET_PORT = 0x80,

@@ -1,93 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exits of L2: one table says who handles each. */
+/* Exits of L2 for its memory, and the same accesses made by Umbra for L2. */
 #include <x86/cr.h>
 #include <x86/ept.h>
-#include <x86/msr.h>
 
-#include "lib/insn.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
-#include "nested/loan.h"
+#include "nested/l2_event.h"
+#include "nested/l2_exit.h"
+#include "nested/l2_memory.h"
+#include "nested/leave.h"
 #include "nested/state.h"
-#include "smp/stop.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
-#include "vmx/msr.h"
 #include "vmx/vmcs.h"
-
-/* Does what Umbra has to do about an exit; false: it is L1's. */
-typedef bool l2_exit_handler(struct vcpu *vcpu, struct guest_regs *regs);
-
-static const struct vmcs12 *current12(const struct vcpu *vcpu)
-{
-	return vcpu->nested->current->vmcs12;
-}
-
-/* L1 sees no exit that its bitmap did not ask for. */
-static enum msr_exit_owner msr_exit_owner(struct vcpu *vcpu, u32 msr, bool write)
-{
-	const struct vmcs12 *v = current12(vcpu);
-
-	if (!(v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS))
-		return MSR_EXIT_L1;
-	return msr_bitmap02_exit(&vcpu->nested->current->msr_bitmap, v->f[F_MSR_BITMAP], msr,
-				 write);
-}
-
-/*
- * SDM "Monitor Trap Flag": the exit is due on the boundary after the instruction, which the next
- * entry is past already. An injected fault has its boundary by the entry.
- */
-static void after_instruction(struct vcpu *vcpu)
-{
-	if (vcpu->level && (current12(vcpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
-	    !(vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID))
-		nested_reflect_event(vcpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
-}
-
-static bool l2_rdmsr(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const enum msr_exit_owner owner = msr_exit_owner(vcpu, (u32)regs->rcx, false);
-
-	if (owner == MSR_EXIT_UMBRA) {
-		rdmsr_exit(vcpu, regs);
-		after_instruction(vcpu);
-	}
-	return owner != MSR_EXIT_L1;
-}
-
-static bool l2_wrmsr(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const enum msr_exit_owner owner = msr_exit_owner(vcpu, (u32)regs->rcx, true);
-
-	if (owner == MSR_EXIT_UMBRA) {
-		wrmsr_exit(vcpu, regs);
-		after_instruction(vcpu);
-	}
-	return owner != MSR_EXIT_L1;
-}
-
-/* The forms with an immediate: SDM "Exit Qualification", the MSR's number. */
-static bool l2_msr_imm(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_WRMSRNS_IMM;
-	const enum msr_exit_owner owner =
-		msr_exit_owner(vcpu, (u32)vmreadn(VMCS_EXIT_QUALIFICATION), write);
-
-	if (owner == MSR_EXIT_UMBRA) {
-		(write ? wrmsrns_imm_exit : rdmsr_imm_exit)(vcpu, regs);
-		after_instruction(vcpu);
-	}
-	return owner != MSR_EXIT_L1;
-}
-
-bool nested_l2_uses_ept(const struct vmcs12 *v)
-{
-	return (v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) &&
-	       (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT);
-}
 
 static void reflect_ept_exit(struct vcpu *vcpu, u32 reason, u64 qualification,
 			     const struct ept02_fault *fault)
@@ -183,7 +110,7 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 	reflect_ept_exit(vcpu, REASON_EPT_VIOLATION, qualification, fault);
 }
 
-static void set_eptp02(struct vcpu *vcpu, u64 eptp02)
+void l2_memory_set_eptp02(struct vcpu *vcpu, u64 eptp02)
 {
 	vcpu->nested->current->eptp02 = eptp02;
 	vmwrite64(VMCS_EPT_POINTER, eptp02);
@@ -198,7 +125,7 @@ void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 	switch (result) {
 	case EPT02_NO_MEMORY:
 		vcpu->nested->undo = true;
-		set_eptp02(vcpu, ept02_start_over(vcpu, fault->eptp12));
+		l2_memory_set_eptp02(vcpu, ept02_start_over(vcpu, fault->eptp12));
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	case EPT02_VIOLATION:
@@ -225,7 +152,7 @@ void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 }
 
 /* Without EPT of its own L2 runs on ept01, so this is an exit of ept01's. */
-static bool l2_ept_violation(struct vcpu *vcpu, struct guest_regs *regs)
+bool l2_ept_violation(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u64 qualification = ept_qualification();
 	struct ept02_fault fault = {
@@ -246,7 +173,7 @@ static bool l2_ept_violation(struct vcpu *vcpu, struct guest_regs *regs)
  * ept02 has no malformed entries of Umbra's making: what the CPU dislikes there it would dislike in
  * ept12, so L1 is told. Without EPT for L2 it is ept01's.
  */
-static bool l2_ept_misconfiguration(struct vcpu *vcpu, struct guest_regs *regs)
+bool l2_ept_misconfiguration(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	if (nested_l2_uses_ept(current12(vcpu)))
 		return false;
@@ -255,7 +182,7 @@ static bool l2_ept_misconfiguration(struct vcpu *vcpu, struct guest_regs *regs)
 }
 
 /* SDM "EPTP Switching". vmcs02 enables VM functions and none of them, so that all exit. */
-static bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
+bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	enum { EPTP_SWITCHING = 0, EPTP_LIST_LENGTH = 512 };
 	struct nested_vmcs *vmcs = vcpu->nested->current;
@@ -272,116 +199,8 @@ static bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	set_eptp02(vcpu, ept02_eptp(vcpu, eptp));
+	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, eptp));
 	instruction_done();
-	after_instruction(vcpu);
+	l2_instruction_executed(vcpu);
 	return true;
-}
-
-static bool after_access(struct vcpu *vcpu, enum l2_access access)
-{
-	if (access == L2_ACCESS_DONE)
-		after_instruction(vcpu);
-	return access != L2_ACCESS_IS_L1S;
-}
-
-static bool l2_vmread(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	return after_access(vcpu, vmread_of_l2(vcpu, regs));
-}
-
-static bool l2_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	return after_access(vcpu, vmwrite_of_l2(vcpu, regs));
-}
-
-static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	(void)vcpu;
-	(void)regs;
-	if ((vmread32(VMCS_VM_EXIT_INTR_INFO) & INTR_INFO_TYPE) == INTR_TYPE_NMI) {
-		if (stop_is_due())
-			stop_here();
-		unblock_nmis();
-		/* Another one while one waits for L2: the CPU keeps no more of them either. */
-		if (vcpu->nested->asked_exit == ASKED_NMI_WINDOW)
-			return true;
-		vcpu->nmi_latched = false;
-	}
-	return false;
-}
-
-static bool l2_nmi_window(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	(void)regs;
-	return nested_take_asked_exit(vcpu, ASKED_NMI_WINDOW);
-}
-
-static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	(void)regs;
-	if (vcpu->nested->asked_exit == ASKED_LOAN_END) {
-		nested_cancel_asked_exit(vcpu);
-		/* One that waits has got on without it. */
-		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
-			ept02_end_loan(vcpu);
-			set_eptp02(vcpu, ept02_eptp(vcpu, current12(vcpu)->f[F_EPT_POINTER]));
-		}
-		return true;
-	}
-	return nested_take_asked_exit(vcpu, ASKED_IMMEDIATE);
-}
-
-/* Everything without an entry here is L1's: vmcs02's controls are L1's. */
-static l2_exit_handler *const handlers[REASON_COUNT] = {
-	[REASON_EXCEPTION_NMI] = l2_exception_nmi,
-	[REASON_NMI_WINDOW] = l2_nmi_window,
-	[REASON_RDMSR] = l2_rdmsr,
-	[REASON_WRMSR] = l2_wrmsr,
-	[REASON_EPT_VIOLATION] = l2_ept_violation,
-	[REASON_EPT_MISCONFIG] = l2_ept_misconfiguration,
-	[REASON_VMREAD] = l2_vmread,
-	[REASON_VMWRITE] = l2_vmwrite,
-	[REASON_PREEMPTION_TIMER] = l2_preemption_timer,
-	[REASON_VMFUNC] = l2_vmfunc,
-	[REASON_RDMSR_IMM] = l2_msr_imm,
-	[REASON_WRMSRNS_IMM] = l2_msr_imm,
-};
-
-void nested_exit_handle(struct guest_regs *regs)
-{
-	struct vcpu *vcpu = this_vcpu();
-	const u32 reason = vmread32(VMCS_EXIT_REASON);
-
-	vcpu->regs = regs;
-	vcpu->exit_reason = reason;
-	if (reason & EXIT_REASON_ENTRY_FAIL) {
-		nested_entry_failed(vcpu, reason & EXIT_REASON_BASIC,
-				    vmreadn(VMCS_EXIT_QUALIFICATION));
-		return;
-	}
-	/* Flags beside the reason, as of an exit from an enclave, are L1's to see. */
-	const u32 basic = reason & EXIT_REASON_BASIC;
-
-	vcpu->nested->current->vmcs02_launched = true;
-	msr_list_entered(vcpu->nested->current);
-	if (basic < REASON_COUNT) {
-		if (UMBRA_STATISTICS)
-			vcpu->l2_exits[basic]++;
-		if (handlers[basic] && handlers[basic](vcpu, regs)) {
-			/* Still L2, perhaps, and what waits for it may be due in another way. */
-			if ((vcpu->nmi_latched || vcpu->init_held || vcpu->mc_latched) &&
-			    vcpu->level)
-				nested_event_waits(vcpu);
-			if (vcpu->nested->ept02.loan != LOAN_NONE && vcpu->level)
-				nested_limit_loan(vcpu);
-			return;
-		}
-	}
-	/* L1 has no control that asks for it, and no feature whose instructions exit so. */
-	if (!exit_reason_is_known(basic)) {
-		exit_unexpected(vcpu);
-		return;
-	}
-	nested_reflect(vcpu);
 }

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmx/sleep.h"
+
+#include "lib/insn.h"
+#include "lib/log.h"
+#include "mm/ept01.h"
+#include "mm/layout.h"
+#include "mm/pages.h"
+#include "platform/delay.h"
+#include "platform/microcode.h"
+#include "smp/ap_start.h"
+#include "smp/panic.h"
+#include "smp/stop.h"
+#include "vmx/guest_level.h"
+#include "vmx/reset.h"
+#include "vmx/setup.h"
+#include "vmx/switch.h"
+
+/* ACPI "Firmware ACPI Control Structure (FACS)", its beginning. */
+struct facs {
+	u8 signature[4];
+	u32 length;
+	u32 hardware_signature;
+	u32 waking_vector;
+	u32 global_lock;
+	u32 flags;
+	u64 x_waking_vector;
+};
+
+enum {
+	FACS_64BIT_WAKE_SUPPORTED = 1 << 1,
+	/* "PM1 Control Registers": SLP_EN, in the second of the two bytes. */
+	SLEEP_ENABLE = 1 << 13,
+	SLEEP_ENABLE_BYTE = 1,
+	/* "PM1 Status Registers" */
+	WAKE_STATUS = 1 << 15,
+	BITMAP_PORTS = 0x8000, /* in each of the two bitmaps */
+	WAIT_MS = 1000,
+};
+
+static struct {
+	const struct acpi_info *acpi; /* NULL: nothing is watched */
+	volatile struct facs *facs;
+	paddr_t page;
+	u8 *bitmaps;
+	/* What the guest wants, while the machine sleeps. */
+	u32 vector;
+	u64 x_vector;
+} sleep;
+
+/* --- The ports -------------------------------------------------------------------------------- */
+
+static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
+{
+	u8 *bitmap = port < BITMAP_PORTS ? bitmap_a : bitmap_b;
+
+	bitmap[port % BITMAP_PORTS / 8] |= (u8)(1u << port % 8);
+}
+
+void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
+{
+	for (u32 i = 0; sleep.acpi && i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
+		if (sleep.acpi->pm1_control[i])
+			watch(bitmap_a, bitmap_b,
+			      sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE);
+	}
+}
+
+bool sleep_io_bitmaps(paddr_t bitmap[2])
+{
+	if (!sleep.acpi)
+		return false;
+	bitmap[0] = virt_to_phys(sleep.bitmaps);
+	bitmap[1] = bitmap[0] + PAGE_SIZE;
+	return true;
+}
+
+/* --- Waking ----------------------------------------------------------------------------------- */
+
+static bool has_x_vector(void)
+{
+	return sleep.acpi->facs_length >= sizeof(struct facs);
+}
+
+static void set_vectors(u32 vector, u64 x_vector)
+{
+	sleep.facs->waking_vector = vector;
+	if (has_x_vector())
+		sleep.facs->x_waking_vector = x_vector;
+}
+
+/* As after a reset: nothing of what the CPU was doing counts any more. */
+static void prepare(struct cpu *cpu)
+{
+	struct vcpu *vcpu = (struct vcpu *)cpu;
+
+	microcode_load();
+	vcpu_forget(vcpu);
+	vmx_setup_cpu(vcpu);
+	if (offered_vmx.reset)
+		offered_vmx.reset(vcpu);
+}
+
+static void prepare_ap(struct cpu *cpu)
+{
+	prepare(cpu);
+	vmx_guest_wait_for_sipi((struct vcpu *)cpu);
+}
+
+_Noreturn static void enter_guest_on_ap(void)
+{
+	static const struct guest_regs no_registers;
+
+	switch_launch(&no_registers);
+}
+
+/*
+ * ACPI "Waking and Sleeping", "Transitioning from Sleeping to Working": real mode at the 32-bit
+ * vector, or flat protected mode at the other, which comes first if it is set.
+ */
+static struct guest_start start_of_guest(void)
+{
+	if (sleep.x_vector)
+		return (struct guest_start){.protected_mode = true, .eip = (u32)sleep.x_vector};
+	return (struct guest_start){.cs = (u16)(sleep.vector >> 4), .eip = sleep.vector & 15};
+}
+
+/* The boot processor, by firmware and trampoline.S, on its own stack and in Umbra's page tables. */
+_Noreturn static void wake(struct cpu *self)
+{
+	static const struct ap_work work = {prepare_ap, enter_guest_on_ap};
+	const struct guest_start start = start_of_guest();
+
+	cpu_load(self);
+	for (u32 i = 0; i < cpu_count; i++)
+		cpu_forget(cpus[i]);
+	stop_release_others();
+	set_vectors(sleep.vector, sleep.x_vector);
+	if (!sleep.vector && !sleep.x_vector)
+		reset_machine("woken up, but the guest has not said where");
+	prepare(self);
+	/* Firmware may have set up other ones than before. */
+	ept01_mtrrs_written(&this_vcpu()->mtrr);
+	ap_start_all(&work, sleep.page);
+	vmx_guest_start_state(this_vcpu(), &start);
+	log_info("woken up from S3");
+	switch_launch(&start.regs);
+}
+
+/* --- Falling asleep --------------------------------------------------------------------------- */
+
+static u16 status(void)
+{
+	u16 bits = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(sleep.acpi->pm1_status); i++) {
+		if (sleep.acpi->pm1_status[i])
+			bits |= inw(sleep.acpi->pm1_status[i]);
+	}
+	return bits;
+}
+
+/* With two registers both have to be told; the guest has put the kind of sleep into each. */
+static void enable_other(u16 port)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
+		const u16 other = sleep.acpi->pm1_control[i];
+
+		if (other && (port > other + SLEEP_ENABLE_BYTE || port + 3 < other))
+			outw(other, inw(other) | SLEEP_ENABLE);
+	}
+}
+
+static void write_as_asked(u16 port, u32 size, u32 value)
+{
+	if (size == 1)
+		outb(port, (u8)value);
+	else if (size == 2)
+		outw(port, (u16)value);
+	else
+		outl(port, value);
+}
+
+/*
+ * The same for S1 to S5, since only AML says which is which: from S1 the machine comes back here,
+ * from S3 to wake(), and from S4 and S5 as one that has been switched on. Caches may be lost.
+ */
+static void fall_asleep(u16 port, u32 size, u32 value)
+{
+	sleep.vector = sleep.facs->waking_vector;
+	sleep.x_vector = has_x_vector() ? sleep.facs->x_waking_vector : 0;
+	ap_prepare_trampoline(sleep.page, cpus[0], wake);
+	set_vectors((u32)sleep.page, 0);
+	if (sleep.acpi->pm1_status[0])
+		outw(sleep.acpi->pm1_status[0], WAKE_STATUS);
+	wbinvd();
+	write_as_asked(port, size, value);
+	enable_other(port);
+	for (u32 i = 0; i < WAIT_MS && !(status() & WAKE_STATUS); i++)
+		delay_us(1000);
+	set_vectors(sleep.vector, sleep.x_vector);
+	ap_withdraw_trampoline();
+}
+
+static bool enables_sleep(u16 port, u32 size, u32 value)
+{
+	for (u32 i = 0; sleep.acpi && i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
+		const u32 watched = sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE;
+
+		if (sleep.acpi->pm1_control[i] && watched >= port && watched < port + size &&
+		    (value >> 8 * (watched - port) & SLEEP_ENABLE >> 8))
+			return true;
+	}
+	return false;
+}
+
+bool sleep_by_write(u16 port, u32 size, u32 value)
+{
+	if (!enables_sleep(port, size, value))
+		return false;
+	/* Other CPUs may hold locks, and could put back what is written to the FACS. */
+	if (!stop_others_for_now()) {
+		log_warn("CPU %u: sleep refused: another CPU does not stop", this_cpu()->index);
+		return true;
+	}
+	fall_asleep(port, size, value);
+	stop_release_others();
+	return true;
+}
+
+void sleep_init(const struct acpi_info *acpi, paddr_t page)
+{
+	if (!acpi->pm1_control[0])
+		return;
+	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
+		log_warn("suspend to RAM would end Umbra: %s",
+			 page ? "the ACPI tables do not say how the machine wakes"
+			      : "no free page below 640 KiB to wake at");
+		return;
+	}
+	sleep.bitmaps = pages_alloc(2);
+	if (!sleep.bitmaps)
+		fail("out of memory for the I/O bitmaps");
+	/* The page tables for it are made now: later the guest may have used up the memory. */
+	if (!ap_prepare_trampoline(page, cpus[0], wake))
+		fail("out of memory for waking up");
+	ap_withdraw_trampoline();
+	sleep.acpi = acpi;
+	sleep.page = page;
+	sleep.facs = phys_to_virt(acpi->facs);
+	/* Firmware would have to make page tables of the guest's for that, and Umbra cannot. */
+	sleep.facs->flags &= ~(u32)FACS_64BIT_WAKE_SUPPORTED;
+	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
+}
