@@ -139,5 +139,5 @@ void firmware_measure(u32 pcr, const char *name, paddr_t data, u64 size)
 	event.size = (u32)(offsetof(struct efi_tcg2_event, text) + strlen(event.text) + 1);
 	status = tcg->hash_log_extend_event(tcg, 0, data, size, &event);
 	if (status)
-		log_warn("%s is not measured: EFI status %#llx", name, (unsigned long long)status);
+		log_warn("%s is not measured: EFI status %#lx", name, status);
 }

@@ -251,7 +251,7 @@ static void move_home(u64 ept_cap)
 		const u64 kib = efi.home.size / KIB;
 
 		efi.home.size = 0;
-		fail("no %llu KiB of free memory below 4 GiB", (unsigned long long)kib);
+		fail("no %lu KiB of free memory below 4 GiB", kib);
 	}
 	efi.home.start = address;
 	if (!memmap_reserve(&efi.map, efi.home.start, efi.home.size))
@@ -273,8 +273,8 @@ static void virtualise_other_cpus(paddr_t load_base)
 		fail("the firmware has no MP services to reach the other CPUs by; start Umbra by "
 		     "GRUB's multiboot2 command instead");
 	if (mp->get_number(mp, &all, &enabled) || enabled != cpu_count)
-		fail("the firmware runs %llu of %llu CPUs, and ACPI lists %u",
-		     (unsigned long long)enabled, (unsigned long long)all, cpu_count);
+		fail("the firmware runs %lu of %lu CPUs, and ACPI lists %u", enabled, all,
+		     cpu_count);
 	/* No way back from here: CPUs become guests. Only this one may call the firmware's console.
 	 */
 	fail_set_way_out(NULL);
@@ -283,8 +283,7 @@ static void virtualise_other_cpus(paddr_t load_base)
 				     0, (void *)efi.bridge_cr3, NULL);
 	log_set_console(firmware_write);
 	if (status)
-		fail("the other CPUs could not be reached: EFI status %#llx",
-		     (unsigned long long)status);
+		fail("the other CPUs could not be reached: EFI status %#lx", status);
 	for (u32 i = 1; i < cpu_count; i++) {
 		if (!cpus[i]->vmx_on)
 			fail("the CPU with APIC id %u did not come under Umbra", cpus[i]->apic_id);
@@ -339,7 +338,7 @@ static void slide_under(paddr_t load_base)
 	init_screen();
 	virtualise_other_cpus(load_base);
 	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
-		 cpu_count, (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
+		 cpu_count, pages_left() * PAGE_SIZE / KIB);
 	fail_set_way_out(NULL);
 	wipe_old_data(load_base);
 	log_set_console(console_write);
@@ -428,19 +427,19 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 {
 	const u32 *size = (const void *)information;
 	static struct mb2_info info;
-	enum mb2_status status;
+	const char *error;
 
 	(void)unused;
 	*plan = (struct efi_plan){0};
-	status = mb2_parse((const void *)information, *size, &info);
+	error = mb2_parse((const void *)information, *size, &info);
 	/* Without the firmware's tables there is nobody to tell. */
 	if (!info.efi_system_table || !info.efi_64bit || !info.efi_image)
 		cpu_halt_forever();
 	begin((efi_handle)info.efi_image, (void *)info.efi_system_table, firmware_cr3, plan);
 	/* The boot loader's code does not expect to go on. */
 	plan->leave = firmware.image;
-	if (status != MB2_OK)
-		fail("bad boot information: %s; update the boot loader", mb2_status_text(status));
+	if (error)
+		fail("bad boot information: %s; update the boot loader", error);
 	log_info("version " UMBRA_VERSION ", loaded by %s", info.loader);
 	read_options(info.cmdline, "command line");
 	if (info.cmdline_truncated)

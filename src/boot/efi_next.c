@@ -132,8 +132,7 @@ static struct efi_loaded_image *load(const void *path, const void *source, u64 s
 
 	if (status) {
 		plan->next = NULL;
-		fail("%s cannot be loaded: EFI status %#llx", next_name,
-		     (unsigned long long)status);
+		fail("%s cannot be loaded: EFI status %#lx", next_name, status);
 	}
 	return firmware_protocol(plan->next, &guid);
 }
@@ -180,7 +179,7 @@ static void offer_initrd(paddr_t data, u64 size, paddr_t load_base, struct efi_p
 		status = firmware.services->install_protocol(&plan->initrd_handle, &load_file, 0,
 							     offer);
 	if (status)
-		fail("the initrd cannot be offered: EFI status %#llx", (unsigned long long)status);
+		fail("the initrd cannot be offered: EFI status %#lx", status);
 	plan->initrd = offer;
 }
 

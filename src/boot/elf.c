@@ -3,6 +3,8 @@
 
 #include "lib/string.h"
 
+const char elf_not_elf[] = "not an ELF file";
+
 enum {
 	CLASS_32 = 1,
 	CLASS_64 = 2,
@@ -68,43 +70,45 @@ static bool in_file(u64 offset, u64 size, size_t file)
 	return offset <= file && size <= file - offset;
 }
 
-static enum elf_status read_header(const u8 *image, size_t size, struct elf_image *elf,
-				   struct headers *ph)
+static const char *read_header(const u8 *image, size_t size, struct elf_image *elf,
+			       struct headers *ph)
 {
 	static const u8 magic[4] = {0x7f, 'E', 'L', 'F'};
 	struct elf_ident ident;
 
 	if (size < sizeof(ident))
-		return ELF_NOT_ELF;
+		return elf_not_elf;
 	memcpy(&ident, image, sizeof(ident));
 	if (memcmp(ident.magic, magic, sizeof(magic)) != 0)
-		return ELF_NOT_ELF;
+		return elf_not_elf;
 	if (ident.data != DATA_LITTLE || (ident.type != TYPE_EXEC && ident.type != TYPE_DYN))
-		return ELF_WRONG_MACHINE;
+		return "ELF file is not an x86 executable";
 
 	if (ident.class == CLASS_64 && ident.machine == MACHINE_X86_64) {
 		struct elf64_header h;
 		if (size < sizeof(h))
-			return ELF_TRUNCATED;
+			return "ELF file is truncated";
 		memcpy(&h, image, sizeof(h));
 		elf->is_64bit = true;
 		elf->entry = h.entry;
 		*ph = (struct headers){.offset = h.phoff, .size = h.phentsize, .count = h.phnum};
-		return h.phentsize < sizeof(struct elf64_segment) ? ELF_BAD_HEADER : ELF_OK;
+		return h.phentsize < sizeof(struct elf64_segment) ? "invalid ELF program header"
+								  : NULL;
 	}
 	/* Multiboot kernels that start in 32-bit code and go on in 64-bit are often such a mix. */
 	if (ident.class == CLASS_32 &&
 	    (ident.machine == MACHINE_386 || ident.machine == MACHINE_X86_64)) {
 		struct elf32_header h;
 		if (size < sizeof(h))
-			return ELF_TRUNCATED;
+			return "ELF file is truncated";
 		memcpy(&h, image, sizeof(h));
 		elf->is_64bit = false;
 		elf->entry = h.entry;
 		*ph = (struct headers){.offset = h.phoff, .size = h.phentsize, .count = h.phnum};
-		return h.phentsize < sizeof(struct elf32_segment) ? ELF_BAD_HEADER : ELF_OK;
+		return h.phentsize < sizeof(struct elf32_segment) ? "invalid ELF program header"
+								  : NULL;
 	}
-	return ELF_WRONG_MACHINE;
+	return "ELF file is not an x86 executable";
 }
 
 static struct elf64_segment read_segment(const u8 *at, bool is_64bit)
@@ -129,20 +133,20 @@ static struct elf64_segment read_segment(const u8 *at, bool is_64bit)
 	};
 }
 
-static enum elf_status add_load(struct elf_image *elf, const struct elf64_segment *s, size_t size)
+static const char *add_load(struct elf_image *elf, const struct elf64_segment *s, size_t size)
 {
 	if (!s->memsz)
-		return s->filesz ? ELF_BAD_HEADER : ELF_OK;
+		return s->filesz ? "invalid ELF program header" : NULL;
 	if (s->filesz > s->memsz || s->paddr + s->memsz < s->paddr)
-		return ELF_BAD_HEADER;
+		return "invalid ELF program header";
 	if (!in_file(s->offset, s->filesz, size))
-		return ELF_TRUNCATED;
+		return "ELF file is truncated";
 	if (elf->count == ELF_SEGMENTS_MAX)
-		return ELF_TOO_MANY;
+		return "ELF file has too many segments";
 	for (u32 i = 0; i < elf->count; i++) {
 		const struct elf_segment *other = &elf->segment[i];
 		if (s->paddr < other->paddr + other->memsz && other->paddr < s->paddr + s->memsz)
-			return ELF_BAD_HEADER;
+			return "invalid ELF program header";
 	}
 	if (!elf->count || s->paddr < elf->lowest)
 		elf->lowest = s->paddr;
@@ -153,30 +157,30 @@ static enum elf_status add_load(struct elf_image *elf, const struct elf64_segmen
 							  .offset = s->offset,
 							  .filesz = s->filesz,
 							  .memsz = s->memsz};
-	return ELF_OK;
+	return NULL;
 }
 
-enum elf_status elf_parse(const void *image, size_t size, struct elf_image *out)
+const char *elf_parse(const void *image, size_t size, struct elf_image *out)
 {
 	const u8 *bytes = image;
 	struct elf_image elf = {0};
 	struct headers ph;
-	enum elf_status status = read_header(bytes, size, &elf, &ph);
+	const char *error = read_header(bytes, size, &elf, &ph);
 
-	if (status != ELF_OK)
-		return status;
+	if (error)
+		return error;
 	if (!in_file(ph.offset, (u64)ph.size * ph.count, size))
-		return ELF_TRUNCATED;
+		return "ELF file is truncated";
 	for (u32 i = 0; i < ph.count; i++) {
 		struct elf64_segment s =
 			read_segment(bytes + ph.offset + (size_t)i * ph.size, elf.is_64bit);
 		if (s.type == PT_LOAD) {
-			status = add_load(&elf, &s, size);
-			if (status != ELF_OK)
-				return status;
+			error = add_load(&elf, &s, size);
+			if (error)
+				return error;
 		} else if (s.type == PT_NOTE && elf.note_count < ELF_NOTES_MAX) {
 			if (!in_file(s.offset, s.filesz, size))
-				return ELF_TRUNCATED;
+				return "ELF file is truncated";
 			elf.notes[elf.note_count++] =
 				(struct elf_notes){.offset = s.offset,
 						   .size = s.filesz,
@@ -184,30 +188,9 @@ enum elf_status elf_parse(const void *image, size_t size, struct elf_image *out)
 		}
 	}
 	if (!elf.count)
-		return ELF_NOTHING;
-	*out = elf;
-	return ELF_OK;
-}
-
-const char *elf_status_text(enum elf_status status)
-{
-	switch (status) {
-	case ELF_OK:
-		return "ELF executable";
-	case ELF_NOT_ELF:
-		return "not an ELF file";
-	case ELF_WRONG_MACHINE:
-		return "ELF file is not an x86 executable";
-	case ELF_BAD_HEADER:
-		return "invalid ELF program header";
-	case ELF_TRUNCATED:
-		return "ELF file is truncated";
-	case ELF_TOO_MANY:
-		return "ELF file has too many segments";
-	case ELF_NOTHING:
 		return "ELF file has nothing to load";
-	}
-	return "unknown status";
+	*out = elf;
+	return NULL;
 }
 
 bool elf_contains(const struct elf_image *elf, paddr_t address)

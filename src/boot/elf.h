@@ -6,16 +6,6 @@
 
 enum { ELF_SEGMENTS_MAX = 16, ELF_NOTES_MAX = 8 };
 
-enum elf_status {
-	ELF_OK,
-	ELF_NOT_ELF,
-	ELF_WRONG_MACHINE, /* not a little-endian x86 or x86-64 executable */
-	ELF_BAD_HEADER,    /* a size or an address overflows, or segments overlap */
-	ELF_TRUNCATED,     /* the file ends before a header or segment does */
-	ELF_TOO_MANY,      /* more than ELF_SEGMENTS_MAX segments */
-	ELF_NOTHING,       /* nothing to load */
-};
-
 struct elf_segment {
 	paddr_t paddr;
 	u64 vaddr;
@@ -41,15 +31,15 @@ struct elf_image {
 	struct elf_notes notes[ELF_NOTES_MAX];
 };
 
-/*
- * Reads the ELF32 or ELF64 file of `size` bytes at `image`, which is untrusted. With ELF_OK every
- * segment lies in the file, does not wrap and overlaps no other in memory. *out is written in
- * that case only.
- */
-enum elf_status elf_parse(const void *image, size_t size, struct elf_image *out);
+/* What elf_parse() says of a file of another kind. */
+extern const char elf_not_elf[];
 
-/* One line for the log, without a full stop. */
-const char *elf_status_text(enum elf_status status);
+/*
+ * Reads the ELF32 or ELF64 file of `size` bytes at `image`, which is untrusted. NULL, or what is
+ * wrong, for people. With NULL every segment lies in the file, does not wrap and overlaps no other
+ * in memory; *out is written in that case only.
+ */
+const char *elf_parse(const void *image, size_t size, struct elf_image *out);
 
 /* Whether [address, address + 1) is in memory that a segment takes. */
 bool elf_contains(const struct elf_image *elf, paddr_t address);

@@ -63,37 +63,35 @@ static void check_command_line(const struct mb2_module *kernel, size_t limit)
 void guest_check_modules(const struct mb2_info *info)
 {
 	const struct mb2_module *kernel = &info->module[0];
-	enum linux_status linux_status;
-	enum mb2_kernel_status mb2_status;
-	enum pvh_status pvh_status;
+	const char *error;
 
 	if (info->module_count == 0)
 		fail("no guest: add a line \"module2 /boot/vmlinuz …\" after the multiboot2 line");
-	linux_status = linux_parse(module_image(kernel), module_size(kernel), &guest.linux);
-	if (linux_status == LINUX_OK) {
+	error = linux_parse(module_image(kernel), module_size(kernel), &guest.linux);
+	if (!error) {
 		guest.kind = GUEST_LINUX;
 		check_command_line(kernel, guest.linux.cmdline_size);
 		return;
 	}
-	if (linux_status != LINUX_NOT_LINUX)
-		fail("the kernel module: %s", linux_status_text(linux_status));
+	if (error != linux_not_linux)
+		fail("the kernel module: %s", error);
 	/* A kernel that can be started either way (Linux cannot) is told more by multiboot2. */
-	mb2_status = mb2_kernel_parse(module_image(kernel), module_size(kernel), &guest.mb2);
-	if (mb2_status == MB2_KERNEL_OK) {
+	error = mb2_kernel_parse(module_image(kernel), module_size(kernel), &guest.mb2);
+	if (!error) {
 		guest.kind = GUEST_MULTIBOOT2;
 		check_command_line(kernel, CMDLINE_MAX);
 		return;
 	}
-	if (mb2_status != MB2_KERNEL_NO_HEADER)
-		fail("the kernel module: %s", mb2_kernel_status_text(&guest.mb2, mb2_status));
-	pvh_status = pvh_parse(module_image(kernel), module_size(kernel), &guest.pvh);
-	if (pvh_status == PVH_OK) {
+	if (error != mb2_kernel_no_header)
+		fail("the kernel module: %s", error);
+	error = pvh_parse(module_image(kernel), module_size(kernel), &guest.pvh);
+	if (!error) {
 		guest.kind = GUEST_PVH;
 		check_command_line(kernel, CMDLINE_MAX);
 		return;
 	}
-	if (guest.pvh.elf_status != ELF_NOT_ELF)
-		fail("the kernel module: %s", pvh_status_text(&guest.pvh, pvh_status));
+	if (error != elf_not_elf)
+		fail("the kernel module: %s", error);
 	if (!chainload_is_boot_sector(module_image(kernel), module_size(kernel)))
 		fail("the first module is neither a Linux bzImage, nor an ELF kernel for "
 		     "multiboot2 "
@@ -148,7 +146,7 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room,
 		      struct placement_plan *plan)
 {
 	static struct placement_request request;
-	enum placement_status status;
+	const char *status;
 
 	request = (struct placement_request){
 		.map = has_efi(info) ? room : &info->memmap,
@@ -168,12 +166,12 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room,
 		request.module[i - 1] =
 			(struct range){info->module[i].start, module_size(&info->module[i])};
 	status = placement_plan(&request, plan);
-	if (status != PLACEMENT_OK && has_efi(info)) {
+	if (status && has_efi(info)) {
 		request.map = &info->memmap;
 		status = placement_plan(&request, plan);
 	}
-	if (status != PLACEMENT_OK)
-		fail("the guest does not fit: %s", placement_status_text(status));
+	if (status)
+		fail("the guest does not fit: %s", status);
 }
 
 static void set_gdt(struct boot_data *data)

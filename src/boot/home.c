@@ -54,8 +54,8 @@ struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted, u
 
 	if (!memmap_find_top(room, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start) &&
 	    !memmap_find_top(map, home.size, PAGE_SIZE, 4 * GIB, avoid, n_avoid, &home.start))
-		fail("no %llu KiB of free memory in one piece below 4 GiB: more memory is needed",
-		     (unsigned long long)(home.size / KIB));
+		fail("no %lu KiB of free memory in one piece below 4 GiB: more memory is needed",
+		     (home.size / KIB));
 	if (!memmap_reserve(map, home.start, home.size))
 		fail("the memory map has too many pieces");
 	/* If the table is full now, so much less of it is known to be free. */

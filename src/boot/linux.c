@@ -3,6 +3,8 @@
 
 #include "lib/string.h"
 
+const char linux_not_linux[] = "not a Linux bzImage";
+
 enum {
 	HEADER_OFFSET = 0x1f1,
 	HEADER_END_BASE = 0x202, /* the byte at 0x201 counts from here */
@@ -30,21 +32,21 @@ static bool is_power_of_two(u64 x)
 	return x && !(x & (x - 1));
 }
 
-enum linux_status linux_parse(const void *image, size_t size, struct linux_image *out)
+const char *linux_parse(const void *image, size_t size, struct linux_image *out)
 {
 	const u8 *bytes = image;
 	struct linux_setup_header h;
 	struct linux_image found = {0};
 
 	if (size < HEADER_OFFSET + sizeof(h))
-		return LINUX_NOT_LINUX;
+		return linux_not_linux;
 	memcpy(&h, bytes + HEADER_OFFSET, sizeof(h));
 	if (h.boot_flag != BOOT_FLAG || h.header != HEADER_MAGIC)
-		return LINUX_NOT_LINUX;
+		return linux_not_linux;
 	if (h.version < 0x0206)
-		return LINUX_TOO_OLD;
+		return "Linux boot protocol older than 2.06";
 	if (!(h.loadflags & LOADED_HIGH))
-		return LINUX_NOT_HIGH;
+		return "zImage that loads in low memory";
 
 	found.version = h.version;
 	found.header_end = HEADER_END_BASE + (u32)h.jump[1];
@@ -53,7 +55,7 @@ enum linux_status linux_parse(const void *image, size_t size, struct linux_image
 	if (h.version >= 0x020a)
 		last_field = offsetof(struct boot_params, hdr.init_size) + 4;
 	if (found.header_end < last_field)
-		return LINUX_BAD_HEADER;
+		return "invalid Linux setup header";
 	if (found.header_end > offsetof(struct boot_params, edd_mbr_sig_buffer))
 		found.header_end = offsetof(struct boot_params, edd_mbr_sig_buffer);
 
@@ -61,17 +63,17 @@ enum linux_status linux_parse(const void *image, size_t size, struct linux_image
 	u64 code_size = (u64)h.syssize * 16;
 	found.code_offset = (sectors + 1) * SECTOR;
 	if (found.header_end > found.code_offset || !code_size)
-		return LINUX_BAD_HEADER;
+		return "invalid Linux setup header";
 	if (size < found.code_offset || size - found.code_offset < code_size)
-		return LINUX_TRUNCATED;
+		return "Linux kernel file is truncated";
 	if (code_size > UINT32_MAX)
-		return LINUX_BAD_HEADER;
+		return "invalid Linux setup header";
 	found.code_size = (u32)code_size;
 
 	found.relocatable = h.relocatable_kernel;
 	found.kernel_alignment = h.kernel_alignment;
 	if (found.relocatable && !is_power_of_two(found.kernel_alignment))
-		return LINUX_BAD_HEADER;
+		return "invalid Linux setup header";
 	if (h.version >= 0x020a) {
 		found.pref_address = h.pref_address;
 		found.init_size = h.init_size;
@@ -84,7 +86,7 @@ enum linux_status linux_parse(const void *image, size_t size, struct linux_image
 		found.init_size = code_size;
 	/* The 32-bit entry is within 4 GiB, and so is everything it reaches. */
 	if (found.pref_address > UINT32_MAX || found.pref_address + found.init_size > BIT(32))
-		return LINUX_BAD_HEADER;
+		return "invalid Linux setup header";
 
 	found.cmdline_size = h.cmdline_size;
 	found.xloadflags = h.version >= 0x020c ? h.xloadflags : 0;
@@ -92,26 +94,7 @@ enum linux_status linux_parse(const void *image, size_t size, struct linux_image
 	if (found.xloadflags & LINUX_XLF_ABOVE_4G)
 		found.initrd_max = UINT32_MAX;
 	*out = found;
-	return LINUX_OK;
-}
-
-const char *linux_status_text(enum linux_status status)
-{
-	switch (status) {
-	case LINUX_OK:
-		return "Linux kernel";
-	case LINUX_NOT_LINUX:
-		return "not a Linux bzImage";
-	case LINUX_TOO_OLD:
-		return "Linux boot protocol older than 2.06";
-	case LINUX_NOT_HIGH:
-		return "zImage that loads in low memory";
-	case LINUX_BAD_HEADER:
-		return "invalid Linux setup header";
-	case LINUX_TRUNCATED:
-		return "Linux kernel file is truncated";
-	}
-	return "unknown status";
+	return NULL;
 }
 
 static u32 high_half(u64 x)

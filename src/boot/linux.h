@@ -9,15 +9,6 @@
 
 #include "mm/memmap.h"
 
-enum linux_status {
-	LINUX_OK,
-	LINUX_NOT_LINUX,  /* no boot sector signature, or no "HdrS" */
-	LINUX_TOO_OLD,    /* boot protocol before 2.06 */
-	LINUX_NOT_HIGH,   /* a zImage, which loads below 640 KiB */
-	LINUX_BAD_HEADER, /* a field contradicts the protocol */
-	LINUX_TRUNCATED,  /* the file ends before the kernel does */
-};
-
 enum linux_xloadflags : u16 {
 	LINUX_XLF_KERNEL_64 = 1 << 0,
 	LINUX_XLF_ABOVE_4G = 1 << 1,
@@ -233,11 +224,12 @@ _Static_assert(offsetof(struct boot_params, hdr.kernel_info_offset) == 0x268, "b
 _Static_assert(offsetof(struct boot_params, e820_table) == 0x2d0, "boot_params");
 _Static_assert(offsetof(struct boot_params, eddbuf) == 0xd00, "boot_params");
 
-/* Reads the bzImage of `size` bytes at `image`, which is untrusted. *out is written if LINUX_OK. */
-enum linux_status linux_parse(const void *image, size_t size, struct linux_image *out);
+/* What linux_parse() says of a file of another kind. */
+extern const char linux_not_linux[];
 
-/* One line for the log, without a full stop. */
-const char *linux_status_text(enum linux_status status);
+/* Reads the bzImage of `size` bytes at `image`, which is untrusted. *out is written for NULL; else
+ * what is wrong, for people. */
+const char *linux_parse(const void *image, size_t size, struct linux_image *out);
 
 /* Bytes of handover.setup_data this map needs; 0 if boot_params takes all of it. */
 size_t linux_setup_data_size(const struct memmap *map);

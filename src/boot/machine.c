@@ -111,9 +111,8 @@ void machine_create_cpus(void)
 void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
 		     const struct options *options, const struct microcode_update *microcode)
 {
-	log_info("%u CPUs, %llu KiB reserved at %#llx (image %zu KiB)", cpu_count,
-		 (unsigned long long)(home.size / KIB), (unsigned long long)home.start,
-		 image_size() / 1024);
+	log_info("%u CPUs, %lu KiB reserved at %#lx (image %zu KiB)", cpu_count, (home.size / KIB),
+		 home.start, image_size() / 1024);
 
 	if (!microcode_keep(microcode))
 		fail("out of memory for the microcode update");

@@ -41,17 +41,17 @@ _Noreturn void boot_main(u64 information, u64 load_base);
 static void read_boot_information(paddr_t information)
 {
 	const u32 *total_size = phys_to_virt(information);
-	enum mb2_status status;
+	const char *error;
 
 	if (*total_size > sizeof(boot.information))
 		fail("the boot loader's information is larger than %u KiB",
 		     MB2_INFORMATION_MAX / 1024);
 	memcpy(boot.information, total_size, *total_size);
-	status = mb2_parse(boot.information, *total_size, &boot.mb2);
-	if (status == MB2_OK && boot.mb2.boot_services_running)
+	error = mb2_parse(boot.information, *total_size, &boot.mb2);
+	if (!error && boot.mb2.boot_services_running)
 		fail("32-bit UEFI firmware is not supported");
-	if (status != MB2_OK)
-		fail("bad boot information: %s; update the boot loader", mb2_status_text(status));
+	if (error)
+		fail("bad boot information: %s; update the boot loader", error);
 	boot.room = boot.mb2.memmap;
 	if (boot.mb2.efi_mmap)
 		efi_map_reserve_firmware(boot.mb2.efi_mmap, boot.mb2.efi_mmap_size,
@@ -160,7 +160,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
-		 (unsigned long long)(pages_left() * PAGE_SIZE / KIB));
+		 pages_left() * PAGE_SIZE / KIB);
 	log_guest_owns_console(boot.options.verbose);
 	statistics_init(boot.options.stats, home.size, entry_tsc);
 	switch_launch(&start.regs);

@@ -3,6 +3,8 @@
 
 #include "lib/string.h"
 
+const char mb2_kernel_no_header[] = "no multiboot2 header";
+
 /* Multiboot2 Specification, "OS image format". */
 enum {
 	SEARCH_SIZE = 32768,
@@ -103,8 +105,7 @@ struct wishes {
 	u32 entry;
 };
 
-static enum mb2_kernel_status read_tag(const u8 *at, const struct header_tag *tag,
-				       struct wishes *wishes)
+static const char *read_tag(const u8 *at, const struct header_tag *tag, struct wishes *wishes)
 {
 	const bool optional = tag->flags & TAG_OPTIONAL;
 
@@ -112,30 +113,30 @@ static enum mb2_kernel_status read_tag(const u8 *at, const struct header_tag *ta
 	case HEADER_INFORMATION_REQUEST:
 		for (u32 i = sizeof(*tag); i + 4 <= tag->size; i += 4) {
 			if (!optional && !offered(load32(at + i)))
-				return MB2_KERNEL_UNSUPPORTED;
+				return "multiboot2 header requires what Umbra does not offer";
 		}
-		return MB2_KERNEL_OK;
+		return NULL;
 	case HEADER_ENTRY:
 		if (tag->size < sizeof(*tag) + 4)
-			return MB2_KERNEL_BAD_HEADER;
+			return "invalid multiboot2 header";
 		wishes->has_entry = true;
 		wishes->entry = load32(at + sizeof(*tag));
-		return MB2_KERNEL_OK;
+		return NULL;
 	case HEADER_MODULE_ALIGN:
 		wishes->align_modules = true;
-		return MB2_KERNEL_OK;
+		return NULL;
 	case HEADER_CONSOLE:     /* there is a text console, or what GRUB left */
 	case HEADER_EFI32_ENTRY: /* count only for a loader that keeps boot services */
 	case HEADER_EFI64_ENTRY:
 	case HEADER_RELOCATABLE: /* permits what need not be done */
-		return MB2_KERNEL_OK;
+		return NULL;
 	default:
 		/* An address tag without ELF, a frame buffer, boot services, or not yet known. */
-		return optional ? MB2_KERNEL_OK : MB2_KERNEL_UNSUPPORTED;
+		return optional ? NULL : "multiboot2 header requires what Umbra does not offer";
 	}
 }
 
-static enum mb2_kernel_status read_tags(const u8 *header, u32 length, struct wishes *wishes)
+static const char *read_tags(const u8 *header, u32 length, struct wishes *wishes)
 {
 	u32 at = sizeof(struct header);
 
@@ -143,18 +144,18 @@ static enum mb2_kernel_status read_tags(const u8 *header, u32 length, struct wis
 		struct header_tag tag;
 		memcpy(&tag, header + at, sizeof(tag));
 		if (tag.size < sizeof(tag) || tag.size > length - at)
-			return MB2_KERNEL_BAD_HEADER;
+			return "invalid multiboot2 header";
 		if (tag.type == HEADER_END)
-			return MB2_KERNEL_OK;
-		enum mb2_kernel_status status = read_tag(header + at, &tag, wishes);
-		if (status != MB2_KERNEL_OK)
-			return status;
+			return NULL;
+		const char *error = read_tag(header + at, &tag, wishes);
+		if (error)
+			return error;
 		u32 step = ALIGN_UP(tag.size, (u32)ALIGNMENT);
 		if (step > length - at)
-			return MB2_KERNEL_BAD_HEADER;
+			return "invalid multiboot2 header";
 		at += step;
 	}
-	return MB2_KERNEL_BAD_HEADER;
+	return "invalid multiboot2 header";
 }
 
 /* e_entry is virtual; GRUB, too, takes it through the segment that contains it. */
@@ -170,50 +171,31 @@ static u64 physical_entry(const struct mb2_kernel *kernel)
 	return elf->entry;
 }
 
-enum mb2_kernel_status mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *out)
+const char *mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *out)
 {
 	const u8 *bytes = image;
 	struct header h;
 	struct wishes wishes = {0};
 	size_t offset;
-	enum mb2_kernel_status status;
+	const char *error;
 
 	if (!find_header(bytes, size, &h, &offset))
-		return MB2_KERNEL_NO_HEADER;
+		return mb2_kernel_no_header;
 	if (h.architecture != ARCHITECTURE_I386 || h.length < sizeof(h))
-		return MB2_KERNEL_BAD_HEADER;
-	status = read_tags(bytes + offset, h.length, &wishes);
-	if (status != MB2_KERNEL_OK)
-		return status;
+		return "invalid multiboot2 header";
+	error = read_tags(bytes + offset, h.length, &wishes);
+	if (error)
+		return error;
 
-	out->elf_status = elf_parse(image, size, &out->elf);
-	if (out->elf_status != ELF_OK)
-		return MB2_KERNEL_BAD_ELF;
+	error = elf_parse(image, size, &out->elf);
+	if (error)
+		return error;
 	u64 entry = wishes.has_entry ? wishes.entry : physical_entry(out);
 	if (entry > UINT32_MAX || !elf_contains(&out->elf, entry))
-		return MB2_KERNEL_BAD_ENTRY;
+		return "multiboot2 entry is outside of the kernel";
 	out->entry = (u32)entry;
 	out->align_modules = wishes.align_modules;
-	return MB2_KERNEL_OK;
-}
-
-const char *mb2_kernel_status_text(const struct mb2_kernel *kernel, enum mb2_kernel_status status)
-{
-	switch (status) {
-	case MB2_KERNEL_OK:
-		return "multiboot2 kernel";
-	case MB2_KERNEL_NO_HEADER:
-		return "no multiboot2 header";
-	case MB2_KERNEL_BAD_HEADER:
-		return "invalid multiboot2 header";
-	case MB2_KERNEL_UNSUPPORTED:
-		return "multiboot2 header requires what Umbra does not offer";
-	case MB2_KERNEL_BAD_ELF:
-		return elf_status_text(kernel->elf_status);
-	case MB2_KERNEL_BAD_ENTRY:
-		return "multiboot2 entry is outside of the kernel";
-	}
-	return "unknown status";
+	return NULL;
 }
 
 /* Appends to a buffer that is large enough, or only counts when there is none. */

@@ -12,17 +12,7 @@
 
 enum { MB2_KERNEL_MAGIC = 0x36d76289, MB2_KERNEL_MODULES_MAX = 16 };
 
-enum mb2_kernel_status {
-	MB2_KERNEL_OK,
-	MB2_KERNEL_NO_HEADER,   /* none in the first 32 KiB */
-	MB2_KERNEL_BAD_HEADER,  /* wrong architecture, size or tags */
-	MB2_KERNEL_UNSUPPORTED, /* insists on something that Umbra does not offer */
-	MB2_KERNEL_BAD_ELF,     /* see mb2_kernel.elf_status */
-	MB2_KERNEL_BAD_ENTRY,   /* the entry is in no segment, or not below 4 GiB */
-};
-
 struct mb2_kernel {
-	enum elf_status elf_status;
 	u32 entry; /* physical */
 	bool align_modules;
 	struct elf_image elf;
@@ -44,11 +34,12 @@ struct mb2_kernel_handover {
 	size_t rsdp_size; /* 20 for ACPI 1.0, 36 and more for later ones, 0 for none */
 };
 
-/* Reads the file at `image`, which is untrusted. *out is valid with MB2_KERNEL_OK. */
-enum mb2_kernel_status mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *out);
+/* What mb2_kernel_parse() says of a file without such a header in its first 32 KiB. */
+extern const char mb2_kernel_no_header[];
 
-/* One line for the log, without a full stop. */
-const char *mb2_kernel_status_text(const struct mb2_kernel *kernel, enum mb2_kernel_status status);
+/* Reads the file at `image`, which is untrusted. NULL: *out is valid; else what is wrong, for
+ * people. */
+const char *mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *out);
 
 /*
  * Writes the boot information to `buffer`, 8-aligned and of `size` bytes. Modules lie below 4 GiB.

@@ -107,63 +107,63 @@ static bool is_terminated(const char *s, size_t size)
 	return strnlen(s, size) < size;
 }
 
-static enum mb2_status parse_cmdline(const struct tag *tag, struct mb2_info *out)
+static const char *parse_cmdline(const struct tag *tag, struct mb2_info *out)
 {
 	const char *s = (const char *)(tag + 1);
 
 	if (!is_terminated(s, tag->size - sizeof(*tag)))
-		return MB2_CMDLINE_UNTERMINATED;
+		return "the command line is not terminated";
 	out->cmdline_truncated =
 		str_copy(out->cmdline, sizeof(out->cmdline), s) >= sizeof(out->cmdline);
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_loader(const struct tag *tag, struct mb2_info *out)
+static const char *parse_loader(const struct tag *tag, struct mb2_info *out)
 {
 	const char *s = (const char *)(tag + 1);
 
 	if (!is_terminated(s, tag->size - sizeof(*tag)))
-		return MB2_LOADER_UNTERMINATED;
+		return "the boot loader's name is not terminated";
 	str_copy(out->loader, sizeof(out->loader), s);
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_module(const struct tag *tag, struct mb2_info *out)
+static const char *parse_module(const struct tag *tag, struct mb2_info *out)
 {
 	const struct tag_module *m = (const void *)tag;
 
 	if (!is_terminated(m->string, tag->size - sizeof(*m)))
-		return MB2_MODULE_UNTERMINATED;
+		return "a module's string is not terminated";
 	if (m->end < m->start)
-		return MB2_MODULE_BACKWARDS;
+		return "a module ends before it starts";
 	if (out->module_count == MB2_MAX_MODULES)
-		return MB2_TOO_MANY_MODULES;
+		return "there are more than 16 modules";
 	out->module[out->module_count++] = (struct mb2_module){
 		.start = m->start,
 		.end = m->end,
 		.string = m->string,
 		.length = (u32)strlen(m->string),
 	};
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_mmap(const struct tag *tag, struct mb2_info *out)
+static const char *parse_mmap(const struct tag *tag, struct mb2_info *out)
 {
 	const struct tag_mmap *m = (const void *)tag;
 	const u8 *entries = (const u8 *)(m + 1);
 	u32 bytes = tag->size - (u32)sizeof(*m);
 
 	if (m->entry_size < sizeof(struct mmap_entry) || m->entry_size % TAG_ALIGN != 0)
-		return MB2_MMAP_ENTRY_SIZE;
+		return "the memory map's entry size is impossible";
 	if (bytes % m->entry_size != 0)
-		return MB2_MMAP_PARTIAL;
+		return "the memory map ends inside an entry";
 	for (u32 at = 0; at < bytes; at += m->entry_size) {
 		const struct mmap_entry *e = (const void *)(entries + at);
 
 		if (!memmap_add(&out->memmap, e->base, e->length, e->type))
-			return MB2_MMAP_FULL;
+			return "the memory map has too many ranges";
 	}
-	return MB2_OK;
+	return NULL;
 }
 
 static bool color_fits(u8 pos, u8 size, u8 bpp)
@@ -171,7 +171,7 @@ static bool color_fits(u8 pos, u8 size, u8 bpp)
 	return size > 0 && pos + size <= bpp;
 }
 
-static enum mb2_status parse_framebuffer(const struct tag *tag, struct mb2_info *out)
+static const char *parse_framebuffer(const struct tag *tag, struct mb2_info *out)
 {
 	const struct tag_framebuffer *f = (const void *)tag;
 	struct framebuffer fb = {
@@ -184,22 +184,22 @@ static enum mb2_status parse_framebuffer(const struct tag *tag, struct mb2_info 
 	};
 
 	if (fb.width == 0 || fb.height == 0)
-		return MB2_FB_EMPTY;
+		return "the framebuffer has no pixels";
 	if (fb.bpp == 0 || fb.bpp > 32)
-		return MB2_FB_DEPTH;
+		return "the framebuffer's colour depth is impossible";
 	if (((u64)fb.width * fb.bpp + 7) / 8 > fb.pitch)
-		return MB2_FB_PITCH;
+		return "the framebuffer's pitch is shorter than its lines";
 	if ((u64)fb.pitch * fb.height > UINT64_MAX - fb.addr)
-		return MB2_FB_RANGE;
+		return "the framebuffer runs past the end of the address space";
 	if (fb.type == FRAMEBUFFER_RGB) {
 		const struct fb_rgb *rgb = (const void *)(f + 1);
 
 		if (tag->size < sizeof(*f) + sizeof(*rgb))
-			return MB2_TAG_INCOMPLETE;
+			return "a tag is too small for its type";
 		if (!color_fits(rgb->red_pos, rgb->red_size, fb.bpp) ||
 		    !color_fits(rgb->green_pos, rgb->green_size, fb.bpp) ||
 		    !color_fits(rgb->blue_pos, rgb->blue_size, fb.bpp))
-			return MB2_FB_COLOR;
+			return "the framebuffer's colours do not fit its pixels";
 		fb.red_pos = rgb->red_pos;
 		fb.red_size = rgb->red_size;
 		fb.green_pos = rgb->green_pos;
@@ -209,7 +209,7 @@ static enum mb2_status parse_framebuffer(const struct tag *tag, struct mb2_info 
 	}
 	out->fb = fb;
 	out->has_fb = true;
-	return MB2_OK;
+	return NULL;
 }
 
 static void set_efi(struct mb2_info *out, paddr_t system_table, bool is_64bit)
@@ -218,76 +218,76 @@ static void set_efi(struct mb2_info *out, paddr_t system_table, bool is_64bit)
 	out->efi_64bit = is_64bit;
 }
 
-static enum mb2_status parse_efi32(const struct tag *tag, struct mb2_info *out)
+static const char *parse_efi32(const struct tag *tag, struct mb2_info *out)
 {
 	set_efi(out, ((const struct tag_u32 *)(const void *)tag)->value, false);
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_efi64(const struct tag *tag, struct mb2_info *out)
+static const char *parse_efi64(const struct tag *tag, struct mb2_info *out)
 {
 	set_efi(out, ((const struct tag_u64 *)(const void *)tag)->value, true);
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_rsdp_old(const struct tag *tag, struct mb2_info *out)
+static const char *parse_rsdp_old(const struct tag *tag, struct mb2_info *out)
 {
 	/* A new RSDP contains the old one, and the XSDT besides. */
 	if (out->rsdp_len < RSDP_NEW_LEN) {
 		memcpy(out->rsdp, tag + 1, RSDP_OLD_LEN);
 		out->rsdp_len = RSDP_OLD_LEN;
 	}
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_rsdp_new(const struct tag *tag, struct mb2_info *out)
+static const char *parse_rsdp_new(const struct tag *tag, struct mb2_info *out)
 {
 	memcpy(out->rsdp, tag + 1, RSDP_NEW_LEN);
 	out->rsdp_len = RSDP_NEW_LEN;
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_efi_mmap(const struct tag *tag, struct mb2_info *out)
+static const char *parse_efi_mmap(const struct tag *tag, struct mb2_info *out)
 {
 	const struct tag_efi_mmap *m = (const void *)tag;
 	u32 bytes = tag->size - (u32)sizeof(*m);
 
 	if (m->desc_size < EFI_DESC_MIN || m->desc_size % TAG_ALIGN != 0)
-		return MB2_EFI_MMAP_ENTRY_SIZE;
+		return "the EFI memory map's descriptor size is impossible";
 	if (bytes % m->desc_size != 0)
-		return MB2_EFI_MMAP_PARTIAL;
+		return "the EFI memory map ends inside a descriptor";
 	out->efi_mmap = m + 1;
 	out->efi_mmap_size = bytes;
 	out->efi_desc_size = m->desc_size;
 	out->efi_desc_version = m->desc_version;
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_efi_bs(const struct tag *tag, struct mb2_info *out)
+static const char *parse_efi_bs(const struct tag *tag, struct mb2_info *out)
 {
 	(void)tag;
 	out->boot_services_running = true;
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_efi64_image(const struct tag *tag, struct mb2_info *out)
+static const char *parse_efi64_image(const struct tag *tag, struct mb2_info *out)
 {
 	out->efi_image = ((const struct tag_u64 *)(const void *)tag)->value;
-	return MB2_OK;
+	return NULL;
 }
 
-static enum mb2_status parse_load_base(const struct tag *tag, struct mb2_info *out)
+static const char *parse_load_base(const struct tag *tag, struct mb2_info *out)
 {
 	out->load_base = ((const struct tag_u32 *)(const void *)tag)->value;
 	out->has_load_base = true;
-	return MB2_OK;
+	return NULL;
 }
 
 /* A handler sees only tags of at least min_size bytes. */
 static const struct {
 	u32 type;
 	u32 min_size;
-	enum mb2_status (*parse)(const struct tag *tag, struct mb2_info *out);
+	const char *(*parse)(const struct tag *tag, struct mb2_info *out);
 } handlers[] = {
 	{TAG_CMDLINE, sizeof(struct tag), parse_cmdline},
 	{TAG_LOADER, sizeof(struct tag), parse_loader},
@@ -304,28 +304,28 @@ static const struct {
 	{TAG_LOAD_BASE, sizeof(struct tag_u32), parse_load_base},
 };
 
-static enum mb2_status parse_tag(const struct tag *tag, struct mb2_info *out)
+static const char *parse_tag(const struct tag *tag, struct mb2_info *out)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
 		if (handlers[i].type != tag->type)
 			continue;
 		if (tag->size < handlers[i].min_size)
-			return MB2_TAG_INCOMPLETE;
+			return "a tag is too small for its type";
 		return handlers[i].parse(tag, out);
 	}
-	return MB2_OK;
+	return NULL;
 }
 
 /* What must be true of the whole once every tag has been seen. */
-static enum mb2_status finish(const struct mb2_info *out)
+static const char *finish(const struct mb2_info *out)
 {
 	/* With boot services still running the loader leaves the map to whoever ends them. */
 	if (out->memmap.count == 0 && !out->boot_services_running)
-		return MB2_NO_MEMORY_MAP;
-	return MB2_OK;
+		return "the boot loader gave no memory map";
+	return NULL;
 }
 
-enum mb2_status mb2_parse(const void *mbi, size_t limit, struct mb2_info *out)
+const char *mb2_parse(const void *mbi, size_t limit, struct mb2_info *out)
 {
 	const struct info_header *header = mbi;
 	const u8 *base = mbi;
@@ -333,65 +333,30 @@ enum mb2_status mb2_parse(const void *mbi, size_t limit, struct mb2_info *out)
 
 	memset(out, 0, sizeof(*out));
 	if ((uintptr_t)mbi % TAG_ALIGN != 0)
-		return MB2_MISALIGNED;
+		return "boot information is not 8-byte aligned";
 	if (limit < sizeof(*header))
-		return MB2_NO_HEADER;
+		return "boot information is too short for its header";
 	total = header->total_size;
 	if (total < sizeof(*header) || total > limit)
-		return MB2_BAD_TOTAL_SIZE;
+		return "boot information's total size is impossible";
 
 	for (u64 at = sizeof(*header); at < total;) {
 		const struct tag *tag = (const void *)(base + at);
-		enum mb2_status status;
+		const char *error;
 
 		if (total - at < sizeof(*tag))
-			return MB2_TAG_CUT;
+			return "boot information ends inside a tag's header";
 		if (tag->size < sizeof(*tag))
-			return MB2_TAG_TOO_SMALL;
+			return "a tag is smaller than its own header";
 		if (tag->size > total - at)
-			return MB2_TAG_OVERRUN;
+			return "a tag runs past the end of the boot information";
 		if (tag->type == TAG_END)
-			return tag->size == sizeof(*tag) ? finish(out) : MB2_BAD_END_TAG;
-		status = parse_tag(tag, out);
-		if (status != MB2_OK)
-			return status;
+			return tag->size == sizeof(*tag) ? finish(out)
+							 : "the end tag has a wrong size";
+		error = parse_tag(tag, out);
+		if (error)
+			return error;
 		at += ALIGN_UP((u64)tag->size, TAG_ALIGN);
 	}
-	return MB2_NO_END_TAG;
-}
-
-const char *mb2_status_text(enum mb2_status status)
-{
-	static const char *const text[MB2_STATUS_COUNT] = {
-		[MB2_OK] = "boot information is valid",
-		[MB2_MISALIGNED] = "boot information is not 8-byte aligned",
-		[MB2_NO_HEADER] = "boot information is too short for its header",
-		[MB2_BAD_TOTAL_SIZE] = "boot information's total size is impossible",
-		[MB2_TAG_CUT] = "boot information ends inside a tag's header",
-		[MB2_TAG_TOO_SMALL] = "a tag is smaller than its own header",
-		[MB2_TAG_OVERRUN] = "a tag runs past the end of the boot information",
-		[MB2_NO_END_TAG] = "boot information has no end tag",
-		[MB2_BAD_END_TAG] = "the end tag has a wrong size",
-		[MB2_TAG_INCOMPLETE] = "a tag is too small for its type",
-		[MB2_CMDLINE_UNTERMINATED] = "the command line is not terminated",
-		[MB2_LOADER_UNTERMINATED] = "the boot loader's name is not terminated",
-		[MB2_MODULE_UNTERMINATED] = "a module's string is not terminated",
-		[MB2_MODULE_BACKWARDS] = "a module ends before it starts",
-		[MB2_TOO_MANY_MODULES] = "there are more than 16 modules",
-		[MB2_NO_MEMORY_MAP] = "the boot loader gave no memory map",
-		[MB2_MMAP_ENTRY_SIZE] = "the memory map's entry size is impossible",
-		[MB2_MMAP_PARTIAL] = "the memory map ends inside an entry",
-		[MB2_MMAP_FULL] = "the memory map has too many ranges",
-		[MB2_FB_EMPTY] = "the framebuffer has no pixels",
-		[MB2_FB_DEPTH] = "the framebuffer's colour depth is impossible",
-		[MB2_FB_PITCH] = "the framebuffer's pitch is shorter than its lines",
-		[MB2_FB_RANGE] = "the framebuffer runs past the end of the address space",
-		[MB2_FB_COLOR] = "the framebuffer's colours do not fit its pixels",
-		[MB2_EFI_MMAP_ENTRY_SIZE] = "the EFI memory map's descriptor size is impossible",
-		[MB2_EFI_MMAP_PARTIAL] = "the EFI memory map ends inside a descriptor",
-	};
-
-	if ((u32)status >= MB2_STATUS_COUNT)
-		return "unknown boot information error";
-	return text[status];
+	return "boot information has no end tag";
 }

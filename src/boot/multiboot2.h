@@ -10,36 +10,6 @@
 #include "mm/memmap.h"
 #include "platform/console.h"
 
-enum mb2_status {
-	MB2_OK,
-	MB2_MISALIGNED,
-	MB2_NO_HEADER,
-	MB2_BAD_TOTAL_SIZE,
-	MB2_TAG_CUT,
-	MB2_TAG_TOO_SMALL,
-	MB2_TAG_OVERRUN,
-	MB2_NO_END_TAG,
-	MB2_BAD_END_TAG,
-	MB2_TAG_INCOMPLETE,
-	MB2_CMDLINE_UNTERMINATED,
-	MB2_LOADER_UNTERMINATED,
-	MB2_MODULE_UNTERMINATED,
-	MB2_MODULE_BACKWARDS,
-	MB2_TOO_MANY_MODULES,
-	MB2_NO_MEMORY_MAP,
-	MB2_MMAP_ENTRY_SIZE,
-	MB2_MMAP_PARTIAL,
-	MB2_MMAP_FULL,
-	MB2_FB_EMPTY,
-	MB2_FB_DEPTH,
-	MB2_FB_PITCH,
-	MB2_FB_RANGE,
-	MB2_FB_COLOR,
-	MB2_EFI_MMAP_ENTRY_SIZE,
-	MB2_EFI_MMAP_PARTIAL,
-	MB2_STATUS_COUNT,
-};
-
 enum {
 	MB2_MAX_MODULES = 16,
 	/* What there is room for: a server's EFI memory map alone has many hundred entries of 48
@@ -86,9 +56,7 @@ struct mb2_info {
 /*
  * Parse the boot information at mbi, of which `limit` bytes may be read. Tags that Umbra has no
  * use for are skipped; of a tag that comes twice the last counts, modules and maps add up.
- * *out is complete only for MB2_OK, and its pointers live as long as the boot information does.
+ * *out is complete only for NULL, and its pointers live as long as the boot information does.
+ * Returns NULL, or what is wrong, for people.
  */
-enum mb2_status mb2_parse(const void *mbi, size_t limit, struct mb2_info *out);
-
-/* One line of text for people, never NULL. */
-const char *mb2_status_text(enum mb2_status status);
+const char *mb2_parse(const void *mbi, size_t limit, struct mb2_info *out);

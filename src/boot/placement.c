@@ -58,7 +58,7 @@ static bool overlap(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 	return a_size && b_size && a < b + b_size && b < a + a_size;
 }
 
-static enum placement_status place_kernel(struct planner *p)
+static const char *place_kernel(struct planner *p)
 {
 	const struct placement_request *r = p->request;
 	paddr_t base = r->kernel_base;
@@ -69,7 +69,8 @@ static enum placement_status place_kernel(struct planner *p)
 			const struct placement_segment *s = &r->segment[i];
 			if (!memmap_is_usable(r->map, base + s->offset, s->memsz) ||
 			    base + s->offset + s->memsz > FIRST_4G)
-				return PLACEMENT_KERNEL_ADDRESS;
+				return "there is no free memory at the address the kernel must be "
+				       "loaded to";
 		}
 	} else if (base % r->kernel_align || !memmap_is_usable(r->map, base, r->kernel_size)) {
 		/*
@@ -78,12 +79,15 @@ static enum placement_status place_kernel(struct planner *p)
 		 */
 		if (!memmap_find_bottom(r->map, r->kernel_size, r->kernel_align, base, NULL, 0,
 					&base))
-			return PLACEMENT_KERNEL_SPACE;
+			return "there is not enough contiguous memory below 4 GiB for the kernel";
 	}
 	if (base > FIRST_4G || r->kernel_size > FIRST_4G - base)
-		return r->relocatable ? PLACEMENT_KERNEL_SPACE : PLACEMENT_KERNEL_ADDRESS;
+		return r->relocatable
+			       ? "there is not enough contiguous memory below 4 GiB for the kernel"
+			       : "there is no free memory at the address the kernel must be loaded "
+				 "to";
 	p->plan->kernel_base = base;
-	return PLACEMENT_OK;
+	return NULL;
 }
 
 /* The common case costs no copy: one module, page-aligned, in nobody's way. */
@@ -98,7 +102,7 @@ static bool may_stay(const struct planner *p)
 	       !overlap(m->start, m->size, p->plan->kernel_base, r->kernel_size);
 }
 
-static enum placement_status place_modules(struct planner *p)
+static const char *place_modules(struct planner *p)
 {
 	const struct placement_request *r = p->request;
 	struct placement_plan *plan = p->plan;
@@ -108,13 +112,13 @@ static enum placement_status place_modules(struct planner *p)
 
 	for (u32 i = 0; i < r->module_count; i++) {
 		if (r->module[i].size > usable - size)
-			return PLACEMENT_MODULES_SIZE;
+			return "the modules are larger than the memory";
 		size = ALIGN_UP(size, r->module_align) + r->module[i].size;
 		if (size > usable)
-			return PLACEMENT_MODULES_SIZE;
+			return "the modules are larger than the memory";
 	}
 	if (!size)
-		return PLACEMENT_OK;
+		return NULL;
 
 	paddr_t limit = r->module_max < FIRST_4G ? r->module_max + 1 : FIRST_4G;
 	avoid_kernel(&list, p);
@@ -127,7 +131,7 @@ static enum placement_status place_modules(struct planner *p)
 				  &plan->modules_start) &&
 		 !memmap_find_top(r->map, size, PAGE_SIZE, limit, list.range, needed,
 				  &plan->modules_start))
-		return PLACEMENT_MODULES_SPACE;
+		return "there is not enough contiguous memory for the modules";
 
 	plan->modules_size = size;
 	u64 offset = 0;
@@ -136,16 +140,16 @@ static enum placement_status place_modules(struct planner *p)
 		plan->module[i] = plan->modules_start + offset;
 		offset += r->module[i].size;
 	}
-	return PLACEMENT_OK;
+	return NULL;
 }
 
-static enum placement_status place_data(struct planner *p)
+static const char *place_data(struct planner *p)
 {
 	const struct placement_request *r = p->request;
 	struct avoid_list list = {0};
 
 	if (!r->data_size)
-		return PLACEMENT_OK;
+		return NULL;
 	avoid_kernel(&list, p);
 	avoid(&list, p->plan->modules_start, p->plan->modules_size);
 	avoid(&list, BIOS_DATA.start, BIOS_DATA.size);
@@ -154,8 +158,8 @@ static enum placement_status place_data(struct planner *p)
 			    &p->plan->data) ||
 	    memmap_find_top(r->map, r->data_size, PAGE_SIZE, FIRST_4G, list.range, list.count,
 			    &p->plan->data))
-		return PLACEMENT_OK;
-	return PLACEMENT_DATA_SPACE;
+		return NULL;
+	return "there is no memory for the boot parameters";
 }
 
 static void add_step(struct placement_plan *plan, struct placement_step step)
@@ -240,7 +244,7 @@ static bool stage_smallest(struct planner *p)
 	return true;
 }
 
-static enum placement_status order_moves(struct planner *p)
+static const char *order_moves(struct planner *p)
 {
 	u32 left = p->count;
 
@@ -258,9 +262,10 @@ static enum placement_status order_moves(struct planner *p)
 		}
 		/* All that is left waits for itself in a circle. */
 		if (left == before && !stage_smallest(p))
-			return PLACEMENT_STAGING_SPACE;
+			return "there is not enough memory to move the kernel and modules past "
+			       "each other";
 	}
-	return PLACEMENT_OK;
+	return NULL;
 }
 
 static void zero(struct placement_plan *plan, paddr_t start, u64 size)
@@ -285,25 +290,24 @@ static void add_zeroes(struct planner *p)
 	}
 }
 
-enum placement_status placement_plan(const struct placement_request *request,
-				     struct placement_plan *plan)
+const char *placement_plan(const struct placement_request *request, struct placement_plan *plan)
 {
 	struct planner p = {.request = request, .plan = plan};
-	enum placement_status status;
+	const char *error;
 
 	*plan = (struct placement_plan){0};
-	status = place_kernel(&p);
-	if (status == PLACEMENT_OK)
-		status = place_modules(&p);
-	if (status == PLACEMENT_OK)
-		status = place_data(&p);
-	if (status != PLACEMENT_OK)
-		return status;
+	error = place_kernel(&p);
+	if (error == NULL)
+		error = place_modules(&p);
+	if (error == NULL)
+		error = place_data(&p);
+	if (error)
+		return error;
 	collect_pieces(&p);
-	status = order_moves(&p);
-	if (status == PLACEMENT_OK)
+	error = order_moves(&p);
+	if (error == NULL)
 		add_zeroes(&p);
-	return status;
+	return error;
 }
 
 void placement_run(const struct placement_plan *plan, void *(*to_virt)(paddr_t))
@@ -315,25 +319,4 @@ void placement_run(const struct placement_plan *plan, void *(*to_virt)(paddr_t))
 		else
 			memmove(to_virt(step->dst), to_virt(step->src), step->size);
 	}
-}
-
-const char *placement_status_text(enum placement_status status)
-{
-	switch (status) {
-	case PLACEMENT_OK:
-		return "placed";
-	case PLACEMENT_KERNEL_ADDRESS:
-		return "there is no free memory at the address the kernel must be loaded to";
-	case PLACEMENT_KERNEL_SPACE:
-		return "there is not enough contiguous memory below 4 GiB for the kernel";
-	case PLACEMENT_MODULES_SIZE:
-		return "the modules are larger than the memory";
-	case PLACEMENT_MODULES_SPACE:
-		return "there is not enough contiguous memory for the modules";
-	case PLACEMENT_DATA_SPACE:
-		return "there is no memory for the boot parameters";
-	case PLACEMENT_STAGING_SPACE:
-		return "there is not enough memory to move the kernel and modules past each other";
-	}
-	return "unknown status";
 }

@@ -16,16 +16,6 @@ enum {
 	PLACEMENT_STEPS_MAX = 3 * (PLACEMENT_SEGMENTS_MAX + PLACEMENT_MODULES_MAX),
 };
 
-enum placement_status {
-	PLACEMENT_OK,
-	PLACEMENT_KERNEL_ADDRESS, /* not relocatable, and there is no RAM where it must be */
-	PLACEMENT_KERNEL_SPACE,   /* relocatable, but no RAM is large enough */
-	PLACEMENT_MODULES_SIZE,   /* modules are larger than all of the memory */
-	PLACEMENT_MODULES_SPACE,  /* no RAM for the modules where they may be */
-	PLACEMENT_DATA_SPACE,     /* no RAM for the boot data */
-	PLACEMENT_STAGING_SPACE,  /* pieces are in each other's way and there is no room to pass */
-};
-
 /* A part of the kernel: `filesz` bytes at `source`, zeroes up to `memsz`. */
 struct placement_segment {
 	paddr_t source;
@@ -77,11 +67,7 @@ struct placement_plan {
  * too and may overlap destinations, but once the steps have run only destinations hold anything:
  * what is needed from a source (a setup header) must be read before.
  */
-enum placement_status placement_plan(const struct placement_request *request,
-				     struct placement_plan *plan);
+const char *placement_plan(const struct placement_request *request, struct placement_plan *plan);
 
 /* Runs the steps, in order, on memory that `to_virt` gives access to. */
 void placement_run(const struct placement_plan *plan, void *(*to_virt)(paddr_t));
-
-/* One line for the log, without a full stop. */
-const char *placement_status_text(enum placement_status status);

@@ -43,13 +43,14 @@ static bool find_entry(const u8 *notes, u64 size, u32 align, u64 *entry)
 	return false;
 }
 
-enum pvh_status pvh_parse(const void *image, size_t size, struct pvh_image *out)
+const char *pvh_parse(const void *image, size_t size, struct pvh_image *out)
 {
 	const u8 *bytes = image;
+	const char *error;
 
-	out->elf_status = elf_parse(image, size, &out->elf);
-	if (out->elf_status != ELF_OK)
-		return PVH_BAD_ELF;
+	error = elf_parse(image, size, &out->elf);
+	if (error)
+		return error;
 
 	const struct elf_image *elf = &out->elf;
 	for (u32 i = 0; i < elf->note_count; i++) {
@@ -58,26 +59,11 @@ enum pvh_status pvh_parse(const void *image, size_t size, struct pvh_image *out)
 		if (!find_entry(bytes + notes->offset, notes->size, notes->align, &entry))
 			continue;
 		if (entry > UINT32_MAX || !elf_contains(elf, entry))
-			return PVH_BAD_ENTRY;
+			return "PVH entry is outside of the kernel";
 		out->entry = (u32)entry;
-		return PVH_OK;
+		return NULL;
 	}
-	return PVH_NO_ENTRY;
-}
-
-const char *pvh_status_text(const struct pvh_image *image, enum pvh_status status)
-{
-	switch (status) {
-	case PVH_OK:
-		return "PVH kernel";
-	case PVH_BAD_ELF:
-		return elf_status_text(image->elf_status);
-	case PVH_NO_ENTRY:
-		return "ELF kernel without a PVH entry note";
-	case PVH_BAD_ENTRY:
-		return "PVH entry is outside of the kernel";
-	}
-	return "unknown status";
+	return "ELF kernel without a PVH entry note";
 }
 
 size_t pvh_start_info_size(const struct pvh_handover *handover)

@@ -10,15 +10,7 @@
 #include "boot/elf.h"
 #include "mm/memmap.h"
 
-enum pvh_status {
-	PVH_OK,
-	PVH_BAD_ELF,   /* see pvh_image.elf_status */
-	PVH_NO_ENTRY,  /* no note XEN_ELFNOTE_PHYS32_ENTRY */
-	PVH_BAD_ENTRY, /* the entry is in no segment, or not below 4 GiB */
-};
-
 struct pvh_image {
-	enum elf_status elf_status;
 	u32 entry; /* physical */
 	struct elf_image elf;
 };
@@ -64,11 +56,9 @@ struct pvh_handover {
 	const struct memmap *map;
 };
 
-/* Reads the ELF file at `image`, which is untrusted. *out is valid with PVH_OK. */
-enum pvh_status pvh_parse(const void *image, size_t size, struct pvh_image *out);
-
-/* One line for the log, without a full stop. */
-const char *pvh_status_text(const struct pvh_image *image, enum pvh_status status);
+/* Reads the ELF file at `image`, which is untrusted. NULL: *out is valid; else what is wrong, for
+ * people. */
+const char *pvh_parse(const void *image, size_t size, struct pvh_image *out);
 
 /* Bytes that pvh_fill_start_info writes. */
 size_t pvh_start_info_size(const struct pvh_handover *handover);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Privileged and special instructions, each as a tiny inline function. All inline assembly but the
- * entry paths is here, so that the rest is plain C that also compiles hosted.
+ * Instructions, each as a tiny inline function: those of x86/insn.h and what only Umbra needs,
+ * above all VMX's. With them here nearly all else is plain C that also compiles hosted.
  *
  * The *_safe forms go through the exception table: a fault makes them return false.
  */
 #pragma once
 
-#include <x86/cpuid.h>
 #include <x86/gpr.h>
+#include <x86/insn.h>
 #include <x86/types.h>
 #include <x86/vmcs.h>
 #include <x86/vmx.h>
@@ -24,29 +24,6 @@ struct extable_entry {
 	".balign 8\n\t"                    \
 	".quad " fault ", " fixup "\n\t"   \
 	".popsection\n\t"
-
-static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
-{
-	struct cpuid r;
-
-	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(subleaf));
-	return r;
-}
-
-static inline u64 rdmsr(u32 msr)
-{
-	u32 lo, hi;
-
-	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-	return ((u64)hi << 32) | lo;
-}
-
-static inline void wrmsr(u32 msr, u64 value)
-{
-	__asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
-}
 
 static inline bool rdmsr_safe(u32 msr, u64 *value)
 {
@@ -114,53 +91,6 @@ static inline void vmcall(struct guest_regs *regs)
 			 : "memory", "cc", "rbx", "r8", "r9", "r10", "r11");
 }
 
-#define DEFINE_CR(name)                                                          \
-	static inline u64 read_##name(void)                                      \
-	{                                                                        \
-		u64 value;                                                       \
-                                                                                 \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory"); \
-		return value;                                                    \
-	}                                                                        \
-	static inline void write_##name(u64 value)                               \
-	{                                                                        \
-		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");    \
-	}
-DEFINE_CR(cr0)
-DEFINE_CR(cr2)
-DEFINE_CR(cr3)
-DEFINE_CR(cr4)
-#undef DEFINE_CR
-
-static inline void clear_breakpoint_addresses(void)
-{
-	__asm__ volatile("mov %0, %%dr0\n\t"
-			 "mov %0, %%dr1\n\t"
-			 "mov %0, %%dr2\n\t"
-			 "mov %0, %%dr3" ::"r"(0ull));
-}
-
-static inline u64 read_dr7(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%dr7, %0" : "=r"(value));
-	return value;
-}
-
-static inline u64 read_dr6(void)
-{
-	u64 value;
-
-	__asm__ volatile("mov %%dr6, %0" : "=r"(value));
-	return value;
-}
-
-static inline void write_dr6(u64 value)
-{
-	__asm__ volatile("mov %0, %%dr6" ::"r"(value));
-}
-
 /* Needs CR4.PKE. */
 static inline u32 rdpkru(void)
 {
@@ -187,45 +117,6 @@ static inline u64 rdtsc(void)
 	return ((u64)hi << 32) | lo;
 }
 
-static inline void outb(u16 port, u8 value)
-{
-	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static inline void outw(u16 port, u16 value)
-{
-	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static inline void outl(u16 port, u32 value)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static inline u8 inb(u16 port)
-{
-	u8 value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline u16 inw(u16 port)
-{
-	u16 value;
-
-	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline u32 inl(u16 port)
-{
-	u32 value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
 /* SDM "Handling Multiple NMIs": IRET unblocks NMIs. To the next instruction, on the same stack. */
 static inline void unblock_nmis(void)
 {
@@ -246,11 +137,6 @@ static inline void unblock_nmis(void)
 			 : "memory", "cc");
 }
 
-static inline void wbinvd(void)
-{
-	__asm__ volatile("wbinvd" ::: "memory");
-}
-
 /*
  * An index that a bounds check has let through, for a table of 2^n entries, kept within it also
  * where the CPU only guesses that the check has passed ("Bounds Check Bypass"). The compiler, which
@@ -262,63 +148,11 @@ static inline u32 index_masked(u32 index, u32 entries)
 	return index & (entries - 1);
 }
 
-static inline void cpu_pause(void)
-{
-	__asm__ volatile("pause");
-}
-
 _Noreturn static inline void cpu_halt_forever(void)
 {
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
-
-static inline void invlpg(const void *va)
-{
-	__asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
-}
-
-struct __attribute__((packed)) table_pointer {
-	u16 limit;
-	u64 base;
-};
-
-static inline void lgdt(const struct table_pointer *p)
-{
-	__asm__ volatile("lgdt %0" ::"m"(*p));
-}
-
-static inline void lidt(const struct table_pointer *p)
-{
-	__asm__ volatile("lidt %0" ::"m"(*p));
-}
-
-static inline void sidt(struct table_pointer *pointer)
-{
-	__asm__ volatile("sidt %0" : "=m"(*pointer));
-}
-
-static inline void sgdt(struct table_pointer *pointer)
-{
-	__asm__ volatile("sgdt %0" : "=m"(*pointer));
-}
-
-#define SELECTOR_READER(name, instruction)                            \
-	static inline u16 read_##name(void)                           \
-	{                                                             \
-		u16 selector;                                         \
-		__asm__ volatile(instruction " %0" : "=r"(selector)); \
-		return selector;                                      \
-	}
-SELECTOR_READER(es, "mov %%es,")
-SELECTOR_READER(cs, "mov %%cs,")
-SELECTOR_READER(ss, "mov %%ss,")
-SELECTOR_READER(ds, "mov %%ds,")
-SELECTOR_READER(fs, "mov %%fs,")
-SELECTOR_READER(gs, "mov %%gs,")
-SELECTOR_READER(ldtr, "sldt")
-SELECTOR_READER(tr, "str")
-#undef SELECTOR_READER
 
 static inline void load_cs(u16 selector)
 {
@@ -334,35 +168,19 @@ static inline void load_cs(u16 selector)
 			 : "memory");
 }
 
-static inline void ltr(u16 selector)
-{
-	__asm__ volatile("ltr %0" ::"r"(selector));
-}
-
 /* VMX. Each returns true on VMsucceed. SDM "VMX Instruction Reference". */
-static inline bool vmxon(paddr_t region)
-{
-	bool failed;
-
-	__asm__ volatile("vmxon %1" : "=@ccbe"(failed) : "m"(region) : "memory");
-	return !failed;
-}
-
-static inline bool vmclear(paddr_t region)
-{
-	bool failed;
-
-	__asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(region) : "memory");
-	return !failed;
-}
-
-static inline bool vmptrld(paddr_t region)
-{
-	bool failed;
-
-	__asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(region) : "memory");
-	return !failed;
-}
+#define DEFINE_VMX(name)                                                                   \
+	static inline bool name(paddr_t region)                                            \
+	{                                                                                  \
+		bool failed;                                                               \
+                                                                                           \
+		__asm__ volatile(#name " %1" : "=@ccbe"(failed) : "m"(region) : "memory"); \
+		return !failed;                                                            \
+	}
+DEFINE_VMX(vmxon)
+DEFINE_VMX(vmclear)
+DEFINE_VMX(vmptrld)
+#undef DEFINE_VMX
 
 /* The unchecked forms are for fields that are known to exist in a VMCS that is known to be current.
  */
@@ -395,11 +213,6 @@ static inline void vmwrite_unchecked(u64 field, u64 value)
 	__asm__ volatile("vmwrite %0, %1" ::"r"(value), "r"(field) : "cc");
 }
 
-struct invept_descriptor {
-	u64 eptp;
-	u64 reserved;
-};
-
 static inline bool invept(enum invept_type type, u64 eptp)
 {
 	struct invept_descriptor descriptor = {.eptp = eptp};
@@ -412,14 +225,9 @@ static inline bool invept(enum invept_type type, u64 eptp)
 	return !failed;
 }
 
-struct invvpid_descriptor {
-	u64 vpid;
-	u64 address;
-};
-
 static inline bool invvpid(enum invvpid_type type, u16 vpid, u64 address)
 {
-	struct invvpid_descriptor descriptor = {.vpid = vpid, .address = address};
+	struct invvpid_descriptor descriptor = {.vpid = vpid, .linear = address};
 	bool failed;
 
 	__asm__ volatile("invvpid %1, %2"

@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mm/ept.h"
 
+#include "mm/layout.h"
+#include "mm/pages.h"
+
 /* Kept in bits that the processor ignores, in absent entries and in leaves respectively. */
 enum ept_soft : u64 {
 	EPT_SOFT_HIDDEN = BIT(52), /* absent on purpose: never to be filled */
 	EPT_SOFT_PINNED = BIT(53), /* set by ept_set_4k: the memory type is not the MTRRs' */
 };
-
-static bool is_present(u64 entry)
-{
-	return entry & EPT_RWX;
-}
-
-static bool is_leaf(u64 entry, unsigned int level)
-{
-	return level == 1 || (entry & EPT_LARGE);
-}
-
-static unsigned int entry_index(paddr_t gpa, unsigned int level)
-{
-	return (unsigned int)(gpa / ept_level_size(level)) % EPT_ENTRIES;
-}
 
 static u64 entry_load(const u64 *slot)
 {
@@ -33,14 +21,14 @@ static void entry_store(u64 *slot, u64 entry)
 	__atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 }
 
-static u64 *table_of(const struct ept *ept, u64 entry)
+static u64 *table_of(u64 entry)
 {
-	return ept->ops->to_virt(ept->ctx, entry & EPT_ADDR);
+	return phys_to_virt(entry & EPT_ADDR);
 }
 
-static u64 table_entry(const struct ept *ept, u64 *table)
+static u64 table_entry(const u64 *table)
 {
-	return ept->ops->to_phys(ept->ctx, table) | EPT_RWX;
+	return virt_to_phys(table) | EPT_RWX;
 }
 
 static bool leaf_allowed(const struct ept *ept, unsigned int level)
@@ -63,11 +51,6 @@ static u64 leaf_entry(paddr_t pa, unsigned int level, enum memtype type)
 	return pa | EPT_RWX | ept_memtype_bits(type) | (level > 1 ? EPT_LARGE : 0);
 }
 
-static enum memtype type_of(const struct ept *ept, paddr_t start, u64 size, bool *uniform)
-{
-	return ept->type_fn(ept->type_ctx, start, size, uniform);
-}
-
 /*
  * The entry that maps [start, start + ept_level_size(level)) identically, with all the tables
  * below it; 0 if there is no memory for these and the block is too large for a page. A block that
@@ -81,12 +64,12 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 
 	if (leaf) {
 		bool uniform;
-		type = type_of(ept, start, size, &uniform);
+		type = mtrr_type_of_range(ept->mtrrs, start, size, &uniform);
 		if (uniform || level == 1)
 			return leaf_entry(start, level, type);
 	}
 
-	u64 *table = ept->ops->alloc(ept->ctx);
+	u64 *table = pages_alloc_kept();
 	u64 child_size = ept_level_size(level - 1);
 	for (unsigned int i = 0; table && i < EPT_ENTRIES; i++) {
 		table[i] = build_identity(ept, start + i * child_size, level - 1);
@@ -94,16 +77,16 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 			return 0;
 	}
 	if (table)
-		return table_entry(ept, table);
+		return table_entry(table);
 	ept->coarse = true;
 	return leaf ? leaf_entry(start, level, type) : 0;
 }
 
 /* The same mapping in the next smaller page size. `slot` holds a page of `level` > 1. */
-static bool split(struct ept *ept, u64 *slot, unsigned int level)
+static bool split(u64 *slot, unsigned int level)
 {
 	u64 entry = entry_load(slot);
-	u64 *table = ept->ops->alloc(ept->ctx);
+	u64 *table = pages_alloc_kept();
 
 	if (!table)
 		return false;
@@ -111,7 +94,7 @@ static bool split(struct ept *ept, u64 *slot, unsigned int level)
 		entry &= ~(u64)EPT_LARGE;
 	for (unsigned int i = 0; i < EPT_ENTRIES; i++)
 		table[i] = entry + i * ept_level_size(level - 1);
-	entry_store(slot, table_entry(ept, table));
+	entry_store(slot, table_entry(table));
 	return true;
 }
 
@@ -124,29 +107,29 @@ static u64 *slot_at(struct ept *ept, paddr_t gpa, unsigned int level)
 	u64 *table = ept->root;
 
 	for (unsigned int l = EPT_LEVELS;; l--) {
-		u64 *slot = &table[entry_index(gpa, l)];
+		u64 *slot = &table[ept_index(gpa, l)];
 		if (l == level)
 			return slot;
 
 		u64 entry = entry_load(slot);
-		if (!is_present(entry)) {
+		if (!ept_is_present(entry)) {
 			if (l == 3 && !(entry & EPT_SOFT_HIDDEN)) {
 				entry = build_identity(ept, ALIGN_DOWN(gpa, GIB), l);
 				if (!entry)
 					return NULL;
 				entry_store(slot, entry);
 			} else {
-				u64 *below = ept->ops->alloc(ept->ctx);
+				u64 *below = pages_alloc_kept();
 				if (!below)
 					return NULL;
 				for (unsigned int i = 0; i < EPT_ENTRIES; i++)
 					below[i] = entry & EPT_SOFT_HIDDEN;
-				entry_store(slot, table_entry(ept, below));
+				entry_store(slot, table_entry(below));
 			}
 		}
-		if (is_leaf(entry_load(slot), l) && !split(ept, slot, l))
+		if (ept_is_leaf(entry_load(slot), l) && !split(slot, l))
 			return NULL;
-		table = table_of(ept, entry_load(slot));
+		table = table_of(entry_load(slot));
 	}
 }
 
@@ -156,7 +139,7 @@ bool ept_map_identity(struct ept *ept, unsigned int width, paddr_t top_of_ram)
 
 	ept->limit = BIT(width < EPT_MAX_WIDTH ? width : EPT_MAX_WIDTH);
 	ept->coarse = false;
-	ept->root = ept->ops->alloc(ept->ctx);
+	ept->root = pages_alloc_kept();
 	if (!ept->root)
 		return false;
 
@@ -176,7 +159,7 @@ bool ept_map_identity(struct ept *ept, unsigned int width, paddr_t top_of_ram)
 
 u64 ept_eptp(const struct ept *ept)
 {
-	return ept->ops->to_phys(ept->ctx, ept->root) | EPTP_WALK_4 | MEMTYPE_WB;
+	return virt_to_phys(ept->root) | EPTP_WALK_4 | MEMTYPE_WB;
 }
 
 static bool hide_below(struct ept *ept, u64 *table, unsigned int level, paddr_t base, paddr_t start,
@@ -190,9 +173,9 @@ static bool hide_below(struct ept *ept, u64 *table, unsigned int level, paddr_t 
 		if (block >= end)
 			break;
 		u64 entry = entry_load(&table[i]);
-		if (!is_present(entry) && (entry & EPT_SOFT_HIDDEN))
+		if (!ept_is_present(entry) && (entry & EPT_SOFT_HIDDEN))
 			continue;
-		bool has_table = is_present(entry) && !is_leaf(entry, level);
+		bool has_table = ept_is_present(entry) && !ept_is_leaf(entry, level);
 		if (!has_table && start <= block && end - block >= size) {
 			entry_store(&table[i], EPT_SOFT_HIDDEN);
 			continue;
@@ -262,12 +245,12 @@ static void update_below(struct ept *ept, u64 *table, unsigned int level, paddr_
 		u64 entry = entry_load(&table[i]);
 		bool uniform = true;
 
-		if (!is_present(entry) || (entry & EPT_SOFT_PINNED))
+		if (!ept_is_present(entry) || (entry & EPT_SOFT_PINNED))
 			continue;
 		if (!known)
-			type = type_of(ept, block, size, &uniform);
-		if (!is_leaf(entry, level)) {
-			update_below(ept, table_of(ept, entry), level - 1, block, uniform, type,
+			type = mtrr_type_of_range(ept->mtrrs, block, size, &uniform);
+		if (!ept_is_leaf(entry, level)) {
+			update_below(ept, table_of(entry), level - 1, block, uniform, type,
 				     changed);
 			continue;
 		}
@@ -304,21 +287,21 @@ bool ept_walk(const struct ept *ept, paddr_t gpa, struct ept_walk *out)
 		return false;
 
 	for (unsigned int level = EPT_LEVELS;; level--) {
-		u64 entry = entry_load(&table[entry_index(gpa, level)]);
+		u64 entry = entry_load(&table[ept_index(gpa, level)]);
 		out->entry = entry;
 		out->level = (u8)level;
 		out->size = ept_level_size(level);
-		if (!is_present(entry)) {
+		if (!ept_is_present(entry)) {
 			out->hidden = entry & EPT_SOFT_HIDDEN;
 			return false;
 		}
 		perm &= entry;
-		if (is_leaf(entry, level)) {
+		if (ept_is_leaf(entry, level)) {
 			out->perm = (u8)perm;
 			out->type = ept_entry_memtype(entry);
 			out->pa = (entry & EPT_ADDR & ~(out->size - 1)) | (gpa & (out->size - 1));
 			return true;
 		}
-		table = table_of(ept, entry);
+		table = table_of(entry);
 	}
 }

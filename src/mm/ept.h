@@ -14,24 +14,11 @@
 #include <x86/ept.h>
 #include <x86/types.h>
 
-/* Where tables come from. `ctx` of struct ept is passed as the first argument. */
-struct ept_ops {
-	void *(*alloc)(void *ctx);                  /* one zeroed, aligned page, or NULL */
-	paddr_t (*to_phys)(void *ctx, void *table); /* of a page from alloc */
-	void *(*to_virt)(void *ctx, paddr_t table); /* the inverse */
-};
+#include "mm/mtrr.h"
 
-/*
- * Memory type of [start, start + size); *uniform tells whether it is that of all of it, otherwise
- * it must be safe for all of it. mtrr_type_of_range is one. A 4 KiB page must be uniform.
- */
-typedef enum memtype ept_type_fn(const void *ctx, paddr_t start, u64 size, bool *uniform);
-
+/* Tables are pages of pages_alloc_kept(): while the map is built nothing is kept yet. */
 struct ept {
-	const struct ept_ops *ops;
-	void *ctx;
-	ept_type_fn *type_fn;
-	const void *type_ctx;
+	const struct mtrr_state *mtrrs; /* what memory types are made from */
 	u64 *root;
 	u64 limit;   /* end of guest-physical space */
 	bool has_1g; /* page sizes the processor's EPT supports */
@@ -53,7 +40,7 @@ struct ept_walk {
 
 /*
  * Starts the map of 2^width bytes (32 or more; at most 2^EPT_MAX_WIDTH are mapped). The caller has
- * set ops, ctx, type_fn, type_ctx, has_1g and has_2m; type_ctx stays alive. With 1 GiB pages, or up
+ * set mtrrs, which stay alive, has_1g and has_2m. With 1 GiB pages, or up
  * to 39 bits, all of it is mapped now; otherwise up to the larger of top_of_ram and 4 GiB, the rest
  * being ept_fill's. False: no memory for tables; the map must not be used.
  */
@@ -84,7 +71,7 @@ bool ept_set_4k(struct ept *ept, paddr_t gpa, paddr_t hpa, u64 perm, enum memtyp
 bool ept_fill(struct ept *ept, paddr_t gpa);
 
 /*
- * Sets the memory types again after type_fn's answers changed. *changed: an invalidation is
+ * Sets the memory types again after the MTRRs changed. *changed: an invalidation is
  * needed on every processor. False: memory for tables ran short and some block has got one strict
  * type; the map is valid all the same.
  */

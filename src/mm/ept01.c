@@ -15,36 +15,6 @@
 /* For one more GiB each, on a CPU without pages of that size. */
 enum { FILL_PAGES = 72 };
 
-/* While the map is built nothing is kept yet, and then what is kept is for it. */
-static void *alloc_table(void *ctx)
-{
-	(void)ctx;
-	return pages_alloc_kept();
-}
-
-static paddr_t table_to_phys(void *ctx, void *table)
-{
-	(void)ctx;
-	return virt_to_phys(table);
-}
-
-static void *table_to_virt(void *ctx, paddr_t table)
-{
-	(void)ctx;
-	return phys_to_virt(table);
-}
-
-static enum memtype type_of_range(const void *ctx, paddr_t start, u64 size, bool *uniform)
-{
-	return mtrr_type_of_range(ctx, start, size, uniform);
-}
-
-static const struct ept_ops table_ops = {
-	.alloc = alloc_table,
-	.to_phys = table_to_phys,
-	.to_virt = table_to_virt,
-};
-
 static struct {
 	struct spinlock lock;    /* for writers; CPUs walk the tables without it */
 	struct mtrr_state mtrrs; /* what the types were made from */
@@ -84,9 +54,7 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 {
 	ept01_read_mtrrs(&ept01.mtrrs);
 	ept01.ept = (struct ept){
-		.ops = &table_ops,
-		.type_fn = type_of_range,
-		.type_ctx = &ept01.mtrrs,
+		.mtrrs = &ept01.mtrrs,
 		.has_1g = ept_cap & EPT_CAP_1G,
 		.has_2m = ept_cap & EPT_CAP_2M,
 	};

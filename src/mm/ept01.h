@@ -29,6 +29,7 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
 /* Hides one more page, below 1 MiB, before any CPU uses the map. False: memory is short. */
 bool ept01_hide_page(paddr_t page);
 
+/* The EPTP with which L1 runs. */
 u64 ept01_eptp(void);
 
 /* Bytes of the page that maps `gpa`, 0 if none does. */

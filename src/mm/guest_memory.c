@@ -148,47 +148,25 @@ void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *word
 
 enum exchange_result { EXCHANGE_DONE, EXCHANGE_CHANGED, EXCHANGE_FAULT };
 
-static enum exchange_result exchange1_safe(void *at, u8 old, u8 new)
-{
-	u8 found = old;
-
-	__asm__ goto volatile("1: lock cmpxchgb %2, (%1)\n\t" EXTABLE("1b", "%l[fault]")
-			      : "+a"(found)
-			      : "r"(at), "r"(new)
-			      : "memory", "cc"
-			      : fault);
-	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
-fault:
-	return EXCHANGE_FAULT;
-}
-
-static enum exchange_result exchange4_safe(void *at, u32 old, u32 new)
-{
-	u32 found = old;
-
-	__asm__ goto volatile("1: lock cmpxchgl %2, (%1)\n\t" EXTABLE("1b", "%l[fault]")
-			      : "+a"(found)
-			      : "r"(at), "r"(new)
-			      : "memory", "cc"
-			      : fault);
-	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
-fault:
-	return EXCHANGE_FAULT;
-}
-
-static enum exchange_result exchange8_safe(void *at, u64 old, u64 new)
-{
-	u64 found = old;
-
-	__asm__ goto volatile("1: lock cmpxchgq %2, (%1)\n\t" EXTABLE("1b", "%l[fault]")
-			      : "+a"(found)
-			      : "r"(at), "r"(new)
-			      : "memory", "cc"
-			      : fault);
-	return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;
-fault:
-	return EXCHANGE_FAULT;
-}
+#define DEFINE_EXCHANGE(name, type, suffix)                                      \
+	static enum exchange_result name(void *at, type old, type new)           \
+	{                                                                        \
+		type found = old;                                                \
+                                                                                 \
+		__asm__ goto volatile("1: lock cmpxchg" suffix                   \
+				      " %2, (%1)\n\t" EXTABLE("1b", "%l[fault]") \
+				      : "+a"(found)                              \
+				      : "r"(at), "r"(new)                        \
+				      : "memory", "cc"                           \
+				      : fault);                                  \
+		return found == old ? EXCHANGE_DONE : EXCHANGE_CHANGED;          \
+	fault:                                                                   \
+		return EXCHANGE_FAULT;                                           \
+	}
+DEFINE_EXCHANGE(exchange1_safe, u8, "b")
+DEFINE_EXCHANGE(exchange4_safe, u32, "l")
+DEFINE_EXCHANGE(exchange8_safe, u64, "q")
+#undef DEFINE_EXCHANGE
 
 static enum exchange_result exchange_safe(void *at, u64 old, u64 new, size_t size)
 {

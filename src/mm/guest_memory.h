@@ -13,6 +13,7 @@
 
 #include <x86/types.h>
 
+/* Any size, over page boundaries, too. */
 void guest_memory_read(paddr_t gpa, void *dst, size_t size);
 void guest_memory_write(paddr_t gpa, const void *src, size_t size);
 

@@ -3,17 +3,7 @@
 
 #include <x86/cr.h>
 #include <x86/msr.h>
-
-/* Bits of an entry of any mode and level. */
-enum entry_bits : u64 {
-	ENTRY_PRESENT = BIT(0),
-	ENTRY_WRITE = BIT(1),
-	ENTRY_USER = BIT(2),
-	ENTRY_ACCESSED = BIT(5),
-	ENTRY_DIRTY = BIT(6),
-	ENTRY_LARGE = BIT(7),
-	ENTRY_NO_EXEC = BIT(63),
-};
+#include <x86/paging.h>
 
 enum { RACES_MAX = 16 };
 
@@ -34,7 +24,7 @@ struct walker {
 	void *ctx;
 	struct mode mode;
 	struct guest_walk *out;
-	u64 allowed; /* ENTRY_WRITE and ENTRY_USER that all entries have, NO_EXEC that any has */
+	u64 allowed; /* PTE_W and PTE_U that all entries have, NO_EXEC that any has */
 	u64 leaf;
 	u64 page_size;
 };
@@ -59,19 +49,12 @@ static enum guest_walk_status fault(const struct walker *w, u32 cause)
 	return GUEST_WALK_FAULT;
 }
 
-static bool is_canonical(u64 linear, u32 bits)
-{
-	i64 upper = (i64)linear >> (bits - 1);
-
-	return upper == 0 || upper == -1;
-}
-
 /* Fills w->mode. False: PAE paging and no page directory for this address. */
 static bool choose_mode(struct walker *w)
 {
 	const struct guest_paging *p = w->paging;
 	const u64 physical = BITS(p->maxphyaddr - 1, 12);
-	const u64 no_exec = no_exec_enabled(p) ? 0 : (u64)ENTRY_NO_EXEC;
+	const u64 no_exec = no_exec_enabled(p) ? 0 : (u64)PTE_NX;
 
 	if (!(p->cr4 & CR4_PAE)) {
 		w->mode = (struct mode){.levels = 2,
@@ -94,7 +77,7 @@ static bool choose_mode(struct walker *w)
 	w->mode.levels = 2;
 	w->mode.root = pdpte & physical;
 	w->mode.reserved = (BITS(62, 12) & ~physical) | no_exec;
-	return pdpte & ENTRY_PRESENT;
+	return pdpte & PTE_P;
 }
 
 /* Whether an entry with the page-size bit maps a page at this level. */
@@ -116,7 +99,7 @@ static u64 reserved_bits(const struct walker *w, u32 level, bool large)
 		return w->mode.reserved | BITS(11 + 9 * (level - 1), 13);
 	/* In 32-bit paging without PSE the page-size bit is ignored. */
 	if (level > 2)
-		return w->mode.reserved | ENTRY_LARGE;
+		return w->mode.reserved | PTE_PS;
 	return w->mode.reserved;
 }
 
@@ -137,7 +120,7 @@ static enum guest_walk_status descend(struct walker *w)
 	paddr_t table = m->root;
 
 	out->steps = 0;
-	w->allowed = ENTRY_WRITE | ENTRY_USER;
+	w->allowed = PTE_W | PTE_U;
 	for (u32 level = m->levels;; level--) {
 		u32 shift = 12 + (level - 1) * m->index_bits;
 		u64 index = w->access->linear >> shift & ((1u << m->index_bits) - 1);
@@ -150,13 +133,13 @@ static enum guest_walk_status descend(struct walker *w)
 			return GUEST_WALK_NO_MEMORY;
 		}
 		u64 entry = step->entry;
-		if (!(entry & ENTRY_PRESENT))
+		if (!(entry & PTE_P))
 			return fault(w, 0);
-		bool large = level > 1 && (entry & ENTRY_LARGE) && can_be_large(w, level);
+		bool large = level > 1 && (entry & PTE_PS) && can_be_large(w, level);
 		if (entry & reserved_bits(w, level, large))
 			return fault(w, PF_PRESENT | PF_RESERVED);
-		w->allowed &= entry | ENTRY_NO_EXEC;
-		w->allowed |= entry & ENTRY_NO_EXEC;
+		w->allowed &= entry | PTE_NX;
+		w->allowed |= entry & PTE_NX;
 		if (level == 1 || large) {
 			w->leaf = entry;
 			w->page_size = 1ull << shift;
@@ -170,7 +153,7 @@ static enum guest_walk_status descend(struct walker *w)
 static bool key_forbids(const struct walker *w)
 {
 	const struct guest_paging *p = w->paging;
-	bool user_page = w->allowed & ENTRY_USER;
+	bool user_page = w->allowed & PTE_U;
 	u32 key = w->leaf >> 59 & 0xf;
 	u32 rights = (user_page ? p->pkru : p->pkrs) >> (2 * key) & 3;
 
@@ -188,15 +171,15 @@ static bool entries_allow(const struct walker *w)
 {
 	const struct guest_paging *p = w->paging;
 	const struct guest_access *a = w->access;
-	bool user_page = w->allowed & ENTRY_USER;
-	bool writable = w->allowed & ENTRY_WRITE;
+	bool user_page = w->allowed & PTE_U;
+	bool writable = w->allowed & PTE_W;
 
 	if (a->user && !user_page)
 		return false;
 	if (a->type == GUEST_FETCH) {
 		if (!a->user && user_page && (p->cr4 & CR4_SMEP))
 			return false;
-		return !(w->allowed & ENTRY_NO_EXEC) || !no_exec_enabled(p);
+		return !(w->allowed & PTE_NX) || !no_exec_enabled(p);
 	}
 	if (!a->user && user_page && (p->cr4 & CR4_SMAP) && (a->implicit || !a->ac))
 		return false;
@@ -209,9 +192,9 @@ static bool set_flags(struct walker *w)
 {
 	for (u32 i = 0; i < w->out->steps; i++) {
 		struct guest_walk_step *step = &w->out->step[i];
-		u64 wanted = step->entry | ENTRY_ACCESSED;
+		u64 wanted = step->entry | PTE_A;
 		if (i + 1 == w->out->steps && w->access->type == GUEST_WRITE)
-			wanted |= ENTRY_DIRTY;
+			wanted |= PTE_D;
 		if (wanted != step->entry &&
 		    !w->ops->exchange(w->ctx, step->pa, step->entry, wanted, w->mode.entry_size))
 			return false;
@@ -235,7 +218,7 @@ enum guest_walk_status guest_walk(const struct guest_paging *paging,
 		return GUEST_WALK_OK;
 	}
 	if ((paging->efer & EFER_LMA) &&
-	    !is_canonical(access->linear, paging->cr4 & CR4_LA57 ? 57 : 48))
+	    !linear_is_canonical(access->linear, paging->cr4 & CR4_LA57 ? 57 : 48))
 		return GUEST_WALK_NON_CANONICAL;
 
 	for (u32 race = 0; race < RACES_MAX; race++) {
@@ -255,9 +238,9 @@ enum guest_walk_status guest_walk(const struct guest_paging *paging,
 			continue;
 		out->pa = leaf_address(&w);
 		out->page_size = w.page_size;
-		out->user = w.allowed & ENTRY_USER;
-		out->writable = w.allowed & ENTRY_WRITE;
-		out->executable = !(w.allowed & ENTRY_NO_EXEC);
+		out->user = w.allowed & PTE_U;
+		out->writable = w.allowed & PTE_W;
+		out->executable = !(w.allowed & PTE_NX);
 		return GUEST_WALK_OK;
 	}
 	return GUEST_WALK_RACE;

@@ -2,20 +2,14 @@
 #include "mm/host_paging.h"
 
 #include <x86/cpuid.h>
+#include <x86/paging.h>
 
 #include "lib/insn.h"
 #include "lib/spinlock.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
 
-/* SDM "4-Level Paging". */
-#define PTE_P     BIT(0)
-#define PTE_W     BIT(1)
-#define PTE_PS    BIT(7)
-#define PTE_NX    BIT(63)
-#define PTE_ADDR  BITS(51, 12)
-#define PTE_TABLE (PTE_P | PTE_W)
-#define RW_NX     (PTE_P | PTE_W | PTE_NX)
+static const u64 RW_NX = PTE_P | PTE_W | PTE_NX;
 
 static u64 *root;
 static u64 trampoline_tables; /* what root[0] is while a CPU starts */
@@ -38,7 +32,7 @@ static u64 *next_table(u64 *entry)
 
 		if (!table)
 			return NULL;
-		*entry = virt_to_phys(table) | PTE_TABLE;
+		*entry = virt_to_phys(table) | PTE_P | PTE_W;
 	}
 	return phys_to_virt(*entry & PTE_ADDR);
 }
@@ -178,7 +172,7 @@ void host_paging_guard(const void *page)
 	for (unsigned int level = 4; level > 1; level--)
 		table = phys_to_virt(*entry_of(table, (u64)page, level) & PTE_ADDR);
 	*entry_of(table, (u64)page, 1) = 0;
-	invlpg(page);
+	invlpg((u64)page);
 }
 
 bool host_paging_map_trampoline(paddr_t page)

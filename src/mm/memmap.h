@@ -62,6 +62,7 @@ bool memmap_find_bottom(const struct memmap *map, u64 size, u64 align, paddr_t m
 /* Whether every byte of a range is usable RAM; false for an empty range or one that wraps. */
 bool memmap_is_usable(const struct memmap *map, paddr_t start, u64 size);
 
+/* Of all usable ranges together. */
 u64 memmap_usable_bytes(const struct memmap *map);
 
 /* First address after the last usable RAM; 0 when there is none. */

@@ -13,23 +13,35 @@ static enum memtype combine(enum memtype a, enum memtype b)
 	return MEMTYPE_UC;
 }
 
+/* The fixed-range register's place in state->fixed, or -1. */
+static int fixed_index(const struct mtrr_state *state, u32 msr)
+{
+	if (!(state->cap & MTRR_CAP_FIX))
+		return -1;
+	if (msr == MSR_IA32_MTRR_FIX64K_00000)
+		return 0;
+	if (msr == MSR_IA32_MTRR_FIX16K_80000 || msr == MSR_IA32_MTRR_FIX16K_A0000)
+		return (int)(1 + msr - MSR_IA32_MTRR_FIX16K_80000);
+	if (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000)
+		return (int)(3 + msr - MSR_IA32_MTRR_FIX4K_C0000);
+	return -1;
+}
+
+static bool is_variable(const struct mtrr_state *state, u32 msr)
+{
+	return msr >= MSR_IA32_MTRR_PHYSBASE0 && msr < MSR_IA32_MTRR_PHYSBASE0 + 2u * state->count;
+}
+
 u64 *mtrr_register(struct mtrr_state *state, u32 msr)
 {
+	const u32 pair = (msr - MSR_IA32_MTRR_PHYSBASE0) / 2;
+	const int fixed = fixed_index(state, msr);
+
 	if (msr == MSR_IA32_MTRR_DEF_TYPE)
 		return &state->def_type;
-	if (msr >= MSR_IA32_MTRR_PHYSBASE0 && msr < MSR_IA32_MTRR_PHYSBASE0 + 2u * state->count) {
-		u32 pair = (msr - MSR_IA32_MTRR_PHYSBASE0) / 2;
+	if (is_variable(state, msr))
 		return (msr & 1) ? &state->var_mask[pair] : &state->var_base[pair];
-	}
-	if (!(state->cap & MTRR_CAP_FIX))
-		return NULL;
-	if (msr == MSR_IA32_MTRR_FIX64K_00000)
-		return &state->fixed[0];
-	if (msr == MSR_IA32_MTRR_FIX16K_80000 || msr == MSR_IA32_MTRR_FIX16K_A0000)
-		return &state->fixed[1 + msr - MSR_IA32_MTRR_FIX16K_80000];
-	if (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000)
-		return &state->fixed[3 + msr - MSR_IA32_MTRR_FIX4K_C0000];
-	return NULL;
+	return fixed < 0 ? NULL : &state->fixed[fixed];
 }
 
 static bool type_valid(const struct mtrr_state *state, u64 type)
@@ -60,7 +72,7 @@ bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value)
 	if (msr == MSR_IA32_MTRR_DEF_TYPE)
 		return !(value & def_reserved) && type_valid(state, value & MTRR_DEF_TYPE);
 
-	if (msr >= MSR_IA32_MTRR_PHYSBASE0 && msr < MSR_IA32_MTRR_PHYSBASE0 + 2u * state->count) {
+	if (is_variable(state, msr)) {
 		if (value & beyond_maxphyaddr(state))
 			return false;
 		if (msr & 1)
@@ -68,10 +80,7 @@ bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value)
 		return !(value & BITS(11, 8)) && type_valid(state, value & MTRR_BASE_TYPE);
 	}
 
-	bool fixed = msr == MSR_IA32_MTRR_FIX64K_00000 || msr == MSR_IA32_MTRR_FIX16K_80000 ||
-		     msr == MSR_IA32_MTRR_FIX16K_A0000 ||
-		     (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000);
-	if (!fixed || !(state->cap & MTRR_CAP_FIX))
+	if (fixed_index(state, msr) < 0)
 		return false;
 	for (unsigned int shift = 0; shift < 64; shift += 8) {
 		if (!type_valid(state, (value >> shift) & 0xff))

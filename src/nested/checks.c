@@ -40,11 +40,6 @@ static bool canonical(u64 value, bool la57)
 	return linear_is_canonical(value, la57 ? 57 : 48);
 }
 
-static u64 secondary_of(const struct vmcs12 *v)
-{
-	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
-}
-
 /* SDM "VM-Execution Control Fields", the part on interrupts and the APIC. */
 static const char *check_apic(const struct vmcs12 *v, const struct check_context *ctx)
 {

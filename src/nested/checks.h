@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The checks a VM entry makes before it touches guest state. SDM "Checks on VMX Controls and
- * Host-State Area". Pure. Guest state is left to the hardware, which checks it in vmcs02.
+ * Host-State Area". Pure. Guest state is left to the hardware, which checks it in vmcs02, but for
+ * the few checks that it would not fail the same way.
  */
 #pragma once
 

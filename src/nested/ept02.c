@@ -16,21 +16,6 @@
 #include "nested/state.h"
 #include "smp/panic.h"
 
-static unsigned int index_at(paddr_t gpa, unsigned int level)
-{
-	return (unsigned int)(gpa >> (PAGE_SHIFT + 9 * (level - 1))) & (EPT_ENTRIES - 1);
-}
-
-static bool is_present(u64 entry)
-{
-	return entry & EPT_RWX;
-}
-
-static bool is_leaf(u64 entry, unsigned int level)
-{
-	return level == 1 || (entry & EPT_LARGE);
-}
-
 /* How often the pool was empty: every CPU then gives back what it does not need at once. */
 static u32 shortages;
 
@@ -80,7 +65,7 @@ static bool is_empty(const u64 *group)
 
 	for (unsigned int i = 0; i < GROUP; i++)
 		all |= group[i];
-	return !is_present(all);
+	return !ept_is_present(all);
 }
 
 /* Tables of the upper levels are mostly empty. */
@@ -89,7 +74,7 @@ static void free_table(struct ept02 *ept02, u64 *table, unsigned int level)
 	for (unsigned int i = 0; level > 1 && i < EPT_ENTRIES; i++) {
 		if (i % GROUP == 0 && is_empty(&table[i]))
 			i += GROUP - 1;
-		else if (is_present(table[i]) && !is_leaf(table[i], level))
+		else if (ept_is_present(table[i]) && !ept_is_leaf(table[i], level))
 			free_table(ept02, phys_to_virt(table[i] & EPT_ADDR), level - 1);
 	}
 	free_page(ept02, table);
@@ -171,15 +156,15 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 	u64 *table = root->table;
 
 	for (unsigned int l = EPT_LEVELS; l > level; l--) {
-		u64 *entry = &table[index_at(gpa, l)];
+		u64 *entry = &table[ept_index(gpa, l)];
 
-		if (!is_present(*entry) || is_leaf(*entry, l)) {
+		if (!ept_is_present(*entry) || ept_is_leaf(*entry, l)) {
 			void *next = alloc_table(ept02);
 
 			if (!next)
 				return NULL;
 			/* A larger page there is stale: L1 has split it. */
-			const bool replaced = is_present(*entry);
+			const bool replaced = ept_is_present(*entry);
 
 			*entry = virt_to_phys(next) | EPT_RWX;
 			if (replaced)
@@ -187,13 +172,13 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 		}
 		table = phys_to_virt(*entry & EPT_ADDR);
 	}
-	return &table[index_at(gpa, level)];
+	return &table[ept_index(gpa, level)];
 }
 
 static void set_leaf(struct ept02 *ept02, struct ept02_root *root, u64 *entry, u64 value,
 		     unsigned int level)
 {
-	if (is_present(*entry) && !is_leaf(*entry, level)) {
+	if (ept_is_present(*entry) && !ept_is_leaf(*entry, level)) {
 		u64 *old = phys_to_virt(*entry & EPT_ADDR);
 
 		*entry = value;
@@ -217,8 +202,8 @@ static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
 /* The neighbours of a 4 KiB page that L1 has mapped too, in one read of its table. */
 static void fault_around(u64 *entry02, paddr_t gpa, const struct ept12_walk *walk, u64 eptp12)
 {
-	const unsigned int first = index_at(gpa, 1) & ~(EPT02_FAULT_AROUND - 1u);
-	u64 *first02 = entry02 - (index_at(gpa, 1) - first);
+	const unsigned int first = ept_index(gpa, 1) & ~(EPT02_FAULT_AROUND - 1u);
+	u64 *first02 = entry02 - (ept_index(gpa, 1) - first);
 	u64 entries12[EPT02_FAULT_AROUND];
 
 	guest_memory_read(ALIGN_DOWN(walk->at[1], PAGE_SIZE) + 8 * first, entries12,
@@ -227,7 +212,7 @@ static void fault_around(u64 *entry02, paddr_t gpa, const struct ept12_walk *wal
 		const u64 entry = entries12[i];
 		const u64 rights = rights_by_flags(eptp12, entry, entry & walk->upper & EPT_RWX);
 
-		if (is_present(first02[i]) || !is_present(entry) ||
+		if (ept_is_present(first02[i]) || !ept_is_present(entry) ||
 		    ept12_is_misconfigured(entry, 1) ||
 		    ept01_is_hidden(entry & EPT_ADDR, PAGE_SIZE))
 			continue;
@@ -244,8 +229,8 @@ static enum ept02_result map_ones(struct vcpu *vcpu, struct ept02_root *root, pa
 	if (!entry)
 		return EPT02_NO_MEMORY;
 	if (vcpu->hidden_reads++ == 0)
-		log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
-			 (unsigned long long)walk->gpa1);
+		log_warn("CPU %u: the guest read Umbra's memory at %#lx", vcpu->cpu.index,
+			 walk->gpa1);
 	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
 		 (walk->rights & (EPT_READ | EPT_EXEC));
 	return EPT02_MAPPED;

@@ -5,11 +5,6 @@
 #include "mm/guest_memory.h"
 #include "nested/state.h"
 
-static bool is_present(u64 entry)
-{
-	return entry & EPT_RWX;
-}
-
 /* SDM "EPT Misconfigurations". */
 bool ept12_is_misconfigured(u64 entry, unsigned int level)
 {
@@ -45,13 +40,13 @@ enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out)
 	}
 	for (;; out->level--) {
 		const unsigned int level = out->level;
-		const paddr_t at = table + 8 * ept12_index(gpa, level);
+		const paddr_t at = table + 8 * ept_index(gpa, level);
 		u64 entry;
 
 		guest_memory_read(at, &entry, sizeof(entry));
 		out->at[level] = at;
 		out->entry[level] = entry;
-		if (!is_present(entry)) {
+		if (!ept_is_present(entry)) {
 			out->rights = 0;
 			return EPT12_ABSENT;
 		}
@@ -59,7 +54,7 @@ enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out)
 			return EPT12_MISCONFIGURED;
 		out->upper = out->rights;
 		out->rights &= entry;
-		if (level == 1 || (entry & EPT_LARGE)) {
+		if (ept_is_leaf(entry, level)) {
 			out->size = ept_level_size(level);
 			out->gpa1 = (entry & EPT_ADDR & ~(out->size - 1)) | (gpa & (out->size - 1));
 			return EPT12_PRESENT;

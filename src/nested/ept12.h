@@ -22,11 +22,7 @@ struct ept12_walk {
 	u64 size;                   /* of the page */
 };
 
-static inline unsigned int ept12_index(paddr_t gpa, unsigned int level)
-{
-	return (unsigned int)(gpa >> (PAGE_SHIFT + 9 * (level - 1))) & (EPT_ENTRIES - 1);
-}
-
+/* Whether an entry of this level is malformed: SDM "EPT Misconfigurations". */
 bool ept12_is_misconfigured(u64 entry, unsigned int level);
 
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out);

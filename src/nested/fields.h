@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every VMCS field L1 can have, in one table. Accessors, VMREAD and VMWRITE emulation, the copies
- * between vmcs12 and vmcs02 and the documentation come from it.
+ * Every VMCS field L1 can have, in one table. VMREAD and VMWRITE emulation, the copies between
+ * vmcs12 and vmcs02 and the documentation come from it.
  *
  *   X(name, width, class, policy, needs, invalidates)
  *     name    as in x86/vmcs.h, without VMCS_

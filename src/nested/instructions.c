@@ -2,13 +2,20 @@
 /* The VMX instructions that L1 executes. SDM "VMX Instruction Reference", section by section. */
 #include <x86/cr.h>
 #include <x86/msr.h>
+#include <x86/paging.h>
 
 #include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
+#include "nested/enter.h"
+#include "nested/instructions.h"
 #include "nested/operand.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
+#include "nested/vmcs12_cache.h"
+#include "nested/vmcs_access.h"
+#include "nested/vpid.h"
 #include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -16,6 +23,9 @@
 #include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
+
+/* What an instruction comes to: the number of a VMfail, or one of these. */
+enum { SUCCEED = 0, FAIL_INVALID = -1, DONE = -2 /* by a fault, or its flags are set already */ };
 
 /* SDM "Conventions": the arithmetic flags tell the outcome. */
 static const u64 arithmetic_flags =
@@ -53,103 +63,7 @@ static bool region_valid(u64 address)
 	return !(address & (PAGE_SIZE - 1)) && !(address >> nested_caps.maxphyaddr);
 }
 
-struct operand operand_of_exit(struct guest_regs *regs)
-{
-	struct operand operand;
-
-	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
-	operand = operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
-				 vmreadn(VMCS_EXIT_QUALIFICATION), regs);
-	operand.in_64bit_mode = instruction_in_64bit_mode();
-	return operand;
-}
-
-/*
- * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
- * masking leaves it as it is.
- */
-static bool is_plain(const struct operand *operand, u32 size)
-{
-	const u64 half = BIT(47), first = operand->offset + half, last = first + size - 1;
-
-	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
-}
-
-static u64 read_segment(u32 es_field, enum segment seg)
-{
-	return vmcs_read(vmcs_segment_field(es_field, seg));
-}
-
-/* The linear address of a memory operand; false: the fault has been injected. */
-static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
-{
-	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
-	struct operand_segment segment;
-
-	if (is_plain(operand, size)) {
-		*linear = operand->offset;
-		return true;
-	}
-	segment.base = read_segment(VMCS_GUEST_ES_BASE, operand->segment);
-	if (mode.in_64bit_mode) {
-		mode.cr3 = vmreadn(VMCS_GUEST_CR3);
-		mode.cr4 = vmreadn(VMCS_GUEST_CR4);
-	} else {
-		segment.limit = (u32)read_segment(VMCS_GUEST_ES_LIMIT, operand->segment);
-		segment.access_rights =
-			(u32)read_segment(VMCS_GUEST_ES_ACCESS_RIGHTS, operand->segment);
-	}
-	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
-	case OPERAND_OK:
-		return true;
-	case OPERAND_SS:
-		event_inject_exception_error(VECTOR_SS, 0);
-		return false;
-	default:
-		event_inject_gp0();
-		return false;
-	}
-}
-
-/* L2's, then, and L1 has given it memory of its own. */
-static bool is_through_ept12(void)
-{
-	const struct vcpu *vcpu = this_vcpu();
-
-	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
-}
-
-bool operand_read(const struct operand *operand, void *dst, u32 size)
-{
-	struct guest_fault fault;
-	u64 linear;
-
-	if (!operand_address(operand, false, size, &linear))
-		return false;
-	if (is_through_ept12())
-		return l2_operand_read(this_vcpu(), linear, dst, size);
-	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
-		return true;
-	guest_fault_inject(&fault);
-	return false;
-}
-
-bool operand_write(const struct operand *operand, const void *src, u32 size)
-{
-	struct guest_fault fault;
-	u64 linear;
-
-	if (!operand_address(operand, true, size, &linear))
-		return false;
-	if (is_through_ept12())
-		return l2_operand_write(this_vcpu(), linear, src, size);
-	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
-		return true;
-	guest_fault_inject(&fault);
-	return false;
-}
-
-static void vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested *nested = vcpu->nested;
 	const struct operand operand = operand_of_exit(regs);
@@ -158,34 +72,28 @@ static void vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!(vmreadn(VMCS_CR4_READ_SHADOW) & CR4_VMXE)) {
 		event_inject_ud();
-		return;
+		return DONE;
 	}
 	if (nested->vmx_on) {
-		if (instruction_cpl() > 0)
-			event_inject_gp0();
-		else
-			nested_vmfail(vcpu, VMERR_VMXON_IN_ROOT);
-		return;
+		if (instruction_cpl() == 0)
+			return VMERR_VMXON_IN_ROOT;
+		event_inject_gp0();
+		return DONE;
 	}
-	const u64 cr0 = (vmreadn(VMCS_GUEST_CR0) & ~vmreadn(VMCS_CR0_GUEST_HOST_MASK)) |
-			(vmreadn(VMCS_CR0_READ_SHADOW) & vmreadn(VMCS_CR0_GUEST_HOST_MASK));
+	const u64 cr0 = guest_cr0();
 
 	if (instruction_cpl() > 0 || (nested_caps.cr0_fixed0 & ~cr0) ||
 	    (nested_caps.cr4_fixed0 & ~vmreadn(VMCS_GUEST_CR4))) {
 		event_inject_gp0();
-		return;
+		return DONE;
 	}
 	if (!operand_read(&operand, &region, sizeof(region)))
-		return;
-	if (!region_valid(region)) {
-		nested_fail_invalid();
-		return;
-	}
+		return DONE;
+	if (!region_valid(region))
+		return FAIL_INVALID;
 	guest_memory_read(region, &revision, sizeof(revision));
-	if (revision != VMCS12_REVISION) {
-		nested_fail_invalid();
-		return;
-	}
+	if (revision != VMCS12_REVISION)
+		return FAIL_INVALID;
 	nested_set_vmx_operation(vcpu, true);
 	nested->vmxon_region = region;
 	nested->current = NULL;
@@ -193,10 +101,10 @@ static void vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
 	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
-	nested_succeed();
+	return SUCCEED;
 }
 
-static void vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested *nested = vcpu->nested;
 
@@ -216,24 +124,21 @@ static void vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 		vcpu->init_held = false;
 		init_exit(vcpu, regs);
 	}
+	return DONE;
 }
 
-static void vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 
 	if (!operand_read(&operand, &region, sizeof(region)))
-		return;
-	if (!region_valid(region)) {
-		nested_vmfail(vcpu, VMERR_VMCLEAR_INVALID_ADDRESS);
-		return;
-	}
-	if (region == vcpu->nested->vmxon_region) {
-		nested_vmfail(vcpu, VMERR_VMCLEAR_VMXON_POINTER);
-		return;
-	}
+		return DONE;
+	if (!region_valid(region))
+		return VMERR_VMCLEAR_INVALID_ADDRESS;
+	if (region == vcpu->nested->vmxon_region)
+		return VMERR_VMCLEAR_VMXON_POINTER;
 	vmcs = vmcs12_find(vcpu->nested, region);
 	if (vmcs) {
 		vmcs->vmcs12->launched = false;
@@ -244,7 +149,7 @@ static void vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 		guest_memory_write(region + offsetof(struct vmcs12, launched), &launched,
 				   sizeof(launched));
 	}
-	nested_succeed();
+	return SUCCEED;
 }
 
 /* SDM "VMPTRLD": only with VMCS shadowing is it part of the header. */
@@ -253,7 +158,7 @@ static u32 shadow_indicator(void)
 	return vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
 }
 
-static void vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	struct nested *nested = vcpu->nested;
@@ -262,40 +167,33 @@ static void vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	u32 revision;
 
 	if (!operand_read(&operand, &region, sizeof(region)))
-		return;
-	if (!region_valid(region)) {
-		nested_vmfail(vcpu, VMERR_VMPTRLD_INVALID_ADDRESS);
-		return;
-	}
-	if (region == nested->vmxon_region) {
-		nested_vmfail(vcpu, VMERR_VMPTRLD_VMXON_POINTER);
-		return;
-	}
+		return DONE;
+	if (!region_valid(region))
+		return VMERR_VMPTRLD_INVALID_ADDRESS;
+	if (region == nested->vmxon_region)
+		return VMERR_VMPTRLD_VMXON_POINTER;
 	vmcs = vmcs12_find(nested, region);
 	if (!vmcs) {
 		guest_memory_read(region, &revision, sizeof(revision));
-		if ((revision & ~shadow_indicator()) != VMCS12_REVISION) {
-			nested_vmfail(vcpu, VMERR_VMPTRLD_WRONG_REVISION);
-			return;
-		}
+		if ((revision & ~shadow_indicator()) != VMCS12_REVISION)
+			return VMERR_VMPTRLD_WRONG_REVISION;
 		vmcs = vmcs12_load(vcpu, region);
 	}
 	vmcs->last_use = ++nested->clock;
 	nested->current = vmcs;
 	shadow_link(vmcs);
-	nested_succeed();
+	return SUCCEED;
 }
 
-static void vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const paddr_t region = vcpu->nested->current ? vcpu->nested->current->gpa : NO_VMCS;
 
-	if (operand_write(&operand, &region, sizeof(region)))
-		nested_succeed();
+	return operand_write(&operand, &region, sizeof(region)) ? SUCCEED : DONE;
 }
 
-static void invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 type = operand_register(regs, &operand, operand.reg2);
@@ -303,37 +201,26 @@ static void invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!(nested_caps.ept_vpid & EPT_CAP_INVEPT)) {
 		event_inject_ud();
-		return;
+		return DONE;
 	}
 	const bool supported =
 		(type == INVEPT_SINGLE_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)) ||
 		(type == INVEPT_ALL_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_ALL));
 
-	if (!supported) {
-		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
-		return;
-	}
+	if (!supported)
+		return VMERR_INVALID_INVEPT_INVVPID;
 	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
-		return;
-	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps)) {
-		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
-		return;
-	}
+		return DONE;
+	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps))
+		return VMERR_INVALID_INVEPT_INVVPID;
 	if (type == INVEPT_SINGLE_CONTEXT)
 		ept02_drop(vcpu, descriptor.eptp);
 	else
 		ept02_drop_all(vcpu);
-	nested_succeed();
+	return SUCCEED;
 }
 
-static bool is_canonical(u64 linear)
-{
-	const unsigned int unused = nested_caps.cr4_fixed1 & CR4_LA57 ? 7 : 16;
-
-	return (u64)((i64)(linear << unused) >> unused) == linear;
-}
-
-static void invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
 					  VPID_CAP_SINGLE_GLOBALS};
@@ -343,43 +230,41 @@ static void invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!(nested_caps.ept_vpid & VPID_CAP_INVVPID)) {
 		event_inject_ud();
-		return;
+		return DONE;
 	}
-	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type])) {
-		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
-		return;
-	}
+	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type]))
+		return VMERR_INVALID_INVEPT_INVVPID;
 	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
-		return;
+		return DONE;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
-	    (type == INVVPID_ADDRESS && !is_canonical(descriptor.address))) {
-		nested_vmfail(vcpu, VMERR_INVALID_INVEPT_INVVPID);
-		return;
-	}
+	    (type == INVVPID_ADDRESS &&
+	     !linear_is_canonical(descriptor.linear, nested_caps.cr4_fixed1 & CR4_LA57 ? 57 : 48)))
+		return VMERR_INVALID_INVEPT_INVVPID;
 	if (type == INVVPID_ALL_CONTEXT)
 		vpid02_flush_all(vcpu);
 	else
 		vpid02_flush(vcpu, (u16)descriptor.vpid, (enum invvpid_type)type,
-			     descriptor.address);
-	nested_succeed();
+			     descriptor.linear);
+	return SUCCEED;
 }
 
-static void launch_instruction(struct vcpu *vcpu, struct guest_regs *regs, bool launch)
+static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const struct nested_vmcs *vmcs = vcpu->nested->current;
+	const bool launch = vcpu->exit_reason == REASON_VMLAUNCH;
 
 	vcpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 	/* SDM "Basic VM-Entry Checks". */
 	if (!vmcs || (vmcs->vmcs12->revision & VMCS_SHADOW_INDICATOR))
-		nested_fail_invalid();
-	else if (vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
-		nested_vmfail(vcpu, VMERR_ENTRY_MOV_SS);
-	else if (launch && vmcs->vmcs12->launched)
-		nested_vmfail(vcpu, VMERR_VMLAUNCH_NOT_CLEAR);
-	else if (!launch && !vmcs->vmcs12->launched)
-		nested_vmfail(vcpu, VMERR_VMRESUME_NOT_LAUNCHED);
-	else
-		nested_enter(vcpu, regs);
+		return FAIL_INVALID;
+	if (vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
+		return VMERR_ENTRY_MOV_SS;
+	if (launch && vmcs->vmcs12->launched)
+		return VMERR_VMLAUNCH_NOT_CLEAR;
+	if (!launch && !vmcs->vmcs12->launched)
+		return VMERR_VMRESUME_NOT_LAUNCHED;
+	nested_enter(vcpu, regs);
+	return DONE;
 }
 
 /* SDM "VMCALL": of all these only VMCALL exits before the checks on the mode. */
@@ -389,58 +274,58 @@ static bool vmcall_is_undefined(void)
 	       ((vmread64(VMCS_GUEST_EFER) & EFER_LMA) && !instruction_in_64bit_mode());
 }
 
+/* Direct calls, for an indirect one is slow (docs/speculation.md); what is waited for comes first.
+ */
+static int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
+{
+	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH)
+		return launch_instruction(vcpu, regs);
+	switch (reason) {
+	case REASON_VMREAD:
+		nested_vmread(vcpu, regs);
+		return DONE;
+	case REASON_VMWRITE:
+		nested_vmwrite(vcpu, regs);
+		return DONE;
+	case REASON_VMPTRLD:
+		return vmptrld_instruction(vcpu, regs);
+	case REASON_VMCLEAR:
+		return vmclear_instruction(vcpu, regs);
+	case REASON_VMPTRST:
+		return vmptrst_instruction(vcpu, regs);
+	case REASON_INVEPT:
+		return invept_instruction(vcpu, regs);
+	case REASON_INVVPID:
+		return invvpid_instruction(vcpu, regs);
+	case REASON_VMXON:
+		return vmxon_instruction(vcpu, regs);
+	case REASON_VMXOFF:
+		return vmxoff_instruction(vcpu, regs);
+	case REASON_VMCALL: /* no dual-monitor treatment of SMIs */
+		return VMERR_VMCALL_IN_ROOT;
+	default:
+		event_inject_ud();
+		return DONE;
+	}
+}
+
 /* The other mode checks (#UD) came before the exit; VMXON has its own order of checks. */
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 reason = vcpu->exit_reason;
+	int outcome = DONE;
 
-	if (reason == REASON_VMXON) {
-		vmxon_instruction(vcpu, regs);
-		return;
-	}
-	if (!vcpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined())) {
+	if (reason != REASON_VMXON &&
+	    (!vcpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined())))
 		event_inject_ud();
-		return;
-	}
-	if (instruction_cpl() > 0) {
+	else if (reason != REASON_VMXON && instruction_cpl() > 0)
 		event_inject_gp0();
-		return;
-	}
-	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH) {
-		launch_instruction(vcpu, regs, reason == REASON_VMLAUNCH);
-		return;
-	}
-	switch (reason) {
-	case REASON_VMCALL:
-		/* No dual-monitor treatment of SMIs. */
-		nested_vmfail(vcpu, VMERR_VMCALL_IN_ROOT);
-		break;
-	case REASON_VMXOFF:
-		vmxoff_instruction(vcpu, regs);
-		break;
-	case REASON_VMCLEAR:
-		vmclear_instruction(vcpu, regs);
-		break;
-	case REASON_VMPTRLD:
-		vmptrld_instruction(vcpu, regs);
-		break;
-	case REASON_VMPTRST:
-		vmptrst_instruction(vcpu, regs);
-		break;
-	case REASON_VMREAD:
-		vmread_of_l1(vcpu, regs);
-		break;
-	case REASON_VMWRITE:
-		vmwrite_of_l1(vcpu, regs);
-		break;
-	case REASON_INVEPT:
-		invept_instruction(vcpu, regs);
-		break;
-	case REASON_INVVPID:
-		invvpid_instruction(vcpu, regs);
-		break;
-	default:
-		event_inject_ud();
-		break;
-	}
+	else
+		outcome = execute(vcpu, regs, reason);
+	if (outcome == SUCCEED)
+		nested_succeed();
+	else if (outcome == FAIL_INVALID)
+		nested_fail_invalid();
+	else if (outcome != DONE)
+		nested_vmfail(vcpu, (enum vm_instruction_error)outcome);
 }

@@ -3,6 +3,7 @@
  * I/O bitmaps of vmcs02: a copy of L1's, made at each entry, with the ports that Umbra itself
  * watches (vmx/sleep.h). Where L1 lets its guest use all ports, vmcs01's bitmaps do.
  */
+#include "nested/io_bitmap.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"

@@ -5,6 +5,7 @@
  * copy all of it for each entry: what is copied are the words that L2's accesses have asked for;
  * all others intercept everything, and the first access that L1 lets through adds its word.
  */
+#include "nested/msr_bitmap.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/state.h"

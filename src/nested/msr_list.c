@@ -10,32 +10,19 @@
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "nested/msr_list.h"
 #include "nested/state.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
-
-/*
- * Judged here and not by trying it, since Umbra's own tables need NXE. SDM "Loading MSRs": LME may
- * not change under paging; LMA is not software's to write.
- */
-static bool load_efer(u64 value)
-{
-	const u64 old = vmread64(VMCS_GUEST_EFER);
-
-	if (value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
-		return false;
-	if (((value ^ old) & EFER_LME) && (vmreadn(VMCS_GUEST_CR0) & CR0_PG))
-		return false;
-	vmwrite64(VMCS_GUEST_EFER, (value & ~EFER_LMA) | (old & EFER_LMA));
-	return true;
-}
+#include "vmx/xd_bit.h"
 
 static bool load(struct vcpu *vcpu, const struct msr_entry *e)
 {
 	if (e->reserved || (msr_list_rules(e->index) & MSR_LIST_NO_LOAD))
 		return false;
 	if (e->index == MSR_IA32_EFER)
-		return load_efer(e->value);
+		/* Not by trying it, since Umbra's own tables need NXE. */
+		return guest_write_efer(e->value, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
 	return msr_guest_write(vcpu, e->index, e->value);
 }
 

@@ -6,8 +6,14 @@
 #include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/enter.h"
+#include "nested/instructions.h"
+#include "nested/l2_event.h"
+#include "nested/leave.h"
 #include "nested/loan.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
+#include "nested/switched.h"
 #include "smp/panic.h"
 #include "vmx/guest_level.h"
 
@@ -112,14 +118,19 @@ void nested_set_vmx_operation(struct vcpu *vcpu, bool on)
 	vcpu->cr4_fixed = on ? nested_caps.cr4_fixed0 : 0;
 }
 
-static void *page(const struct vcpu *vcpu)
+_Noreturn static void out_of_memory(const struct vcpu *vcpu)
 {
-	void *p = pages_alloc(1);
+	fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
+	     vcpu->cpu.index);
+}
 
-	if (!p)
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
-	return p;
+static void *alloc(const struct vcpu *vcpu, u64 count)
+{
+	void *pages = pages_alloc(count);
+
+	if (!pages)
+		out_of_memory(vcpu);
+	return pages;
 }
 
 void nested_init_cpu(struct vcpu *vcpu)
@@ -128,27 +139,20 @@ void nested_init_cpu(struct vcpu *vcpu)
 	if (vcpu->mtrr.maxphyaddr < common.maxphyaddr)
 		common.maxphyaddr = vcpu->mtrr.maxphyaddr;
 	offer();
-	vcpu->nested = pages_alloc(STATE_PAGES);
-	if (!vcpu->nested)
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
+	vcpu->nested = alloc(vcpu, STATE_PAGES);
 	if (!ept02_init(vcpu))
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
-	vcpu->nested->entry_msrs = pages_alloc(MSR_LIST_PAGES);
-	vcpu->nested->exit_msrs = pages_alloc(MSR_LIST_PAGES);
-	vcpu->nested->io_bitmaps = pages_alloc(IO_BITMAP_PAGES);
-	if (!vcpu->nested->entry_msrs || !vcpu->nested->exit_msrs || !vcpu->nested->io_bitmaps)
-		fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-		     vcpu->cpu.index);
+		out_of_memory(vcpu);
+	vcpu->nested->entry_msrs = alloc(vcpu, MSR_LIST_PAGES);
+	vcpu->nested->exit_msrs = alloc(vcpu, MSR_LIST_PAGES);
+	vcpu->nested->io_bitmaps = alloc(vcpu, IO_BITMAP_PAGES);
 	vcpu->nested->vmxon_region = NO_VMCS;
 	switched_init(&vcpu->vmx, &vcpu->nested->switched);
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
 		struct nested_vmcs *vmcs = &vcpu->nested->cache[i];
 
 		vmcs->gpa = NO_VMCS;
-		vmcs->vmcs12 = page(vcpu);
-		vmcs->msr_bitmap.page = page(vcpu);
-		vmcs->vmcs02 = virt_to_phys(page(vcpu));
+		vmcs->vmcs12 = alloc(vcpu, 1);
+		vmcs->msr_bitmap.page = alloc(vcpu, 1);
+		vmcs->vmcs02 = virt_to_phys(alloc(vcpu, 1));
 	}
 }

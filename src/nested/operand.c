@@ -2,6 +2,7 @@
 #include "nested/operand.h"
 
 #include <x86/cr.h>
+#include <x86/paging.h>
 
 /* Layout of the instruction-information field, common to all VMX instructions with operands. */
 enum {
@@ -17,14 +18,6 @@ enum {
 	INFO_BASE_INVALID = 1 << 27,
 	INFO_REG2_SHIFT = 28,
 	REGISTER_MASK = 15,
-};
-
-/* Segment type bits of code and data segments (SDM "Code- and Data-Segment Types"). */
-enum {
-	TYPE_CODE = 8,
-	TYPE_EXPAND_DOWN = 4,
-	TYPE_WRITABLE = 2,
-	TYPE_READABLE = 2,
 };
 
 struct operand operand_decode(u32 info, u64 displacement, const struct guest_regs *regs)
@@ -63,11 +56,6 @@ static u64 extend(u64 linear, unsigned int bits)
 	return (u64)((i64)(linear << (64 - bits)) >> (64 - bits));
 }
 
-static bool is_canonical(u64 linear, bool la57)
-{
-	return extend(linear, la57 ? 57 : 48) == linear;
-}
-
 /*
  * SDM "Linear-Address Masking": the bits that a pointer has to spare become copies of the highest
  * one that is left. Bit 63 stays as it is and tells a user's pointer from a supervisor's.
@@ -88,40 +76,29 @@ static u64 masked(u64 linear, const struct operand_mode *mode)
 	return (extend(linear, bits) & ~BIT(63)) | (linear & BIT(63));
 }
 
-static bool in_limit(const struct operand_segment *segment, u64 offset, u32 size)
-{
-	const u64 last = offset + size - 1;
-
-	if (last > ~0u)
-		return false;
-	if ((segment->access_rights & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN)
-		return offset > segment->limit &&
-		       last <= (segment->access_rights & AR_DB ? ~0u : 0xffffu);
-	return last <= segment->limit;
-}
-
 static bool type_allows(u32 access_rights, bool write)
 {
 	if (access_rights & TYPE_CODE)
-		return !write && (access_rights & TYPE_READABLE);
-	return !write || (access_rights & TYPE_WRITABLE);
+		return !write && (access_rights & TYPE_CODE_READABLE);
+	return !write || (access_rights & TYPE_DATA_WRITABLE);
 }
 
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct operand_segment *segment,
+				  const struct segment_descriptor *segment,
 				  const struct operand_mode *mode, bool write, u32 size,
 				  u64 *linear)
 {
 	const enum operand_fault fault = operand->segment == SEG_SS ? OPERAND_SS : OPERAND_GP;
 
 	if (mode->in_64bit_mode) {
-		const bool la57 = mode->cr4 & CR4_LA57;
+		const u8 width = mode->cr4 & CR4_LA57 ? 57 : 48;
 
 		*linear = operand->offset;
 		if (operand->segment == SEG_FS || operand->segment == SEG_GS)
 			*linear += segment->base;
 		*linear = masked(*linear, mode);
-		return is_canonical(*linear, la57) && is_canonical(*linear + size - 1, la57)
+		return linear_is_canonical(*linear, width) &&
+				       linear_is_canonical(*linear + size - 1, width)
 			       ? OPERAND_OK
 			       : fault;
 	}
@@ -129,7 +106,7 @@ enum operand_fault operand_linear(const struct operand *operand,
 		return fault;
 	if (!type_allows(segment->access_rights, write))
 		return OPERAND_GP;
-	if (!in_limit(segment, operand->offset, size))
+	if (!segment_contains(segment, operand->offset, size))
 		return fault;
 	*linear = (u32)(segment->base + operand->offset);
 	return OPERAND_OK;

@@ -7,6 +7,7 @@
 
 #include <x86/vmcs.h>
 
+#include "vmx/segment.h"
 #include "vmx/switch.h"
 
 struct operand {
@@ -16,13 +17,6 @@ struct operand {
 	enum segment segment;
 	u64 offset;         /* effective address, truncated to the address size */
 	bool in_64bit_mode; /* not decoded: whoever asks for the operand knows */
-};
-
-/* Segment state that the address of a memory operand depends on. */
-struct operand_segment {
-	u64 base;
-	u32 limit;
-	u32 access_rights;
 };
 
 /* What else its linear address depends on, of the guest's. */
@@ -48,6 +42,15 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
  * Checking" and "Canonical Addressing" say, and masks as "Linear-Address Masking" does.
  */
 enum operand_fault operand_linear(const struct operand *operand,
-				  const struct operand_segment *segment,
+				  const struct segment_descriptor *segment,
 				  const struct operand_mode *mode, bool write, u32 size,
 				  u64 *linear);
+
+/* operand_access.c: the operands of the VMX instruction that exited. */
+struct operand operand_of_exit(struct guest_regs *regs);
+u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg);
+void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value);
+
+/* The one in memory. False: the fault has been raised. */
+bool operand_read(const struct operand *operand, void *dst, u32 size);
+bool operand_write(const struct operand *operand, const void *src, u32 size);

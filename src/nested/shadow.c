@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "smp/panic.h"
 #include "vmx/vmcs.h"
@@ -15,8 +16,6 @@ struct field_set shadow_fields;
 
 /* Bit n set: VMREAD or VMWRITE of encoding n exits. */
 static u8 *vmread_bitmap, *vmwrite_bitmap;
-
-static const u32 shadow_indicator = 1u << 31;
 
 /* Guest state, exit information, and the controls that vmcs02 takes unchanged and unchecked. */
 static bool can_shadow(enum vmcs12_field f)
@@ -100,15 +99,14 @@ void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	if (!shadow_on)
 		return;
 	vmcs_load(vmcs->vmcs02);
-	for (u32 f = 0; f < F_COUNT; f++) {
-		if (!field_set_has(&shadow_fields, (enum vmcs12_field)f))
-			continue;
+	FOR_EACH_FIELD(f, &shadow_fields)
+	{
 		vmcs_write(field_info[f].encoding, vmcs->vmcs12->f[f]);
 		field_set_remove(&vmcs->dirty, (enum vmcs12_field)f);
 	}
 	vmcs_load(vcpu->vmcs01);
 	vmcs->stale = shadow_fields;
-	set_indicator(vcpu, vmcs, shadow_indicator);
+	set_indicator(vcpu, vmcs, VMCS_SHADOW_INDICATOR);
 }
 
 /* Without a current VMCS the hardware gives VMfailInvalid by itself. */
@@ -131,5 +129,5 @@ void shadow_to_vmcs01(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	vmcs_load(vcpu->vmcs01);
 	if (shadow_on)
-		set_indicator(vcpu, vmcs, shadow_indicator);
+		set_indicator(vcpu, vmcs, VMCS_SHADOW_INDICATOR);
 }

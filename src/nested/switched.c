@@ -11,6 +11,7 @@
 
 #include "lib/insn.h"
 #include "nested/state.h"
+#include "nested/switched.h"
 #include "vmx/vmcs.h"
 
 struct rule {

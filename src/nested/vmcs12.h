@@ -19,6 +19,12 @@ struct vmcs12 {
 };
 _Static_assert(sizeof(struct vmcs12) <= PAGE_SIZE, "vmcs12 fits L1's VMCS region");
 
+/* The secondary controls, which are all 0 unless the primary ones activate them. */
+static inline u64 secondary_of(const struct vmcs12 *v)
+{
+	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
+}
+
 /* A set of fields. */
 struct field_set {
 	u64 bits[(F_COUNT + 63) / 64];
@@ -33,6 +39,13 @@ static inline void field_set_remove(struct field_set *set, enum vmcs12_field f)
 {
 	set->bits[f / 64] &= ~(1ull << (f % 64));
 }
+
+/* Each field of the set as it is when its word is reached, which may be changed meanwhile. */
+#define FOR_EACH_FIELD(f, set)                                                                   \
+	for (u32 word_ = 0; word_ < ARRAY_SIZE((set)->bits); word_++)                            \
+		for (u64 rest_ = (set)->bits[word_]; rest_; rest_ &= rest_ - 1)                  \
+			for (u32 f = word_ * 64 + (u32)__builtin_ctzll(rest_), once_ = 1; once_; \
+			     once_ = 0)
 
 static inline bool field_set_has(const struct field_set *set, enum vmcs12_field f)
 {

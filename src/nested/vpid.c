@@ -4,6 +4,7 @@
  * another guest of L1's. vpid12 is remembered in a slot chosen by its low bits; another one that
  * falls there takes the tag over and flushes it.
  */
+#include "nested/vpid.h"
 #include "lib/insn.h"
 #include "nested/state.h"
 

@@ -1,39 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/console.h"
 
+#include <x86/pc.h>
+
 #include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/layout.h"
 #include "platform/font.h"
 
-/* 16550 registers, as offsets from the port, and the bits used. */
-enum {
-	UART_DATA = 0,
-	UART_DIVISOR_LOW = 0,
-	UART_INTERRUPT_ENABLE = 1,
-	UART_DIVISOR_HIGH = 1,
-	UART_FIFO_CONTROL = 2,
-	UART_LINE_CONTROL = 3,
-	UART_MODEM_CONTROL = 4,
-	UART_LINE_STATUS = 5,
-
-	UART_8N1 = 0x03,
-	UART_DLAB = 0x80,
-	UART_FIFO_CLEAR = 0x07,
-	UART_DTR_RTS = 0x03,
-	UART_TX_EMPTY = 0x20,
-	UART_CLOCK = 115200,
-};
-
-enum {
-	VGA_COLUMNS = 80,
-	VGA_ROWS = 25,
-	VGA_ATTRIBUTE = 0x0700,
-	GLYPH_WIDTH = 8,
-	GLYPH_HEIGHT = 16,
-};
-
-static const paddr_t vga_text = 0xb8000;
+enum { GLYPH_WIDTH = 8, GLYPH_HEIGHT = 16 };
 
 static struct {
 	u16 port;
@@ -122,12 +97,12 @@ static void scroll(void)
 {
 	console.y--;
 	if (console.kind == SCREEN_VGA) {
-		u16 *text = phys_to_virt(vga_text);
+		u16 *text = phys_to_virt(VGA_TEXT);
 		const size_t cells = VGA_COLUMNS * (VGA_ROWS - 1);
 
 		memmove(text, text + VGA_COLUMNS, cells * sizeof(*text));
 		for (size_t i = cells; i < cells + VGA_COLUMNS; i++)
-			text[i] = VGA_ATTRIBUTE | ' ';
+			text[i] = VGA_GREY | ' ';
 	} else {
 		u8 *pixels = phys_to_virt(console.fb.addr);
 		size_t row = (size_t)GLYPH_HEIGHT * console.fb.pitch;
@@ -148,8 +123,8 @@ static void screen_putc(char c)
 	if (c == '\n' || c == '\r')
 		return;
 	if (console.kind == SCREEN_VGA)
-		((volatile u16 *)phys_to_virt(vga_text))[console.y * VGA_COLUMNS + console.x] =
-			(u16)(VGA_ATTRIBUTE | (u8)c);
+		((volatile u16 *)phys_to_virt(VGA_TEXT))[console.y * VGA_COLUMNS + console.x] =
+			(u16)(VGA_GREY | (u8)c);
 	else
 		draw_glyph(console.x, console.y, c);
 	console.x++;

@@ -37,4 +37,5 @@ void console_init_serial(u16 port, u32 baud);
  */
 void console_init_screen(const struct framebuffer *fb);
 
+/* On the serial port and the screen, whichever there are. */
 void console_write(const char *text, size_t n);

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/delay.h"
 
+#include <x86/pc.h>
+
 #include "lib/insn.h"
 
 enum {
 	PM_TIMER_HZ = 3579545, /* ACPI "Power Management Timer" */
 	PM_TIMER_MASK = 0xffffff,
-	PIT_HZ = 1193182,
-	PIT_CHANNEL2 = 0x42,
-	PIT_COMMAND = 0x43,
-	PIT_CHANNEL2_ONE_SHOT = 0xb0, /* both bytes, mode 0 */
-	SYSTEM_CONTROL_B = 0x61,
-	GATE_CHANNEL2 = 0x01,
-	SPEAKER = 0x02,
-	OUT_CHANNEL2 = 0x20,
-	PIT_LATCH_CHANNEL2 = 0x80,
 	/*
 	 * So many reads with the same result, and the timer stands still: a read takes a tick or
 	 * more on a machine, and in the quickest emulator a hundredth.

@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/lapic.h"
 
+#include <x86/apic.h>
 #include <x86/msr.h>
 
 #include "lib/insn.h"
 #include "mm/layout.h"
 
-/* SDM "Local APIC Register Address Map" and "Interrupt Command Register (ICR)". */
-enum {
-	LAPIC_ID = 0x20,
-	LAPIC_ICR_LOW = 0x300,
-	LAPIC_ICR_HIGH = 0x310,
-	ICR_NMI = 0x400,
-	ICR_INIT = 0x500,
-	ICR_SIPI = 0x600,
-	ICR_PENDING = 0x1000,
-	ICR_ASSERT = 0x4000,
-	ICR_ALL_BUT_SELF = 0xc0000,
-	XAPIC_BROADCAST_ID = 0xff,
-};
+enum { XAPIC_BROADCAST_ID = 0xff };
 
 static bool x2apic_mode(void)
 {
@@ -47,7 +36,7 @@ static volatile u32 *xapic_register(u32 offset)
 static void wait_for_icr(void)
 {
 	/* Bounded: a panic must not hang on an APIC that never accepts. */
-	for (u32 i = 0; i < 1000000 && (*xapic_register(LAPIC_ICR_LOW) & ICR_PENDING); i++)
+	for (u32 i = 0; i < 1000000 && (*xapic_register(APIC_REG_ICR_LO) & ICR_PENDING); i++)
 		cpu_pause();
 }
 
@@ -60,14 +49,14 @@ static void send(u32 apic_id, u32 command)
 		return;
 	}
 	wait_for_icr();
-	*xapic_register(LAPIC_ICR_HIGH) = apic_id << 24;
-	*xapic_register(LAPIC_ICR_LOW) = command;
+	*xapic_register(APIC_REG_ICR_HI) = apic_id << 24;
+	*xapic_register(APIC_REG_ICR_LO) = command;
 	wait_for_icr();
 }
 
 u32 lapic_id(void)
 {
-	return x2apic_mode() ? (u32)rdmsr(MSR_X2APIC_APICID) : *xapic_register(LAPIC_ID) >> 24;
+	return x2apic_mode() ? (u32)rdmsr(MSR_X2APIC_APICID) : *xapic_register(APIC_REG_ID) >> 24;
 }
 
 bool lapic_can_reach(u32 apic_id)
@@ -77,28 +66,28 @@ bool lapic_can_reach(u32 apic_id)
 
 void lapic_send_init(u32 apic_id)
 {
-	send(apic_id, ICR_INIT | ICR_ASSERT);
+	send(apic_id, APIC_INIT | ICR_ASSERT);
 }
 
 void lapic_send_sipi(u32 apic_id, u8 vector)
 {
-	send(apic_id, ICR_SIPI | ICR_ASSERT | vector);
+	send(apic_id, APIC_STARTUP | ICR_ASSERT | vector);
 }
 
 void lapic_send_nmi(u32 apic_id)
 {
 	if (is_reachable() && lapic_can_reach(apic_id))
-		send(apic_id, ICR_NMI | ICR_ASSERT);
+		send(apic_id, APIC_NMI | ICR_ASSERT);
 }
 
 void lapic_nmi_others(void)
 {
 	if (is_reachable())
-		send(0, ICR_NMI | ICR_ASSERT | ICR_ALL_BUT_SELF);
+		send(0, APIC_NMI | ICR_ASSERT | APIC_TO_OTHERS);
 }
 
 void lapic_init_others(void)
 {
 	if (is_reachable())
-		send(0, ICR_INIT | ICR_ASSERT | ICR_ALL_BUT_SELF);
+		send(0, APIC_INIT | ICR_ASSERT | APIC_TO_OTHERS);
 }

@@ -13,6 +13,7 @@ u32 lapic_id(void);
 /* False: the APIC is in xAPIC mode, which cannot address this id. */
 bool lapic_can_reach(u32 apic_id);
 
+/* To a CPU that can be reached; the vector is the page that it begins at. */
 void lapic_send_init(u32 apic_id);
 void lapic_send_sipi(u32 apic_id, u8 vector);
 

@@ -50,16 +50,6 @@ static u64 take_stack(u8 **cursor, u64 pages)
 	return (u64)take(cursor, pages) + pages * PAGE_SIZE;
 }
 
-/* SDM "TSS Descriptor in 64-bit mode". */
-static void set_tss_descriptor(u64 gdt[2], const struct tss *tss)
-{
-	u64 base = (u64)tss;
-
-	gdt[0] = (sizeof(*tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
-		 (base >> 24 & 0xff) << 56;
-	gdt[1] = base >> 32;
-}
-
 struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size)
 {
 	u8 *cursor = pages_alloc(cpu_memory_size(block_size) / PAGE_SIZE);
@@ -80,7 +70,7 @@ struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size)
 
 	cpu->gdt[SELECTOR_CODE / 8] = 0x00af9b000000ffff;
 	cpu->gdt[SELECTOR_DATA / 8] = 0x00cf93000000ffff;
-	set_tss_descriptor(&cpu->gdt[SELECTOR_TSS / 8], &cpu->tss);
+	tss64_set_descriptor(&cpu->gdt[SELECTOR_TSS / 8], (u64)&cpu->tss, sizeof(cpu->tss) - 1);
 	for (u32 i = 0; i < IST_STACKS; i++)
 		cpu->tss.ist[i] = ist[i];
 	cpu->tss.io_map_base = sizeof(cpu->tss);

@@ -29,21 +29,10 @@
 #define CPU_ENTRY_WORK       (0xff << CPU_ENTRY_WORK_SHIFT)
 
 #ifndef __ASSEMBLER__
+#include <x86/descriptor.h>
 #include <x86/types.h>
 
 #include "lib/insn.h"
-
-/* SDM "Task Management in 64-bit Mode", figure "64-Bit TSS Format". */
-struct __attribute__((packed)) tss {
-	u32 reserved0;
-	u64 rsp[3];
-	u64 reserved1;
-	u64 ist[7]; /* ist[0] is IST1 */
-	u64 reserved2;
-	u16 reserved3;
-	u16 io_map_base;
-};
-_Static_assert(sizeof(struct tss) == 104, "64-bit TSS layout");
 
 /* What every room above adds to with a structure of its own that begins with this one. */
 struct cpu {
@@ -61,7 +50,7 @@ struct cpu {
 	volatile bool ready; /* set by an AP once it has prepared itself */
 
 	u64 gdt[5]; /* null, code, data, TSS (two slots) */
-	struct tss tss;
+	struct tss64 tss;
 };
 _Static_assert(offsetof(struct cpu, pending_events) == CPU_PENDING_EVENTS_OFFSET, "see switch.S");
 _Static_assert(offsetof(struct cpu, stop) == CPU_PENDING_EVENTS_OFFSET + 1, "see CPU_DUE");

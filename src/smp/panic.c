@@ -28,6 +28,12 @@ static void begin(void)
 	log_show_hidden();
 }
 
+_Noreturn static void end(void)
+{
+	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
+	cpu_halt_forever();
+}
+
 static bool is_stack(u64 frame)
 {
 	return frame >= DIRECT_BASE && !(frame & 7);
@@ -40,7 +46,7 @@ static void backtrace(u64 rip, u64 rbp)
 
 	log_error("backtrace (resolve with: umbra symbolize):");
 	for (u32 i = 0; i < DEPTH; i++) {
-		log_error("  [<%016llx>]", (unsigned long long)rip);
+		log_error("  [<%016lx>]", rip);
 		if (!is_stack(rbp))
 			return;
 		rip = ((const u64 *)rbp)[1];
@@ -57,8 +63,8 @@ void panic_show_registers(const struct guest_regs *r)
 						     "r12", "r13", "r14", "r15"};
 
 	for (u32 i = 0; i < GPR_COUNT; i += 2)
-		log_error("  %s %016llx  %s %016llx", names[i], (unsigned long long)r->gpr[i],
-			  names[i + 1], (unsigned long long)r->gpr[i + 1]);
+		log_error("  %s %016lx  %s %016lx", names[i], r->gpr[i], names[i + 1],
+			  r->gpr[i + 1]);
 }
 
 void panic_set_guest_view(void (*show)(void))
@@ -84,40 +90,20 @@ _Noreturn void panic(const char *format, ...)
 	log_error("PANIC: %s", text);
 	panic_show_guest();
 	backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
-	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
-	cpu_halt_forever();
+	end();
 }
 
 _Noreturn void panic_trap(const struct trap_frame *f)
 {
 	begin();
-	log_error("PANIC: exception %llu, error code %#llx, in Umbra itself",
-		  (unsigned long long)f->vector, (unsigned long long)f->error_code);
-	log_error("  rip %016llx  rsp %016llx  rflags %#llx  cr2 %016llx",
-		  (unsigned long long)f->rip, (unsigned long long)f->rsp,
-		  (unsigned long long)f->rflags, (unsigned long long)read_cr2());
-	const struct guest_regs regs = {
-		.rax = f->rax,
-		.rcx = f->rcx,
-		.rdx = f->rdx,
-		.rbx = f->rbx,
-		.rbp = f->rbp,
-		.rsi = f->rsi,
-		.rdi = f->rdi,
-		.r8 = f->r8,
-		.r9 = f->r9,
-		.r10 = f->r10,
-		.r11 = f->r11,
-		.r12 = f->r12,
-		.r13 = f->r13,
-		.r14 = f->r14,
-		.r15 = f->r15,
-	};
-	panic_show_registers(&regs);
-	backtrace(f->rip, f->rbp);
+	log_error("PANIC: exception %lu, error code %#lx, in Umbra itself", f->vector,
+		  f->error_code);
+	log_error("  rip %016lx  rsp %016lx  rflags %#lx  cr2 %016lx", f->rip, f->rsp, f->rflags,
+		  read_cr2());
+	panic_show_registers(&f->regs);
+	backtrace(f->rip, f->regs.rbp);
 	panic_show_guest();
-	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
-	cpu_halt_forever();
+	end();
 }
 
 void fail_set_way_out(void (*way_out)(void))

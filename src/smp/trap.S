@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One stub a vector, all 16 bytes long, and the common path into trap_handle(). */
+#include "smp/registers.inc"
 
 	.text
 	.balign 16
@@ -19,37 +20,11 @@ vector = vector + 1
 
 trap_common:
 	cld
-	push	%rax
-	push	%rcx
-	push	%rdx
-	push	%rbx
-	push	%rbp
-	push	%rsi
-	push	%rdi
-	push	%r8
-	push	%r9
-	push	%r10
-	push	%r11
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
+	save_registers
 	mov	%rsp, %rdi
+	sub	$8, %rsp			/* as the ABI aligns it */
 	call	trap_handle
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%r11
-	pop	%r10
-	pop	%r9
-	pop	%r8
-	pop	%rdi
-	pop	%rsi
-	pop	%rbp
-	pop	%rbx
-	pop	%rdx
-	pop	%rcx
-	pop	%rax
+	add	$8, %rsp
+	load_registers
 	add	$16, %rsp
 	iretq

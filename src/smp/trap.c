@@ -2,28 +2,14 @@
 #include "smp/trap.h"
 
 #include <x86/cr.h>
+#include <x86/descriptor.h>
 
 #include "lib/insn.h"
 #include "smp/cpu.h"
 #include "smp/panic.h"
 #include "smp/stop.h"
 
-/* SDM "64-Bit Mode IDT", figure "64-Bit IDT Gate Descriptors". */
-struct idt_gate {
-	u16 offset_low;
-	u16 selector;
-	u8 ist;
-	u8 type;
-	u16 offset_middle;
-	u32 offset_high;
-	u32 reserved;
-};
-_Static_assert(sizeof(struct idt_gate) == 16, "IDT gate layout");
-
-enum {
-	GATE_INTERRUPT = 0x8e, /* present, DPL 0, 64-bit interrupt gate */
-	STUB_SIZE = 16,
-};
+enum { STUB_SIZE = 16 };
 
 extern const u8 trap_stubs[];
 extern const struct extable_entry extable_start[], extable_end[];
@@ -42,17 +28,8 @@ static struct idt_gate idt[TRAP_VECTORS];
 
 void trap_init(bool with_ist, u16 code_selector)
 {
-	for (u32 v = 0; v < TRAP_VECTORS; v++) {
-		u64 stub = (u64)(trap_stubs + v * STUB_SIZE);
-
-		idt[v] = (struct idt_gate){
-			.offset_low = (u16)stub,
-			.selector = code_selector,
-			.type = GATE_INTERRUPT,
-			.offset_middle = (u16)(stub >> 16),
-			.offset_high = (u32)(stub >> 32),
-		};
-	}
+	for (u32 v = 0; v < TRAP_VECTORS; v++)
+		idt_gate_set(&idt[v], code_selector, (u64)(trap_stubs + v * STUB_SIZE));
 	if (with_ist) {
 		idt[VECTOR_NMI].ist = IST_NMI;
 		idt[VECTOR_DF].ist = IST_DF;

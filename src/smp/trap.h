@@ -2,12 +2,12 @@
 /* Exceptions and NMIs that hit Umbra itself. The guest's never come here. */
 #pragma once
 
+#include <x86/gpr.h>
 #include <x86/types.h>
 
-/* As trap.S pushes it: the last pushed first. */
+/* As trap.S pushes it: the last pushed first. The slot for RSP in `regs` is unused. */
 struct trap_frame {
-	u64 r15, r14, r13, r12, r11, r10, r9, r8;
-	u64 rdi, rsi, rbp, rbx, rdx, rcx, rax;
+	struct guest_regs regs;
 	u64 vector;
 	u64 error_code;
 	u64 rip, cs, rflags, rsp, ss;

@@ -29,8 +29,15 @@ void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value)
 	}
 }
 
-void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value)
+void guest_set_cr0(struct vcpu *vcpu, u64 value)
 {
+	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, value));
+	guest_set_cr0_shadow(vcpu, value);
+}
+
+void guest_set_cr4(struct vcpu *vcpu, u64 value)
+{
+	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, value));
 	if (value != vcpu->cr4_shadow) {
 		vmwriten(VMCS_CR4_READ_SHADOW, value);
 		vcpu->cr4_shadow = value;
@@ -120,8 +127,7 @@ static void write_guest_cr0(struct vcpu *vcpu, u64 value)
 	 * Guest Control Registers, Debug Registers, and MSRs"). */
 	if ((state.cr0 ^ cr0) & (CR0_CD | CR0_NW))
 		write_cr0((read_cr0() & ~(CR0_CD | CR0_NW)) | (cr0 & (CR0_CD | CR0_NW)));
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	if ((state.cr0 ^ cr0) & (CR0_PG | CR0_WP))
 		flush_translations();
 	instruction_done();
@@ -137,8 +143,7 @@ static void write_guest_cr4(struct vcpu *vcpu, u64 value)
 		event_inject_gp0();
 		return;
 	}
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, value));
-	guest_set_cr4_shadow(vcpu, value);
+	guest_set_cr4(vcpu, value);
 	flush_translations();
 	instruction_done();
 }

@@ -15,6 +15,9 @@ u64 guest_cr4(void);
 /* Loads the PDPTE registers for PAE paging with this CR3. False, and nothing done: #GP(0). */
 bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3);
 
-/* The CR0 and CR4 that the guest reads where it does not own them; vmcs01 is current. */
+/* The CR0 that the guest reads where it does not own it; vmcs01 is current. */
 void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value);
-void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value);
+
+/* The same of CR0 and CR4, and what the hardware has for them. */
+void guest_set_cr0(struct vcpu *vcpu, u64 value);
+void guest_set_cr4(struct vcpu *vcpu, u64 value);

@@ -13,16 +13,16 @@
  */
 static void refuse(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
-	log_debug("CPU %u: no access to %#llx, qualification %#llx", vcpu->cpu.index,
-		  (unsigned long long)gpa, (unsigned long long)qualification);
+	log_debug("CPU %u: no access to %#lx, qualification %#lx", vcpu->cpu.index, gpa,
+		  qualification);
 	event_inject_gp0_combined(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }
 
 void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 {
 	if (vcpu->hidden_writes++ == 0)
-		log_warn("CPU %u: the guest wrote to Umbra's memory or beyond any, at %#llx",
-			 vcpu->cpu.index, (unsigned long long)gpa);
+		log_warn("CPU %u: the guest wrote to Umbra's memory or beyond any, at %#lx",
+			 vcpu->cpu.index, gpa);
 	refuse(vcpu, gpa, qualification);
 }
 
@@ -51,8 +51,7 @@ void ept_violation(struct vcpu *vcpu, u64 qualification)
 		return;
 	}
 	if (vcpu->hidden_reads++ == 0)
-		log_warn("CPU %u: the guest read Umbra's memory at %#llx", vcpu->cpu.index,
-			 (unsigned long long)gpa);
+		log_warn("CPU %u: the guest read Umbra's memory at %#lx", vcpu->cpu.index, gpa);
 	event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }
 

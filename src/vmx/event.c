@@ -38,20 +38,24 @@ static void inject(u32 info, u32 error_code)
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
 }
 
+/* VM-entry interruption information. Real mode pushes no error code, and the entry refuses one. */
+static u32 exception_info(enum vector vector, bool has_error)
+{
+	const u64 error =
+		has_error && (vmreadn(VMCS_GUEST_CR0) & CR0_PE) ? INTR_INFO_ERROR_CODE : 0;
+
+	return (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector | error);
+}
+
 /* Not inlined: rare, and every handler would save more registers for it. */
 __attribute__((noinline)) void event_inject_exception(enum vector vector)
 {
-	inject((u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector), 0);
+	inject(exception_info(vector, false), 0);
 }
 
 __attribute__((noinline)) void event_inject_exception_error(enum vector vector, u32 error_code)
 {
-	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
-
-	/* Real mode pushes none, and the entry refuses one. */
-	if (vmreadn(VMCS_GUEST_CR0) & CR0_PE)
-		info |= (u32)INTR_INFO_ERROR_CODE;
-	inject(info, error_code);
+	inject(exception_info(vector, true), error_code);
 }
 
 static void triple_fault(void)
@@ -82,14 +86,11 @@ static bool is_page_fault(u32 vector)
 static bool exits_itself(enum vector vector, bool has_error, u32 error_code)
 {
 	struct vcpu *vcpu = this_vcpu();
-	u32 info = (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector);
 
 	if (!vcpu->level)
 		return false;
-	if (has_error && (vmreadn(VMCS_GUEST_CR0) & CR0_PE))
-		info |= (u32)INTR_INFO_ERROR_CODE;
 	set_resume_flag();
-	return vcpu->level->exception(vcpu, info, error_code);
+	return vcpu->level->exception(vcpu, exception_info(vector, has_error), error_code);
 }
 
 void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
@@ -129,8 +130,7 @@ void event_inject_debug_trap(u64 cause)
 	vmwriten(VMCS_GUEST_DR7, vmreadn(VMCS_GUEST_DR7) & ~DR7_GD);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, vmread64(VMCS_GUEST_DEBUGCTL) & ~lbr_and_btf);
 	keep_entry_event(this_vcpu());
-	vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
-		  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_DB));
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, exception_info(VECTOR_DB, false));
 }
 
 void event_redeliver(bool nmi_unblocked)
@@ -218,8 +218,7 @@ static void deliver_mc(struct vcpu *vcpu)
 	} else if (!entry_has_event() &&
 		   vmread32(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_SIPI) {
 		keep_entry_event(vcpu);
-		vmwrite32(VMCS_VM_ENTRY_INTR_INFO,
-			  (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | VECTOR_MC));
+		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, exception_info(VECTOR_MC, false));
 		vcpu->mc_latched = false;
 	}
 	/*

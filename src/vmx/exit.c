@@ -16,7 +16,7 @@
  * Instructions that exit whatever the controls say, and are #UD where there is no such thing, as
  * none is offered to the guest: TDX's at any privilege level, and user-mode RDMSR and WRMSR.
  */
-static void undefined_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
+void undefined_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	(void)vcpu;
 	(void)regs;
@@ -31,41 +31,9 @@ void vmx_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 }
 
 static exit_handler *const handlers[REASON_COUNT] = {
-	[REASON_EXCEPTION_NMI] = exception_nmi_exit,
-	[REASON_TRIPLE_FAULT] = triple_fault_exit,
-	[REASON_INIT] = init_exit,
-	[REASON_SIPI] = sipi_exit,
-	[REASON_NMI_WINDOW] = nmi_window_exit,
-	[REASON_TASK_SWITCH] = task_switch_exit,
-	[REASON_CPUID] = cpuid_exit,
-	[REASON_GETSEC] = getsec_exit,
-	[REASON_INVD] = invd_exit,
-	[REASON_VMCALL] = vmcall_exit,
-	[REASON_VMCLEAR] = vmx_instruction_exit,
-	[REASON_VMLAUNCH] = vmx_instruction_exit,
-	[REASON_VMPTRLD] = vmx_instruction_exit,
-	[REASON_VMPTRST] = vmx_instruction_exit,
-	[REASON_VMREAD] = vmx_instruction_exit,
-	[REASON_VMRESUME] = vmx_instruction_exit,
-	[REASON_VMWRITE] = vmx_instruction_exit,
-	[REASON_VMXOFF] = vmx_instruction_exit,
-	[REASON_VMXON] = vmx_instruction_exit,
-	[REASON_INVEPT] = vmx_instruction_exit,
-	[REASON_INVVPID] = vmx_instruction_exit,
-	[REASON_CR_ACCESS] = cr_access_exit,
-	[REASON_IO_INSTRUCTION] = io_exit,
-	[REASON_RDMSR] = rdmsr_exit,
-	[REASON_WRMSR] = wrmsr_exit,
-	[REASON_EPT_VIOLATION] = ept_violation_exit,
-	[REASON_PREEMPTION_TIMER] = preemption_timer_exit,
-	[REASON_EPT_MISCONFIG] = ept_misconfig_exit,
-	[REASON_XSETBV] = xsetbv_exit,
-	[REASON_SEAMCALL] = undefined_instruction_exit,
-	[REASON_TDCALL] = undefined_instruction_exit,
-	[REASON_URDMSR] = undefined_instruction_exit,
-	[REASON_UWRMSR] = undefined_instruction_exit,
-	[REASON_RDMSR_IMM] = rdmsr_imm_exit,
-	[REASON_WRMSRNS_IMM] = wrmsrns_imm_exit,
+#define X(reason, handler, file) [REASON_##reason] = handler,
+	VMX_EXITS(X)
+#undef X
 };
 
 static const char *const names[REASON_COUNT] = {
@@ -89,9 +57,9 @@ const char *exit_reason_name(u32 reason)
 void exit_unexpected(struct vcpu *vcpu)
 {
 	if (vcpu->unexpected_exits++ == 0)
-		log_warn("CPU %u: VM exit that Umbra does not know: %u (%s), qualification %#llx",
+		log_warn("CPU %u: VM exit that Umbra does not know: %u (%s), qualification %#lx",
 			 vcpu->cpu.index, vcpu->exit_reason, exit_reason_name(vcpu->exit_reason),
-			 (unsigned long long)vmreadn(VMCS_EXIT_QUALIFICATION));
+			 vmreadn(VMCS_EXIT_QUALIFICATION));
 	event_inject_combined(VECTOR_UD, false, 0);
 }
 

@@ -153,6 +153,8 @@ static bool translate(const struct guest_paging *paging, const struct guest_acce
 {
 	struct guest_walk walk;
 
+	if (via->linear)
+		*via->linear = access->linear;
 	switch (guest_walk(paging, access, via->ops, via->ctx, &walk)) {
 	case GUEST_WALK_OK:
 		*pa = walk.pa;
@@ -196,7 +198,8 @@ static struct guest_access access_to(u64 linear, enum guest_access_type type,
 }
 
 static bool translate_pieces(u64 linear, size_t size, enum guest_access_type type,
-			     enum guest_linear_as as, struct pieces *out, struct guest_fault *fault)
+			     enum guest_linear_as as, const struct guest_linear_via *via,
+			     struct pieces *out, struct guest_fault *fault)
 {
 	const struct guest_paging paging = current_paging();
 	const size_t in_page = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
@@ -204,32 +207,23 @@ static bool translate_pieces(u64 linear, size_t size, enum guest_access_type typ
 
 	out->size[0] = size < in_page ? size : in_page;
 	out->size[1] = size - out->size[0];
-	if (!translate(&paging, &access, as, &identity, &out->pa[0], fault))
+	if (!translate(&paging, &access, as, via, &out->pa[0], fault))
 		return false;
 	if (!out->size[1])
 		return true;
 	access = access_to(linear + in_page, type, as);
-	return translate(&paging, &access, as, &identity, &out->pa[1], fault);
-}
-
-bool guest_linear_translate(u64 linear, enum guest_access_type type,
-			    const struct guest_linear_via *via, paddr_t *pa,
-			    struct guest_fault *fault)
-{
-	const struct guest_paging paging = current_paging();
-	const struct guest_access access = access_to(linear, type, GUEST_LINEAR_DATA);
-
-	return translate(&paging, &access, GUEST_LINEAR_DATA, via, pa, fault);
+	return translate(&paging, &access, as, via, &out->pa[1], fault);
 }
 
 /* Apart from the usual way, which needs none of its room on the stack. */
 __attribute__((noinline)) static bool walk_and_read(u64 linear, void *dst, size_t size,
 						    enum guest_linear_as as,
+						    const struct guest_linear_via *via,
 						    struct guest_fault *fault)
 {
 	struct pieces p;
 
-	if (!translate_pieces(linear, size, GUEST_READ, as, &p, fault))
+	if (!translate_pieces(linear, size, GUEST_READ, as, via, &p, fault))
 		return false;
 	guest_memory_read(p.pa[0], dst, p.size[0]);
 	if (p.size[1])
@@ -239,11 +233,12 @@ __attribute__((noinline)) static bool walk_and_read(u64 linear, void *dst, size_
 
 __attribute__((noinline)) static bool walk_and_write(u64 linear, const void *src, size_t size,
 						     enum guest_linear_as as,
+						     const struct guest_linear_via *via,
 						     struct guest_fault *fault)
 {
 	struct pieces p;
 
-	if (!translate_pieces(linear, size, GUEST_WRITE, as, &p, fault))
+	if (!translate_pieces(linear, size, GUEST_WRITE, as, via, &p, fault))
 		return false;
 	guest_memory_write(p.pa[0], src, p.size[0]);
 	if (p.size[1])
@@ -257,7 +252,7 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 	paddr_t pa;
 
 	if (!recall(linear, size, GUEST_READ, &pa))
-		return walk_and_read(linear, dst, size, as, fault);
+		return walk_and_read(linear, dst, size, as, &identity, fault);
 	guest_memory_read(pa, dst, size);
 	return true;
 }
@@ -268,9 +263,21 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	paddr_t pa;
 
 	if (!recall(linear, size, GUEST_WRITE, &pa))
-		return walk_and_write(linear, src, size, as, fault);
+		return walk_and_write(linear, src, size, as, &identity, fault);
 	guest_memory_write(pa, src, size);
 	return true;
+}
+
+bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
+			   struct guest_fault *fault)
+{
+	return walk_and_read(linear, dst, size, GUEST_LINEAR_DATA, via, fault);
+}
+
+bool guest_linear_write_via(u64 linear, const void *src, size_t size,
+			    const struct guest_linear_via *via, struct guest_fault *fault)
+{
+	return walk_and_write(linear, src, size, GUEST_LINEAR_DATA, via, fault);
 }
 
 bool guest_linear_exchange(u64 linear, u8 old, u8 new, enum guest_linear_as as,
@@ -278,7 +285,7 @@ bool guest_linear_exchange(u64 linear, u8 old, u8 new, enum guest_linear_as as,
 {
 	struct pieces p;
 
-	if (!translate_pieces(linear, sizeof(u8), GUEST_WRITE, as, &p, fault))
+	if (!translate_pieces(linear, sizeof(u8), GUEST_WRITE, as, &identity, &p, fault))
 		return false;
 	if (guest_memory_exchange(p.pa[0], old, new, sizeof(u8)))
 		return true;
@@ -291,7 +298,7 @@ bool guest_linear_probe(u64 linear, size_t size, enum guest_access_type type,
 {
 	struct pieces p;
 
-	return translate_pieces(linear, size, type, as, &p, fault);
+	return translate_pieces(linear, size, type, as, &identity, &p, fault);
 }
 
 void guest_fault_inject(const struct guest_fault *fault)

@@ -46,6 +46,7 @@ struct guest_linear_via {
 	bool (*reach)(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
 		      paddr_t *pa);
 	void *ctx;
+	u64 *linear; /* NULL, or what gets the address that is being translated */
 };
 
 /* Once, before any guest runs. */
@@ -60,13 +61,12 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
 			struct guest_fault *fault);
 
-/*
- * The translation alone, of an operand within a page. False and a fault that asks for a retry may
- * also mean that `via` has failed.
+/* The same of an operand. False and a fault that asks for a retry may also mean that `via` failed.
  */
-bool guest_linear_translate(u64 linear, enum guest_access_type type,
-			    const struct guest_linear_via *via, paddr_t *pa,
-			    struct guest_fault *fault);
+bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
+			   struct guest_fault *fault);
+bool guest_linear_write_via(u64 linear, const void *src, size_t size,
+			    const struct guest_linear_via *via, struct guest_fault *fault);
 
 /*
  * Atomically replaces a byte. If it is not `old` any more, the fault asks for a retry.

@@ -8,32 +8,13 @@
 #include "vmx/setup.h"
 #include "vmx/vmcs.h"
 
-enum {
-	/* Types as the SDM's INIT table and "Checks on Guest Segment Registers" want them. */
-	AR_REAL_CODE = 0x9b,
-	AR_REAL_DATA = 0x93,
-	AR_LDT = 0x82,
-	AR_TSS32_BUSY = 0x8b,
-	AR_FLAT_CODE32 = 0xc09b,
-	AR_FLAT_DATA32 = 0xc093,
-};
-
-static void set_segment(enum segment seg, u16 selector, u64 base, u32 limit, u32 access_rights)
-{
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), base);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), limit);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), access_rights);
-}
-
 /* What INIT and a loader's start have in common. */
 static void set_quiet_state(struct vcpu *vcpu, enum activity_state activity)
 {
 	vmcs_clear32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, 0);
 	vmwriten(VMCS_GUEST_CR3, 0);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, 0));
-	guest_set_cr4_shadow(vcpu, 0);
+	guest_set_cr4(vcpu, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
 	vmwriten(VMCS_GUEST_DR7, DR7_INIT);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, 0);
@@ -42,17 +23,17 @@ static void set_quiet_state(struct vcpu *vcpu, enum activity_state activity)
 	vmwriten(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, 0);
 	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, activity);
-	set_segment(SEG_LDTR, 0, 0, 0xffff, AR_LDT);
-	set_segment(SEG_TR, 0, 0, 0xffff, AR_TSS32_BUSY);
+	vmcs_write_segment(SEG_LDTR, 0, (struct segment_descriptor){0, 0xffff, AR_LDT});
+	vmcs_write_segment(SEG_TR, 0, (struct segment_descriptor){0, 0xffff, AR_TSS_BUSY});
 }
 
 static void set_real_mode(u16 cs, u64 cs_base)
 {
 	static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
 
-	set_segment(SEG_CS, cs, cs_base, 0xffff, AR_REAL_CODE);
+	vmcs_write_segment(SEG_CS, cs, (struct segment_descriptor){cs_base, 0xffff, AR_CODE16});
 	for (size_t i = 0; i < ARRAY_SIZE(data); i++)
-		set_segment(data[i], 0, 0, 0xffff, AR_REAL_DATA);
+		vmcs_write_segment(data[i], 0, (struct segment_descriptor){0, 0xffff, AR_DATA16});
 	vmwriten(VMCS_GUEST_GDTR_BASE, 0);
 	vmwrite32(VMCS_GUEST_GDTR_LIMIT, 0xffff);
 	vmwriten(VMCS_GUEST_IDTR_BASE, 0);
@@ -67,11 +48,13 @@ void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 
 	set_quiet_state(vcpu, activity);
 	set_real_mode(INIT_CS, 0xffff0000);
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, INIT_IP);
 	write_cr2(0);
-	clear_breakpoint_addresses();
+	write_dr0(0);
+	write_dr1(0);
+	write_dr2(0);
+	write_dr3(0);
 	write_dr6(DR6_INIT);
 }
 
@@ -115,9 +98,11 @@ void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
 	if (start->protected_mode) {
 		static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
 
-		set_segment(SEG_CS, GUEST_SELECTOR_CODE, 0, ~0u, AR_FLAT_CODE32);
+		vmcs_write_segment(SEG_CS, GUEST_SELECTOR_CODE,
+				   (struct segment_descriptor){0, ~0u, AR_CODE32});
 		for (size_t i = 0; i < ARRAY_SIZE(data); i++)
-			set_segment(data[i], GUEST_SELECTOR_DATA, 0, ~0u, AR_FLAT_DATA32);
+			vmcs_write_segment(data[i], GUEST_SELECTOR_DATA,
+					   (struct segment_descriptor){0, ~0u, AR_DATA32});
 		vmwriten(VMCS_GUEST_GDTR_BASE, start->gdt_base);
 		vmwrite32(VMCS_GUEST_GDTR_LIMIT, start->gdt_limit);
 		vmwriten(VMCS_GUEST_IDTR_BASE, 0);
@@ -128,7 +113,6 @@ void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
 		vmwrite32(VMCS_GUEST_IDTR_LIMIT, 0x3ff);
 		vmwriten(VMCS_GUEST_RSP, start->regs.rsp_unused);
 	}
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	vmwriten(VMCS_GUEST_RIP, start->eip);
 }

@@ -292,7 +292,7 @@ __attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 
 	const struct msr_policy *row = find(msr);
 
 	if (msr == MSR_IA32_EFER && vcpu->xd_disabled)
-		return xd_bit_efer_write(value);
+		return guest_write_efer(value, EFER_SCE | EFER_LME | EFER_LMA);
 	if (!row || !is_held(vcpu, row))
 		return wrmsr_safe(msr, value);
 	if (!msr_value_valid(&vcpu->msr_bits, (enum msr_value)row->value, value))
@@ -308,7 +308,6 @@ __attribute__((always_inline)) static inline bool write_as(u8 behaviour, struct 
 	case MSR_WRITE_NEVER:
 		return false;
 	case MSR_WRITE_IGNORED:
-		vcpu->microcode_refused++;
 		return true;
 	case MSR_WRITE_ZERO:
 		return !value && wrmsr_safe(msr, value);

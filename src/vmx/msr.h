@@ -20,6 +20,7 @@ void msr_init_cpu(struct vcpu *vcpu);
 /* msr_leftovers.c: its second half; IA32_XSS keeps these bits. */
 void msr_clear_leftovers(u64 xss_allowed);
 
+/* Physical, for vmcs01. */
 paddr_t msr_bitmap_address(void);
 
 /* SDM "MSR-Bitmap Address": the bit of an access, in the whole page. False: none, it always exits.

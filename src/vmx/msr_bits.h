@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <x86/paging.h>
 #include <x86/types.h>
 
 #include "vmx/msr_table.h"
@@ -23,13 +24,6 @@ void msr_bits_read(struct msr_bits *out);
 
 /* Whether WRMSR would take the value. */
 bool msr_value_valid(const struct msr_bits *bits, enum msr_value rule, u64 value);
-
-static inline bool linear_is_canonical(u64 value, u8 linear_width)
-{
-	const unsigned int unused = 64u - linear_width;
-
-	return (u64)((i64)(value << unused) >> unused) == value;
-}
 
 /* SDM "Programming the PAT". */
 static inline bool pat_is_valid(u64 pat)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/reset.h"
 
+#include <x86/pc.h>
+
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/layout.h"
@@ -9,18 +11,7 @@
 #include "smp/stop.h"
 #include "vmx/vcpu.h"
 
-enum {
-	RESET_CONTROL_PORT = 0xcf9,
-	RESET_CONTROL_HARD = 0x02,
-	RESET_CONTROL_GO = 0x06,
-	KEYBOARD_COMMAND_PORT = 0x64,
-	KEYBOARD_PULSE_RESET = 0xfe,
-	RESET_WAIT_US = 50000,
-	PCI_CONFIG_ADDRESS = 0xcf8,
-	PCI_CONFIG_DATA = 0xcfc,
-};
-
-static const u64 PCI_CONFIG_ENABLE = BIT(31);
+enum { RESET_WAIT_US = 50000 };
 
 /* A boot-time constant once reset_init() has run. */
 static const struct acpi_info *acpi;

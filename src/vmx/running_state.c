@@ -8,35 +8,25 @@
 #include "lib/insn.h"
 #include "vmx/control_regs.h"
 #include "vmx/setup.h"
-#include "vmx/task_rules.h"
 #include "vmx/vmcs.h"
 
-enum {
-	AR_TSS64_BUSY = 0x8b,
-	TSS_LIMIT = 0x67,
-};
+enum { TSS_LIMIT = 0x67 };
 
 static void read_segment(struct running_state *out, enum segment seg, u16 selector)
 {
-	const u8 *table = (const u8 *)out->gdt.base;
+	const u8 *descriptor = (const u8 *)out->gdt.base + (selector & ~7u);
 	u64 raw, high = 0;
 
 	out->selector[seg] = selector;
-	out->base[seg] = 0;
-	out->limit[seg] = 0;
-	out->access_rights[seg] = AR_UNUSABLE;
+	out->segment[seg] = (struct segment_descriptor){.access_rights = AR_UNUSABLE};
 	if (selector_is_null(selector) || selector_in_ldt(selector) ||
 	    !selector_in_limit(selector, out->gdt.limit))
 		return;
-	__builtin_memcpy(&raw, table + (selector & ~7u), sizeof(raw));
+	__builtin_memcpy(&raw, descriptor, sizeof(raw));
 	if (seg == SEG_LDTR || seg == SEG_TR)
-		__builtin_memcpy(&high, table + (selector & ~7u) + 8, sizeof(u32));
-
-	const struct segment_descriptor d = segment_decode(raw);
-
-	out->base[seg] = d.base | high << 32;
-	out->limit[seg] = d.limit;
-	out->access_rights[seg] = d.access_rights;
+		__builtin_memcpy(&high, descriptor + 8, sizeof(u32));
+	out->segment[seg] = segment_decode(raw);
+	out->segment[seg].base |= high << 32;
 }
 
 void running_state_read(struct running_state *out)
@@ -52,8 +42,6 @@ void running_state_read(struct running_state *out)
 	out->sysenter_cs = rdmsr(MSR_IA32_SYSENTER_CS);
 	out->sysenter_esp = rdmsr(MSR_IA32_SYSENTER_ESP);
 	out->sysenter_eip = rdmsr(MSR_IA32_SYSENTER_EIP);
-	out->fs_base = rdmsr(MSR_IA32_FS_BASE);
-	out->gs_base = rdmsr(MSR_IA32_GS_BASE);
 	read_segment(out, SEG_ES, read_es());
 	read_segment(out, SEG_CS, read_cs());
 	read_segment(out, SEG_SS, read_ss());
@@ -62,14 +50,12 @@ void running_state_read(struct running_state *out)
 	read_segment(out, SEG_GS, read_gs());
 	read_segment(out, SEG_LDTR, read_ldtr());
 	read_segment(out, SEG_TR, read_tr());
-	out->base[SEG_FS] = out->fs_base;
-	out->base[SEG_GS] = out->gs_base;
+	out->segment[SEG_FS].base = rdmsr(MSR_IA32_FS_BASE);
+	out->segment[SEG_GS].base = rdmsr(MSR_IA32_GS_BASE);
 	/* Firmware may have none, but a guest must: SDM "Checks on Guest Segment Registers", TR. */
-	if (out->access_rights[SEG_TR] & AR_UNUSABLE) {
-		out->base[SEG_TR] = 0;
-		out->limit[SEG_TR] = TSS_LIMIT;
-	}
-	out->access_rights[SEG_TR] = AR_TSS64_BUSY;
+	if (out->segment[SEG_TR].access_rights & AR_UNUSABLE)
+		out->segment[SEG_TR] = (struct segment_descriptor){.limit = TSS_LIMIT};
+	out->segment[SEG_TR].access_rights = AR_TSS_BUSY;
 }
 
 void vmx_guest_running_state(struct vcpu *vcpu, const struct running_state *state)
@@ -77,22 +63,15 @@ void vmx_guest_running_state(struct vcpu *vcpu, const struct running_state *stat
 	vmx_guest_wait_for_sipi(vcpu); /* all that is not set below */
 	vmwrite32(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	vmcs_set32(VMCS_ENTRY_CONTROLS, (u32)ENTRY_IA32E_GUEST);
-	for (u32 seg = 0; seg < SEG_COUNT; seg++) {
-		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), state->selector[seg]);
-		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), state->base[seg]);
-		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), state->limit[seg]);
-		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg),
-			   state->access_rights[seg]);
-	}
+	for (u32 seg = 0; seg < SEG_COUNT; seg++)
+		vmcs_write_segment(seg, state->selector[seg], state->segment[seg]);
 	vmwriten(VMCS_GUEST_GDTR_BASE, state->gdt.base);
 	vmwrite32(VMCS_GUEST_GDTR_LIMIT, state->gdt.limit);
 	vmwriten(VMCS_GUEST_IDTR_BASE, state->idt.base);
 	vmwrite32(VMCS_GUEST_IDTR_LIMIT, state->idt.limit);
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, state->cr0));
-	guest_set_cr0_shadow(vcpu, state->cr0);
+	guest_set_cr0(vcpu, state->cr0);
 	vmwriten(VMCS_GUEST_CR3, state->cr3);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, state->cr4));
-	guest_set_cr4_shadow(vcpu, state->cr4);
+	guest_set_cr4(vcpu, state->cr4);
 	vmwriten(VMCS_GUEST_DR7, state->dr7);
 	vmwrite64(VMCS_GUEST_EFER, state->efer);
 	vmwrite64(VMCS_GUEST_PAT, state->pat);

@@ -5,6 +5,7 @@
 #include <x86/vmcs.h>
 
 #include "lib/insn.h"
+#include "vmx/segment.h"
 #include "vmx/vcpu.h"
 
 /*
@@ -17,11 +18,8 @@ struct running_state {
 	u64 cr0, cr4, efer, dr7, pat, debugctl;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	struct table_pointer gdt, idt;
-	u64 fs_base, gs_base;
 	u16 selector[SEG_COUNT];
-	u32 access_rights[SEG_COUNT];
-	u32 limit[SEG_COUNT];
-	u64 base[SEG_COUNT];
+	struct segment_descriptor segment[SEG_COUNT];
 };
 
 /* Reads this CPU's, whose GDT must be readable where it says. */

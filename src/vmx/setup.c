@@ -25,6 +25,7 @@ enum { VPID_L1 = 1 };
 void vmx_capabilities_read(struct vmx_capabilities *out)
 {
 	struct msr_bits bits;
+	u32 to_true = 0; /* from the MSR of a control word to that of its true capabilities */
 
 	*out = (struct vmx_capabilities){.has_vmx = cpuid(1, 0).ecx & CPUID_1_ECX_VMX};
 	if (!out->has_vmx)
@@ -38,17 +39,12 @@ void vmx_capabilities_read(struct vmx_capabilities *out)
 	out->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
 	msr_bits_read(&bits);
 	out->perf_global_ctrl = bits.perf_global_ctrl;
-	if (out->basic & VMX_BASIC_TRUE_CTLS) {
-		out->pin = rdmsr(MSR_IA32_VMX_TRUE_PINBASED_CTLS);
-		out->primary = rdmsr(MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
-		out->exit = rdmsr(MSR_IA32_VMX_TRUE_EXIT_CTLS);
-		out->entry = rdmsr(MSR_IA32_VMX_TRUE_ENTRY_CTLS);
-	} else {
-		out->pin = rdmsr(MSR_IA32_VMX_PINBASED_CTLS);
-		out->primary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS);
-		out->exit = rdmsr(MSR_IA32_VMX_EXIT_CTLS);
-		out->entry = rdmsr(MSR_IA32_VMX_ENTRY_CTLS);
-	}
+	if (out->basic & VMX_BASIC_TRUE_CTLS)
+		to_true = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
+	out->pin = rdmsr(MSR_IA32_VMX_PINBASED_CTLS + to_true);
+	out->primary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS + to_true);
+	out->exit = rdmsr(MSR_IA32_VMX_EXIT_CTLS + to_true);
+	out->entry = rdmsr(MSR_IA32_VMX_ENTRY_CTLS + to_true);
 	if (vmx_can_set(out->primary, CPU_SECONDARY_CONTROLS))
 		out->secondary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
 	/* SDM "VPID and EPT Capabilities": the MSR exists only with one of the two. */

@@ -55,4 +55,5 @@ struct guest_start {
 	struct guest_regs regs; /* rsp_unused holds SP in real mode */
 };
 
+/* Once, on the boot processor; vmcs01 is current. */
 void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start);

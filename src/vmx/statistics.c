@@ -63,10 +63,24 @@ static bool answer_coverage(struct guest_regs *regs)
 }
 #endif
 
+/* A counter of a CPU's, of those that are arrays; NULL: there is no such one. */
+static const u64 *counter(const struct vcpu *vcpu, u64 function, u64 index)
+{
+	switch (function) {
+	case STATISTICS_EXITS:
+		return index < REASON_COUNT ? &vcpu->exits[index] : NULL;
+	case STATISTICS_L2_EXITS:
+		return index < REASON_COUNT ? &vcpu->l2_exits[index] : NULL;
+	default:
+		return UMBRA_COUNT_VMCS && index < VMCS_COUNTED ? &vcpu->vmcs_count[index] : NULL;
+	}
+}
+
 /* Another CPU's counters may be one event behind; nobody waits for them. */
 static bool answer(struct guest_regs *regs)
 {
 	const struct vcpu *vcpu = regs->rdx < cpu_count ? (struct vcpu *)cpus[regs->rdx] : NULL;
+	const u64 *count;
 
 	switch (regs->rcx) {
 	case STATISTICS_MACHINE:
@@ -75,10 +89,12 @@ static bool answer(struct guest_regs *regs)
 		regs->rdx = image_size();
 		return true;
 	case STATISTICS_EXITS:
-		if (!vcpu || regs->rbx >= REASON_COUNT)
-			return false;
-		regs->rax = vcpu->exits[regs->rbx];
-		return true;
+	case STATISTICS_L2_EXITS:
+	case STATISTICS_VMCS:
+		count = vcpu ? counter(vcpu, regs->rcx, regs->rbx) : NULL;
+		if (count)
+			regs->rax = *count;
+		return count;
 	case STATISTICS_HIDDEN_ACCESSES:
 		if (!vcpu)
 			return false;
@@ -91,16 +107,6 @@ static bool answer(struct guest_regs *regs)
 		return true;
 	case STATISTICS_COVERAGE:
 		return answer_coverage(regs);
-	case STATISTICS_L2_EXITS:
-		if (!vcpu || regs->rbx >= REASON_COUNT)
-			return false;
-		regs->rax = vcpu->l2_exits[regs->rbx];
-		return true;
-	case STATISTICS_VMCS:
-		if (!UMBRA_COUNT_VMCS || !vcpu || regs->rbx >= VMCS_COUNTED)
-			return false;
-		regs->rax = vcpu->vmcs_count[regs->rbx];
-		return true;
 	case STATISTICS_INTEGRITY:
 		regs->rax = image_digest();
 		regs->rdx = pages_spoiled(&regs->rbx);

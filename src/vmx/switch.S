@@ -4,8 +4,8 @@
  * and the guest's registers always lie at its top.
  */
 #include "smp/cpu.h"
+#include "smp/registers.inc"
 #include "vmx/switch.h"
-#include "vmx/switch_macros.inc"
 
 	/* trap.c sends code that an NMI or #MC interrupted from `first` to `last` back to `first`. */
 	.macro	RESTART first, last
@@ -25,9 +25,9 @@
 	jz	9f
 	cmpq	$0, %gs:VCPU_LEVEL_OFFSET
 	je	9f
-	save_guest
+	save_registers
 	call_c	speculation_flush_l1d
-	load_guest
+	load_registers
 9:
 	.endm
 
@@ -41,9 +41,9 @@ writable_selector:
 	.balign	64
 	.globl	switch_vm_exit, switch_last_look
 switch_vm_exit:
-	save_guest
+	save_registers
 	call_c	exit_handle
-	load_guest
+	load_registers
 	/*
 	 * An NMI or #MC that hits between this look and the entry would wait in pending_events for
 	 * an exit that may never come. trap.c sends code interrupted here back to the look; once
@@ -56,9 +56,9 @@ switch_last_look:
 	jnz	1f
 switch_vmresume:
 	vmresume
-2:	save_guest
+2:	save_registers
 	call_c	exit_entry_failed	/* returns only with L1's VMCS current */
-	load_guest
+	load_registers
 	jmp	switch_last_look
 
 	/*
@@ -74,15 +74,15 @@ switch_cleared_vmresume:
 	vmresume
 	jmp	2b
 
-3:	save_guest
+3:	save_registers
 	call_c	event_deliver_late
-	load_guest
+	load_registers
 	jmp	switch_last_look
 
 	.globl	switch_launch
 switch_launch:
 	mov	%rdi, %rsp
-	load_guest
+	load_registers
 	mov	%gs:CPU_STACK_TOP_OFFSET, %rsp
 switch_launch_last_look:
 	testl	$CPU_DUE | CPU_ENTRY_WORK, %gs:CPU_PENDING_EVENTS_OFFSET
@@ -101,9 +101,9 @@ switch_cleared_vmlaunch:
 	jmp	2b
 
 	/* What came may have ended L2 before it began: then L1's VMCS is current, and launched. */
-3:	save_guest
+3:	save_registers
 	call_c	event_deliver_late
 	test	%al, %al
-	load_guest
+	load_registers
 	jnz	switch_last_look
 	jmp	switch_launch_last_look

@@ -3,13 +3,8 @@
 
 #include <x86/cr.h>
 
-/* SDM "Code- and Data-Segment Descriptor Types" and "System Descriptor Types". */
+/* SDM "System Descriptor Types". */
 enum {
-	TYPE_CODE = 8,
-	TYPE_CODE_CONFORMING = 4,
-	TYPE_CODE_READABLE = 2,
-	TYPE_DATA_EXPAND_DOWN = 4,
-	TYPE_DATA_WRITABLE = 2,
 	SYSTEM_TSS16 = 1,
 	SYSTEM_LDT = 2,
 	SYSTEM_TSS16_BUSY = 3,
@@ -74,32 +69,6 @@ void task_save(bool is_32bit, const struct task_state *state, union tss_saved *o
 		for (size_t i = 0; i < ARRAY_SIZE(saved->segment); i++)
 			saved->segment[i] = state->segment[i];
 	}
-}
-
-/* SDM "Segment Descriptors". */
-struct segment_descriptor segment_decode(u64 raw)
-{
-	const u32 rights =
-		raw >> 40 & (AR_TYPE | AR_S | AR_DPL | AR_P | AR_AVL | AR_L | AR_DB | AR_G);
-	u32 limit = (u32)((raw & BITS(15, 0)) | (raw >> 32 & BITS(19, 16)));
-
-	if (rights & AR_G)
-		limit = limit << 12 | 0xfff;
-	return (struct segment_descriptor){
-		.base = (u32)((raw >> 16 & BITS(23, 0)) | (raw >> 32 & BITS(31, 24))),
-		.limit = limit,
-		.access_rights = rights,
-	};
-}
-
-struct segment_descriptor segment_virtual_8086(u16 selector)
-{
-	return (struct segment_descriptor){
-		.base = (u32)selector << 4,
-		.limit = 0xffff,
-		.access_rights =
-			(u32)(AR_P | AR_DPL | AR_S) | TYPE_DATA_WRITABLE | (u32)AR_ACCESSED,
-	};
 }
 
 static u32 type_of(const struct segment_descriptor *d)
@@ -196,14 +165,4 @@ int task_check_segment(enum segment seg, u16 selector, const struct segment_desc
 	default:
 		return check_data(selector, d, cpl);
 	}
-}
-
-bool segment_contains(const struct segment_descriptor *segment, u32 offset, u32 size)
-{
-	const u64 last = (u64)offset + size - 1;
-
-	if ((type_of(segment) & (TYPE_CODE | TYPE_DATA_EXPAND_DOWN)) == TYPE_DATA_EXPAND_DOWN)
-		return offset > segment->limit &&
-		       last <= (segment->access_rights & AR_DB ? UINT32_MAX : UINT16_MAX);
-	return last <= segment->limit;
 }

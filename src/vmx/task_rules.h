@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Task switches as data: TSS images, segment descriptors and the checks of SDM "Task Switching",
+ * Task switches as data: TSS images and the checks of SDM "Task Switching",
  * table "Exception Conditions Checked During a Task Switch". Pure.
  */
 #pragma once
@@ -8,15 +8,10 @@
 #include <x86/types.h>
 #include <x86/vmcs.h>
 
+#include "vmx/segment.h"
+
 /* Numbered as in the exit qualification (SDM "Exit Qualification for Task Switches"). */
 enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
-
-/* A segment as a segment register's hidden part holds it; access rights as the VMCS has them. */
-struct segment_descriptor {
-	u32 base;
-	u32 limit; /* in bytes */
-	u32 access_rights;
-};
 
 /* SDM "32-Bit Task-State Segment (TSS)" and "16-Bit TSS": the parts a switch saves. */
 struct tss32_saved {
@@ -104,27 +99,6 @@ void task_load(bool is_32bit, const union tss_image *image, struct task_state *o
 /* A 16-bit TSS takes the lower halves. */
 void task_save(bool is_32bit, const struct task_state *state, union tss_saved *out);
 
-struct segment_descriptor segment_decode(u64 raw);
-
-/* What loading a selector gives in virtual-8086 mode. */
-struct segment_descriptor segment_virtual_8086(u16 selector);
-
-/* Whether a descriptor is inside a table; for null selectors too. */
-static inline bool selector_in_limit(u16 selector, u32 table_limit)
-{
-	return (selector | 7u) <= table_limit;
-}
-
-static inline bool selector_is_null(u16 selector)
-{
-	return !(selector & ~3u);
-}
-
-static inline bool selector_in_ldt(u16 selector)
-{
-	return selector & 4;
-}
-
 /*
  * The checks give the vector of the exception to raise, always with the selector as error code,
  * or TASK_CHECK_PASSED.
@@ -140,6 +114,3 @@ int task_check_tss(enum task_source source, const struct segment_descriptor *tss
 /* Of the new task: LDTR and the segment registers but TR, whose selector is not null. */
 int task_check_segment(enum segment seg, u16 selector, const struct segment_descriptor *d,
 		       unsigned int cpl);
-
-/* Whether `size` bytes from `offset` on are inside a data segment, expand-down ones too. */
-bool segment_contains(const struct segment_descriptor *segment, u32 offset, u32 size);

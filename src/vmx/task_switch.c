@@ -27,8 +27,7 @@ enum {
 	DESCRIPTOR_TYPE_BYTE = 5,
 	DESCRIPTOR_ACCESSED = 0x01,
 	DESCRIPTOR_BUSY = 0x02,
-	AR_CODE_PLACEHOLDER = 0x9b, /* present, executable, readable, accessed */
-	SEGMENTS = 6,               /* the registers besides LDTR and TR */
+	SEGMENTS = 6, /* the registers besides LDTR and TR */
 	/* How often a step is tried that another processor's writes spoil. */
 	TRIES = 64,
 };
@@ -43,6 +42,11 @@ struct task_switch {
 	struct segment_descriptor old_tss, new_tss;
 	union tss_image image;
 	struct task_state state; /* of the new task */
+	struct {
+		enum segment segment;
+		u16 selector;
+		u32 cpl;
+	} loading; /* for its registers */
 	struct guest_fault fault;
 };
 
@@ -182,27 +186,19 @@ static bool write_link(struct task_switch *ts)
 }
 
 /*
- * After a step that failed: whether to try it again, as it was another processor that spoiled it.
- * One that does so for ever must not keep this one in root mode: it fails the task switch instead.
+ * A step from which the guest cannot begin anew: a race is Umbra's to repeat. Another processor
+ * that spoils it for ever must not keep this one in root mode: it fails the task switch instead.
  */
-static bool may_repeat(struct task_switch *ts, u32 *tries)
-{
-	if (!ts->fault.retry)
-		return false;
-	return ++*tries < TRIES || raise(ts, VECTOR_TS, ts->new_selector);
-}
-
-/* A step from which the guest cannot begin anew: a race is Umbra's to repeat. */
 static bool persist(struct task_switch *ts, bool (*step)(struct task_switch *ts))
 {
-	bool done;
-	u32 tries = 0;
-
-	do {
+	for (u32 tries = 0; tries < TRIES; tries++) {
 		ts->fault.retry = false;
-		done = step(ts);
-	} while (!done && may_repeat(ts, &tries));
-	return done;
+		if (step(ts))
+			return true;
+		if (!ts->fault.retry)
+			return false;
+	}
+	return raise(ts, VECTOR_TS, ts->new_selector);
 }
 
 /*
@@ -234,14 +230,6 @@ static bool load_cr3(struct task_switch *ts)
 	return true;
 }
 
-static void write_segment(enum segment seg, u16 selector, const struct segment_descriptor *d)
-{
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), d->base);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), d->limit);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), d->access_rights);
-}
-
 static void load_registers(struct task_switch *ts)
 {
 	const struct task_state *state = &ts->state;
@@ -249,7 +237,7 @@ static void load_registers(struct task_switch *ts)
 	const u64 dr7_local = 0x155;
 
 	ts->new_tss.access_rights |= DESCRIPTOR_BUSY;
-	write_segment(SEG_TR, ts->new_selector, &ts->new_tss);
+	vmcs_write_segment(SEG_TR, ts->new_selector, ts->new_tss);
 	for (u32 i = 0; i < ARRAY_SIZE(state->gpr); i++)
 		ts->regs->gpr[i] = state->gpr[i];
 	vmwriten(VMCS_GUEST_RSP, state->gpr[GPR_RSP]);
@@ -272,14 +260,14 @@ static void forget_segments(const struct task_switch *ts, u32 cpl)
 		.access_rights = (u32)AR_UNUSABLE | cpl << AR_DPL_SHIFT,
 	};
 	const struct segment_descriptor code = {
-		.access_rights = AR_CODE_PLACEHOLDER | cpl << AR_DPL_SHIFT,
+		.access_rights = AR_CODE16 | cpl << AR_DPL_SHIFT,
 	};
 
 	for (u32 i = 0; i < SEGMENTS; i++)
-		write_segment(i, ts->state.segment[i], &unusable);
-	write_segment(SEG_SS, ts->state.segment[SEG_SS], &stack);
-	write_segment(SEG_CS, ts->state.segment[SEG_CS], &code);
-	write_segment(SEG_LDTR, ts->state.ldt, &unusable);
+		vmcs_write_segment(i, ts->state.segment[i], unusable);
+	vmcs_write_segment(SEG_SS, ts->state.segment[SEG_SS], stack);
+	vmcs_write_segment(SEG_CS, ts->state.segment[SEG_CS], code);
+	vmcs_write_segment(SEG_LDTR, ts->state.ldt, unusable);
 }
 
 /* False: outside of its table. The LDT is the new task's. */
@@ -295,9 +283,11 @@ static bool descriptor_address(u16 selector, u64 *address)
 	return true;
 }
 
-/* One try, which another processor's change of the descriptor may spoil. */
-static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selector, u32 cpl)
+/* One try at ts->loading, which another processor's change of the descriptor may spoil. */
+static bool try_load_segment(struct task_switch *ts)
 {
+	const enum segment seg = ts->loading.segment;
+	const u16 selector = ts->loading.selector;
 	struct segment_descriptor d;
 	u64 address, raw;
 
@@ -308,7 +298,7 @@ static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selec
 	if (!guest_linear_read(address, &raw, sizeof(raw), GUEST_LINEAR_SYSTEM, &ts->fault))
 		return false;
 	d = segment_decode(raw);
-	int vector = task_check_segment(seg, selector, &d, cpl);
+	int vector = task_check_segment(seg, selector, &d, ts->loading.cpl);
 	if (vector != TASK_CHECK_PASSED)
 		return raise(ts, vector, selector);
 	if (seg != SEG_LDTR && !(d.access_rights & AR_ACCESSED)) {
@@ -320,21 +310,16 @@ static bool try_load_segment(struct task_switch *ts, enum segment seg, u16 selec
 			return false;
 		d.access_rights |= (u32)AR_ACCESSED;
 	}
-	write_segment(seg, selector, &d);
+	vmcs_write_segment(seg, selector, d);
 	return true;
 }
 
 /* The switch is past its point of no return, so a race is not the guest's to repeat. */
-static bool load_segment(struct task_switch *ts, enum segment seg, u16 selector, u32 cpl)
+static bool load_segment(struct task_switch *ts, enum segment seg, u16 selector)
 {
-	bool loaded;
-	u32 tries = 0;
-
-	do {
-		ts->fault.retry = false;
-		loaded = try_load_segment(ts, seg, selector, cpl);
-	} while (!loaded && may_repeat(ts, &tries));
-	return loaded;
+	ts->loading.segment = seg;
+	ts->loading.selector = selector;
+	return persist(ts, try_load_segment);
 }
 
 /* The order is model-specific; here it is that of the table, each segment at its first mention. */
@@ -346,18 +331,18 @@ static bool load_segments(struct task_switch *ts)
 	const u32 cpl = virtual_8086 ? 3 : state->segment[SEG_CS] & 3;
 
 	forget_segments(ts, cpl);
+	ts->loading.cpl = cpl;
 	if (virtual_8086) {
 		for (u32 i = 0; i < SEGMENTS; i++) {
-			const struct segment_descriptor d = segment_virtual_8086(state->segment[i]);
-
-			write_segment(i, state->segment[i], &d);
+			vmcs_write_segment(i, state->segment[i],
+					   segment_virtual_8086(state->segment[i]));
 		}
-		return load_segment(ts, SEG_LDTR, state->ldt, cpl);
+		return load_segment(ts, SEG_LDTR, state->ldt);
 	}
-	if (!load_segment(ts, SEG_LDTR, state->ldt, cpl))
+	if (!load_segment(ts, SEG_LDTR, state->ldt))
 		return false;
 	for (u32 i = 0; i < ARRAY_SIZE(order); i++) {
-		if (!load_segment(ts, order[i], state->segment[order[i]], cpl))
+		if (!load_segment(ts, order[i], state->segment[order[i]]))
 			return false;
 	}
 	return true;
@@ -366,11 +351,7 @@ static bool load_segments(struct task_switch *ts)
 /* As wide as the new task's TSS; SDM "INT n/INTO/INT3/INT1", TASK-GATE. */
 static bool push_error_code(struct task_switch *ts)
 {
-	const struct segment_descriptor stack = {
-		.base = (u32)vmreadn(VMCS_GUEST_SS_BASE),
-		.limit = vmread32(VMCS_GUEST_SS_LIMIT),
-		.access_rights = vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS),
-	};
+	const struct segment_descriptor stack = vmcs_read_segment(SEG_SS);
 	const u32 mask = stack.access_rights & AR_DB ? UINT32_MAX : UINT16_MAX;
 	const u32 size = task_is_32bit(ts->new_tss.access_rights) ? 4 : 2;
 	const u32 error_code = vmread32(VMCS_IDT_VECTORING_ERROR_CODE);
@@ -379,7 +360,7 @@ static bool push_error_code(struct task_switch *ts)
 
 	if (!segment_contains(&stack, offset, size))
 		return raise(ts, VECTOR_SS, 0);
-	if (!guest_linear_write((u64)stack.base + offset, &error_code, size, GUEST_LINEAR_STACK,
+	if (!guest_linear_write(stack.base + offset, &error_code, size, GUEST_LINEAR_STACK,
 				&ts->fault))
 		return false;
 	vmwriten(VMCS_GUEST_RSP, (esp & ~mask) | offset);
@@ -415,9 +396,7 @@ void task_switch_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		.source = (qualification & TASK_QUALIFICATION_SOURCE) >> 30,
 		.new_selector = (u16)(qualification & TASK_QUALIFICATION_SELECTOR),
 		.old_selector = vmread16(VMCS_GUEST_TR_SELECTOR),
-		.old_tss = {.base = (u32)vmreadn(VMCS_GUEST_TR_BASE),
-			    .limit = vmread32(VMCS_GUEST_TR_LIMIT),
-			    .access_rights = vmread32(VMCS_GUEST_TR_ACCESS_RIGHTS)},
+		.old_tss = vmcs_read_segment(SEG_TR),
 	};
 
 	/* There they are #GP or no task switches at all, before any exit. */

@@ -65,7 +65,6 @@ struct vcpu {
 	u64 l2_exits[REASON_COUNT]; /* seen by Umbra while L2 ran, L1's to handle or not */
 	u64 hidden_reads;           /* pages of Umbra's the guest read for the first time */
 	u64 hidden_writes;          /* its writes there, each answered with #GP */
-	u64 microcode_refused;
 	u64 unexpected_exits; /* of reasons that Umbra does not know, each answered with #UD */
 };
 _Static_assert(offsetof(struct vcpu, cpu) == 0, "this_vcpu() is this_cpu()");

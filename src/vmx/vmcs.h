@@ -12,6 +12,7 @@
 #include <x86/vmcs.h>
 
 #include "lib/insn.h"
+#include "vmx/segment.h"
 #include "vmx/vcpu.h"
 
 /* Names the field and panics. */
@@ -116,4 +117,22 @@ static inline void vmcs_clear32(enum vmcs32 field, u32 bits)
 static inline u32 vmcs_segment_field(u32 es_field, enum segment seg)
 {
 	return es_field + 2 * (u32)seg;
+}
+
+static inline struct segment_descriptor vmcs_read_segment(enum segment seg)
+{
+	return (struct segment_descriptor){
+		.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
+		.limit = (u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
+		.access_rights =
+			(u32)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)),
+	};
+}
+
+static inline void vmcs_write_segment(enum segment seg, u16 selector, struct segment_descriptor d)
+{
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), d.base);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), d.limit);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), d.access_rights);
 }

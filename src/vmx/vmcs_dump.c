@@ -6,45 +6,15 @@
 #include "vmx/exit.h"
 #include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
+#include "vmx/vmcs_dump_table.h"
 
-struct dump_field {
+static const struct dump_field {
 	u32 field;
 	const char *name;
-};
-
-static const struct dump_field fields[] = {
-	{VMCS_EXIT_REASON, "exit reason"},
-	{VMCS_EXIT_QUALIFICATION, "exit qualification"},
-	{VMCS_VM_EXIT_INTR_INFO, "exit interruption info"},
-	{VMCS_IDT_VECTORING_INFO, "IDT-vectoring info"},
-	{VMCS_VM_EXIT_INSTRUCTION_LENGTH, "instruction length"},
-	{VMCS_GUEST_LINEAR_ADDRESS, "guest-linear address"},
-	{VMCS_GUEST_PHYSICAL_ADDRESS, "guest-physical address"},
-	{VMCS_VM_INSTRUCTION_ERROR, "VM-instruction error"},
-	{VMCS_VM_ENTRY_INTR_INFO, "entry interruption info"},
-	{VMCS_PIN_CONTROLS, "pin-based controls"},
-	{VMCS_PRIMARY_CONTROLS, "primary controls"},
-	{VMCS_SECONDARY_CONTROLS, "secondary controls"},
-	{VMCS_ENTRY_CONTROLS, "entry controls"},
-	{VMCS_EXIT_CONTROLS, "exit controls"},
-	{VMCS_GUEST_RIP, "rip"},
-	{VMCS_GUEST_RSP, "rsp"},
-	{VMCS_GUEST_RFLAGS, "rflags"},
-	{VMCS_GUEST_CR0, "cr0"},
-	{VMCS_CR0_READ_SHADOW, "cr0 shadow"},
-	{VMCS_GUEST_CR3, "cr3"},
-	{VMCS_GUEST_CR4, "cr4"},
-	{VMCS_CR4_READ_SHADOW, "cr4 shadow"},
-	{VMCS_GUEST_EFER, "efer"},
-	{VMCS_GUEST_DR7, "dr7"},
-	{VMCS_GUEST_GDTR_BASE, "gdtr base"},
-	{VMCS_GUEST_GDTR_LIMIT, "gdtr limit"},
-	{VMCS_GUEST_IDTR_BASE, "idtr base"},
-	{VMCS_GUEST_IDTR_LIMIT, "idtr limit"},
-	{VMCS_GUEST_INTERRUPTIBILITY, "interruptibility"},
-	{VMCS_GUEST_ACTIVITY_STATE, "activity state"},
-	{VMCS_GUEST_PENDING_DEBUG, "pending debug"},
-	{VMCS_VMCS_LINK_POINTER, "link pointer"},
+} fields[] = {
+#define X(field_, name_) {field_, name_},
+	VMCS_DUMPED(X)
+#undef X
 };
 
 static void dump_vmcs(void)
@@ -56,20 +26,16 @@ static void dump_vmcs(void)
 		const struct dump_field *a = &fields[i];
 		const struct dump_field *b = &fields[i + 1 < ARRAY_SIZE(fields) ? i + 1 : i];
 
-		log_error("  %-24s %16llx  %-24s %16llx", a->name,
-			  (unsigned long long)vmcs_read(a->field), b->name,
-			  (unsigned long long)vmcs_read(b->field));
+		log_error("  %-24s %16lx  %-24s %16lx", a->name, vmcs_read(a->field), b->name,
+			  vmcs_read(b->field));
 	}
-	for (u32 seg = 0; seg < SEG_COUNT; seg++)
-		log_error(
-			"  %-4s selector %04llx base %016llx limit %08llx rights %05llx",
-			segments[seg],
-			(unsigned long long)vmcs_read(
-				vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg)),
-			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg)),
-			(unsigned long long)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg)),
-			(unsigned long long)vmcs_read(
-				vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg)));
+	for (u32 seg = 0; seg < SEG_COUNT; seg++) {
+		const struct segment_descriptor d = vmcs_read_segment(seg);
+
+		log_error("  %-4s selector %04lx base %016lx limit %08x rights %05x", segments[seg],
+			  vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg)), d.base,
+			  d.limit, d.access_rights);
+	}
 }
 
 void vmcs_dump_exit(void)
@@ -92,5 +58,5 @@ _Noreturn void vmcs_access_failed(u32 field, bool write)
 
 _Noreturn void vmcs_switch_failed(paddr_t vmcs)
 {
-	panic("VMPTRLD or VMCLEAR of %#llx failed", (unsigned long long)vmcs);
+	panic("VMPTRLD or VMCLEAR of %#lx failed", vmcs);
 }

@@ -46,16 +46,3 @@ bool xd_bit_write(struct vcpu *vcpu, bool disabled)
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 	return true;
 }
-
-/* SDM "IA32_EFER": LMA is read-only, LME changes with paging off only. */
-bool xd_bit_efer_write(u64 value)
-{
-	const u64 own = vmread64(VMCS_GUEST_EFER);
-
-	if (value & ~(EFER_SCE | EFER_LME | EFER_LMA))
-		return false;
-	if (((value ^ own) & EFER_LME) && (vmreadn(VMCS_GUEST_CR0) & CR0_PG))
-		return false;
-	vmwrite64(VMCS_GUEST_EFER, (value & ~EFER_LMA) | (own & EFER_LMA));
-	return true;
-}

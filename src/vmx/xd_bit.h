@@ -7,7 +7,11 @@
  */
 #pragma once
 
+#include <x86/cr.h>
+#include <x86/msr.h>
+
 #include "vmx/vcpu.h"
+#include "vmx/vmcs.h"
 
 /* Once, on the boot processor; stops with a message when memory is short. */
 void xd_bit_init(void);
@@ -15,5 +19,18 @@ void xd_bit_init(void);
 /* False: #GP(0). L2 cannot change the bit for L1. */
 bool xd_bit_write(struct vcpu *vcpu, bool disabled);
 
-/* WRMSR to IA32_EFER, which exits only while the bit is set. False: #GP(0). */
-bool xd_bit_efer_write(u64 value);
+/*
+ * WRMSR to IA32_EFER by Umbra's hand, of these bits: LMA is read-only, LME changes with paging off
+ * only (SDM "IA32_EFER"). False: #GP(0).
+ */
+static inline bool guest_write_efer(u64 value, u64 allowed)
+{
+	const u64 old = vmread64(VMCS_GUEST_EFER);
+
+	if (value & ~allowed)
+		return false;
+	if (((value ^ old) & EFER_LME) && (vmreadn(VMCS_GUEST_CR0) & CR0_PG))
+		return false;
+	vmwrite64(VMCS_GUEST_EFER, (value & ~EFER_LMA) | (old & EFER_LMA));
+	return true;
+}

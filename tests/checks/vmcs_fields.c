@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "page.h"
 

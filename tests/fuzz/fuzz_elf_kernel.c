@@ -90,11 +90,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	if ((data[0] & 2) && image_size >= MB2 + 16)
 		mend_checksum(image);
 
-	if (pvh_parse(image, image_size, &pvh) == PVH_OK) {
+	if (!pvh_parse(image, image_size, &pvh)) {
 		require(elf_contains(&pvh.elf, pvh.entry));
 		check_segments(&pvh.elf, image_size);
 	}
-	if (mb2_kernel_parse(image, image_size, &mb2) == MB2_KERNEL_OK) {
+	if (!mb2_kernel_parse(image, image_size, &mb2)) {
 		require(elf_contains(&mb2.elf, mb2.entry));
 		check_segments(&mb2.elf, image_size);
 	}

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	size_t image_size;
 	u8 *image = make_image(data, size, &image_size);
 
-	if (linux_parse(image, image_size, &found) == LINUX_OK) {
+	if (!linux_parse(image, image_size, &found)) {
 		require(found.code_offset <= image_size &&
 			found.code_size <= image_size - found.code_offset);
 		require(found.code_size && found.init_size >= found.code_size);

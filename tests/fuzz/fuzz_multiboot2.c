@@ -99,7 +99,7 @@ static void relay(const struct mb2_info *info, const u8 *mbi, size_t size)
 
 	require(used <= room);
 	if (info->memmap.count < MEMMAP_MAX)
-		require(mb2_parse(out, used, &again) == MB2_OK);
+		require(!mb2_parse(out, used, &again));
 	require(again.module_count == info->module_count || info->memmap.count == MEMMAP_MAX);
 	free(out);
 }
@@ -107,10 +107,10 @@ static void relay(const struct mb2_info *info, const u8 *mbi, size_t size)
 static void parse(const u8 *mbi, size_t size)
 {
 	static struct mb2_info info;
-	enum mb2_status status = mb2_parse(mbi, size, &info);
+	const char *error = mb2_parse(mbi, size, &info);
 
-	require(mb2_status_text(status)[0] != '\0');
-	if (status == MB2_OK) {
+	require(!error || error[0] != '\0');
+	if (!error) {
 		check(&info, mbi, size);
 		relay(&info, mbi, size);
 	}

@@ -34,7 +34,7 @@ static bool noncanonical(u64 linear, bool la57)
 }
 
 /* Whether a byte is outside of the segment. */
-static bool outside(const struct operand_segment *s, unsigned __int128 offset)
+static bool outside(const struct segment_descriptor *s, unsigned __int128 offset)
 {
 	const bool code = s->access_rights & 8, down = s->access_rights & 4;
 	const u64 top = s->access_rights & 1u << 14 ? 0xffffffff : 0xffff;
@@ -61,7 +61,8 @@ static u64 masked(u64 linear, const struct operand_mode *mode)
 	return linear;
 }
 
-static enum operand_fault reference(enum segment seg, u64 offset, const struct operand_segment *s,
+static enum operand_fault reference(enum segment seg, u64 offset,
+				    const struct segment_descriptor *s,
 				    const struct operand_mode *mode, bool write, u32 size,
 				    u64 *linear)
 {
@@ -116,9 +117,9 @@ static void check_one(struct rng *rng)
 	const struct operand_mode mode = {long_mode, rng_below(rng, 4) << 61,
 					  rng_below(rng, 2) << 12 | rng_below(rng, 2) << 28};
 	const u64 displacement = random_value(rng);
-	const struct operand_segment s = {.base = random_value(rng),
-					  .limit = (u32)random_value(rng),
-					  .access_rights = (u32)rng_below(rng, 0x20000)};
+	const struct segment_descriptor s = {.base = random_value(rng),
+					     .limit = (u32)random_value(rng),
+					     .access_rights = (u32)rng_below(rng, 0x20000)};
 	u32 info = (u32)rng_next(rng) & ~(7u << 7 | 7u << 15);
 	struct guest_regs regs;
 	struct operand operand;

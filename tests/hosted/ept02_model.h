@@ -21,7 +21,7 @@ void ept02_model_run_short(void);
 
 /*
  * An instruction of that CPU's L2 that needs so many pages at once, far from each other, tried from
- * its beginning. False: Umbra has begun anew for want of tables, as nested/exit.c does.
+ * its beginning. False: Umbra has begun anew for want of tables, as nested/l2_memory.c does.
  */
 bool ept02_model_instruction(unsigned int cpu, unsigned int pages);
 

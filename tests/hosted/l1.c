@@ -8,7 +8,10 @@
 #include <x86/vmx.h>
 
 #include "mm/guest_memory.h"
+#include "nested/instructions.h"
+#include "nested/l2_exit.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -19,6 +22,7 @@
 #include "vmx/msr.h"
 #include "vmx/setup.h"
 #include "vmx/sleep.h"
+#include "vmx/switch.h"
 
 enum {
 	VMXON_PAGE = 1, /* of the first CPU; the next ones follow */
@@ -81,17 +85,47 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	return true;
 }
 
-/* L2 without paging, too. */
-bool guest_linear_translate(u64 linear, enum guest_access_type type,
-			    const struct guest_linear_via *via, paddr_t *pa,
-			    struct guest_fault *fault)
+/* L2 without paging, too: all pages of an access are reached before the first byte is. */
+static bool reach(u64 linear, size_t size, enum guest_access_type type,
+		  const struct guest_linear_via *via, paddr_t *pa, struct guest_fault *fault)
 {
-	const struct guest_walk walk = {
-		.pa = linear, .user = true, .writable = true, .executable = true};
+	struct guest_walk walk = {.user = true, .writable = true, .executable = true};
+	const u64 last = linear + size - 1;
+	paddr_t pa_of_last;
 
-	*pa = linear;
+	*pa = *via->linear = walk.pa = linear;
 	fault->retry = true;
-	return via->reach(via->ctx, &walk, type, pa);
+	if (!via->reach(via->ctx, &walk, type, pa))
+		return false;
+	if (last / PAGE_SIZE == linear / PAGE_SIZE)
+		return true;
+	*via->linear = walk.pa = pa_of_last = ALIGN_DOWN(last, PAGE_SIZE);
+	if (!via->reach(via->ctx, &walk, type, &pa_of_last))
+		return false;
+	REQUIRE(pa_of_last == ALIGN_UP(*pa, PAGE_SIZE));
+	return true;
+}
+
+bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
+			   struct guest_fault *fault)
+{
+	paddr_t pa;
+
+	if (!reach(linear, size, GUEST_READ, via, &pa, fault))
+		return false;
+	guest_memory_read(pa, dst, size);
+	return true;
+}
+
+bool guest_linear_write_via(u64 linear, const void *src, size_t size,
+			    const struct guest_linear_via *via, struct guest_fault *fault)
+{
+	paddr_t pa;
+
+	if (!reach(linear, size, GUEST_WRITE, via, &pa, fault))
+		return false;
+	guest_memory_write(pa, src, size);
+	return true;
 }
 
 void guest_fault_inject(const struct guest_fault *fault)
@@ -107,15 +141,29 @@ bool guest_load_pdptes(const struct vcpu *vcpu, u64 cr3)
 	return true;
 }
 
+u64 guest_cr0(void)
+{
+	const u64 mask = vmread_unchecked(VMCS_CR0_GUEST_HOST_MASK);
+
+	return (vmread_unchecked(VMCS_GUEST_CR0) & ~mask) |
+	       (vmread_unchecked(VMCS_CR0_READ_SHADOW) & mask);
+}
+
 void guest_set_cr0_shadow(struct vcpu *vcpu, u64 value)
 {
 	(void)vcpu;
 	vmwrite(VMCS_CR0_READ_SHADOW, value);
 }
 
-void guest_set_cr4_shadow(struct vcpu *vcpu, u64 value)
+void guest_set_cr0(struct vcpu *vcpu, u64 value)
 {
-	(void)vcpu;
+	vmwrite(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, value));
+	vmwrite(VMCS_CR0_READ_SHADOW, value);
+}
+
+void guest_set_cr4(struct vcpu *vcpu, u64 value)
+{
+	vmwrite(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, value));
 	vmwrite(VMCS_CR4_READ_SHADOW, value);
 }
 

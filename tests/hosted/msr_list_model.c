@@ -7,6 +7,7 @@
 #include <x86/msr.h>
 
 #include "mm/guest_memory.h"
+#include "nested/msr_list.h"
 #include "nested/state.h"
 #include "vmx/msr.h"
 

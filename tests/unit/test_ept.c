@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "mm/ept.h"
+#include "mm/layout.h"
 #include "mm/mtrr.h"
+#include "mm/pages.h"
 
 /* A value of IA32_MTRR_DEF_TYPE. */
 static u64 def_type(enum mtrr_bits enabled, enum memtype type)
@@ -26,32 +28,24 @@ struct pool {
 	unsigned int used, limit;
 };
 
-static void *pool_alloc(void *ctx)
+/* That of the test that runs. */
+static struct pool *pool;
+
+void *pages_alloc_kept(void)
 {
-	struct pool *p = ctx;
-	return p->used < p->limit ? p->pages + PAGE_SIZE * p->used++ : NULL;
+	return pool->used < pool->limit ? pool->pages + PAGE_SIZE * pool->used++ : NULL;
 }
 
-static paddr_t pool_to_phys(void *ctx, void *table)
+paddr_t virt_to_phys(const void *va)
 {
-	struct pool *p = ctx;
-	return POOL_PHYS + (paddr_t)((u8 *)table - p->pages);
+	return POOL_PHYS + (paddr_t)((const u8 *)va - pool->pages);
 }
 
-static void *pool_to_virt(void *ctx, paddr_t table)
+void *phys_to_virt(paddr_t pa)
 {
-	struct pool *p = ctx;
-	assert_true(table >= POOL_PHYS && table < POOL_PHYS + PAGE_SIZE * p->used);
-	assert_int_equal(table % PAGE_SIZE, 0);
-	return p->pages + (table - POOL_PHYS);
-}
-
-static const struct ept_ops pool_ops = {
-	.alloc = pool_alloc, .to_phys = pool_to_phys, .to_virt = pool_to_virt};
-
-static enum memtype mtrr_fn(const void *ctx, paddr_t start, u64 size, bool *uniform)
-{
-	return mtrr_type_of_range(ctx, start, size, uniform);
+	assert_true(pa >= POOL_PHYS && pa < POOL_PHYS + PAGE_SIZE * pool->used);
+	assert_int_equal(pa % PAGE_SIZE, 0);
+	return pool->pages + (pa - POOL_PHYS);
 }
 
 struct fixture {
@@ -70,12 +64,8 @@ static int setup(void **state)
 				      .def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_WB),
 				      .count = 8,
 				      .maxphyaddr = 39};
-	f->ept = (struct ept){.ops = &pool_ops,
-			      .ctx = &f->pool,
-			      .type_fn = mtrr_fn,
-			      .type_ctx = &f->mtrr,
-			      .has_1g = true,
-			      .has_2m = true};
+	f->ept = (struct ept){.mtrrs = &f->mtrr, .has_1g = true, .has_2m = true};
+	pool = &f->pool;
 	*state = f;
 	return 0;
 }

@@ -359,7 +359,7 @@ static void test_nmi(void **state)
 	nmi_window_exit(vcpu, NULL);
 	assert_injected(NMI, 0);
 	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), 0);
-	/* L2's are nested/events.c's. */
+	/* L2's are nested/l2_event.c's. */
 	setup(NULL);
 	vcpu->level = &level;
 	event_nmi(vcpu);

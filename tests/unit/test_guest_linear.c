@@ -419,7 +419,7 @@ static bool reach_via(void *ctx, const struct guest_walk *walk, enum guest_acces
 	assert_ptr_equal(ctx, &reachable);
 	assert_int_equal(type, GUEST_READ);
 	assert_true(walk->user);
-	*pa += 0x100000;
+	*pa += OTHER_AT - FIRST_AT;
 	return reachable;
 }
 
@@ -427,23 +427,28 @@ static bool reach_via(void *ctx, const struct guest_walk *walk, enum guest_acces
 static void test_via(void **state)
 {
 	static const struct guest_walk_ops ops = {.read = read_via};
-	const struct guest_linear_via via = {.ops = &ops, .reach = reach_via, .ctx = &reachable};
+	u64 linear = 0;
+	const struct guest_linear_via via = {
+		.ops = &ops, .reach = reach_via, .ctx = &reachable, .linear = &linear};
+	const u64 there = 0x123456789abcdef0;
 	struct guest_fault fault = {0};
-	paddr_t pa;
+	u64 value;
 
 	(void)state;
 	no_tables = false;
 	reachable = true;
-	assert_true(guest_linear_translate(FIRST + 1, GUEST_READ, &via, &pa, &fault));
-	assert_int_equal(pa, FIRST_AT + 1 + 0x100000);
+	guest_memory_write(OTHER_AT + 8, &there, sizeof(there));
+	assert_true(guest_linear_read_via(FIRST + 8, &value, sizeof(value), &via, &fault));
+	assert_int_equal(value, there);
+	assert_int_equal(linear, FIRST + 8);
 	assert_int_equal(vcpu->translation.steps, 0);
 	/* Somebody else's to resolve, and then the instruction runs again. */
 	reachable = false;
-	assert_false(guest_linear_translate(FIRST, GUEST_READ, &via, &pa, &fault));
+	assert_false(guest_linear_read_via(FIRST, &value, sizeof(value), &via, &fault));
 	assert_true(fault.retry);
 	fault = (struct guest_fault){0};
 	no_tables = true;
-	assert_false(guest_linear_translate(FIRST, GUEST_READ, &via, &pa, &fault));
+	assert_false(guest_linear_read_via(FIRST, &value, sizeof(value), &via, &fault));
 	assert_true(fault.retry);
 }
 

@@ -16,6 +16,7 @@
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/guest_level.h"
 #include "vmx/vmcs.h"

@@ -20,7 +20,9 @@
 
 #include "l1.h"
 #include "mm/guest_memory.h"
+#include "nested/l2_exit.h"
 #include "nested/nested.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 
@@ -409,7 +411,7 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	}
 }
 
-static u64 secondary_of(const struct model *m)
+static u64 secondary_controls(const struct model *m)
 {
 	return m->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? m->f[F_SECONDARY_CONTROLS] : 0;
 }
@@ -432,7 +434,7 @@ static void check_vmcs02(const struct model *m)
 	}
 	assert_true((pin & m->f[F_PIN_CONTROLS]) == m->f[F_PIN_CONTROLS]);
 	assert_true((primary & m->f[F_PRIMARY_CONTROLS]) == m->f[F_PRIMARY_CONTROLS]);
-	assert_true((secondary & secondary_of(m)) == secondary_of(m));
+	assert_true((secondary & secondary_controls(m)) == secondary_controls(m));
 	/* Umbra's protection. */
 	assert_true(secondary & CPU2_EPT);
 	assert_true(!(primary & CPU_USE_MSR_BITMAPS) ||
@@ -440,7 +442,7 @@ static void check_vmcs02(const struct model *m)
 	assert_true(!(primary & CPU_USE_IO_BITMAPS) ||
 		    (vmread_unchecked(VMCS_IO_BITMAP_A) >= MACHINE_OWN &&
 		     vmread_unchecked(VMCS_IO_BITMAP_B) >= MACHINE_OWN));
-	if (secondary_of(m) & CPU2_EPT)
+	if (secondary_controls(m) & CPU2_EPT)
 		assert_true(vmread_unchecked(VMCS_EPT_POINTER) >= MACHINE_OWN);
 	if (m->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PAT)
 		assert_true(vmread_unchecked(VMCS_GUEST_PAT) == m->f[F_GUEST_PAT]);

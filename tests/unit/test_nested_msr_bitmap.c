@@ -13,6 +13,7 @@
 
 #include "machine.h"
 #include "mm/guest_memory.h"
+#include "nested/msr_bitmap.h"
 #include "nested/state.h"
 #include "vmx/msr.h"
 

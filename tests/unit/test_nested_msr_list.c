@@ -10,6 +10,7 @@
 
 #include "mm/guest_memory.h"
 #include "msr_list_model.h"
+#include "nested/msr_list.h"
 #include "nested/state.h"
 
 static void test_random_lists(void **state)

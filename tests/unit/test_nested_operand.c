@@ -133,7 +133,7 @@ static enum operand_fault legacy(enum segment seg, u64 offset, u32 limit, u32 ac
 				 bool write, u32 size)
 {
 	const struct operand o = {.segment = seg, .offset = offset};
-	const struct operand_segment s = {0x1000, limit, access_rights};
+	const struct segment_descriptor s = {0x1000, limit, access_rights};
 	u64 linear;
 
 	return operand_linear(&o, &s, &legacy_mode, write, size, &linear);
@@ -186,7 +186,7 @@ static void test_type(void **state)
 
 static void test_legacy_linear(void **state)
 {
-	const struct operand_segment s = {0xfffff000, ~0u, DATA_RW};
+	const struct segment_descriptor s = {0xfffff000, ~0u, DATA_RW};
 	struct operand o = {.segment = SEG_DS, .offset = 0x1008};
 	u64 linear = 0;
 
@@ -205,7 +205,7 @@ static enum operand_fault long_mode(enum segment seg, u64 base, u64 offset, bool
 {
 	const struct operand o = {.segment = seg, .offset = offset};
 	/* Limits and types count for nothing there. */
-	const struct operand_segment s = {base, 0, UNUSABLE};
+	const struct segment_descriptor s = {base, 0, UNUSABLE};
 
 	const struct operand_mode mode = {true, 0, la57 ? CR4_LA57_BIT : 0};
 
@@ -254,7 +254,7 @@ static void test_canonical(void **state)
 static u64 with_lam(u64 cr3, u64 cr4, u64 address)
 {
 	const struct operand o = {.segment = SEG_DS, .offset = address};
-	const struct operand_segment s = {0, 0, UNUSABLE};
+	const struct segment_descriptor s = {0, 0, UNUSABLE};
 	const struct operand_mode mode = {true, 0x1000 | cr3, cr4};
 	u64 linear;
 

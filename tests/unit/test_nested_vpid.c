@@ -13,6 +13,7 @@
 
 #include "machine.h"
 #include "nested/state.h"
+#include "nested/vpid.h"
 
 enum {
 	ENTRIES = 256,

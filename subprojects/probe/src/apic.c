@@ -8,10 +8,7 @@
 enum {
 	PIC1_DATA = 0x21,
 	PIC2_DATA = 0xa1,
-	ICR_PENDING = 1 << 12,
-	ICR_ASSERT = 1 << 14,
 	SVR_ENABLE = 1 << 8,
-	CPUID_1_ECX_X2APIC = 1 << 21,
 	LARGE_PAGE_MASK = 0x1fffff,
 	ICR_PATIENCE = 1000000,
 };
@@ -87,7 +84,7 @@ static void send(u32 destination, u32 command)
 	*mmio(APIC_REG_ICR_HI) = destination << 24;
 	*mmio(APIC_REG_ICR_LO) = command;
 	for (int i = 0; i < ICR_PATIENCE && *mmio(APIC_REG_ICR_LO) & ICR_PENDING; i++)
-		cpu_relax();
+		cpu_pause();
 }
 
 void apic_send(u32 id, u32 command)

@@ -2,21 +2,8 @@
 /* The local APIC, in whichever mode it is. */
 #pragma once
 
+#include <x86/apic.h>
 #include <x86/types.h>
-
-/* SDM "Interrupt Command Register (ICR)": delivery modes, in place. */
-enum apic_delivery {
-	APIC_FIXED = 0 << 8,
-	APIC_NMI = 4 << 8,
-	APIC_INIT = 5 << 8,
-	APIC_STARTUP = 6 << 8,
-};
-
-enum apic_shorthand {
-	APIC_TO_SELF = 1 << 18,
-	APIC_TO_ALL = 2 << 18,
-	APIC_TO_OTHERS = 3 << 18,
-};
 
 /* Masks the PICs. Once, before any CPU takes interrupts. */
 void pic_mask(void);
@@ -37,22 +24,3 @@ void apic_send(u32 apic_id, u32 command);
 
 /* Sends mode|vector|shorthand. */
 void apic_send_shorthand(u32 command);
-
-enum apic_register {
-	APIC_REG_ID = 0x20,
-	APIC_REG_VERSION = 0x30,
-	APIC_REG_TPR = 0x80,
-	APIC_REG_EOI = 0xb0,
-	APIC_REG_LDR = 0xd0,
-	APIC_REG_SVR = 0xf0,
-	APIC_REG_ISR = 0x100,
-	APIC_REG_IRR = 0x200,
-	APIC_REG_ICR_LO = 0x300,
-	APIC_REG_ICR_HI = 0x310,
-	APIC_REG_LVT_TIMER = 0x320,
-	APIC_REG_LVT_LINT0 = 0x350,
-	APIC_REG_LVT_LINT1 = 0x360,
-	APIC_REG_TIMER_INITIAL = 0x380,
-	APIC_REG_TIMER_CURRENT = 0x390,
-	APIC_REG_TIMER_DIVIDE = 0x3e0,
-};

@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "console.h"
 
+#include <x86/pc.h>
+
 #include "insn.h"
 #include "printf.h"
 #include "string.h"
 
 enum {
 	COM1 = 0x3f8,
-	UART_IER = COM1 + 1,
-	UART_FCR = COM1 + 2,
-	UART_LCR = COM1 + 3,
-	UART_MCR = COM1 + 4,
-	UART_LSR = COM1 + 5,
-	LCR_8N1 = 0x03,
-	LCR_DLAB = 0x80,
-	LSR_THR_EMPTY = 0x20,
 	/* A line that never drains must not stop the run. */
 	UART_PATIENCE = 100000,
-	VGA_COLUMNS = 80,
-	VGA_ROWS = 25,
-	VGA_GREY = 0x0700,
 };
 
-static volatile u16 *const vga = (volatile u16 *)0xb8000;
+static volatile u16 *const vga = (volatile u16 *)VGA_TEXT;
 
 static bool uart_present;
 static unsigned column, row;
@@ -30,15 +21,15 @@ static int locked;
 
 static void uart_init(void)
 {
-	if (inb(UART_LSR) == 0xff)
+	if (inb(COM1 + UART_LINE_STATUS) == 0xff)
 		return;
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_DLAB);
+	outb(COM1 + UART_INTERRUPT_ENABLE, 0);
+	outb(COM1 + UART_LINE_CONTROL, UART_DLAB);
 	outb(COM1, 1);
-	outb(UART_IER, 0);
-	outb(UART_LCR, LCR_8N1);
-	outb(UART_FCR, 7);
-	outb(UART_MCR, 3);
+	outb(COM1 + UART_INTERRUPT_ENABLE, 0);
+	outb(COM1 + UART_LINE_CONTROL, UART_8N1);
+	outb(COM1 + UART_FIFO_CONTROL, UART_FIFO_CLEAR);
+	outb(COM1 + UART_MODEM_CONTROL, UART_DTR_RTS);
 	uart_present = true;
 }
 
@@ -46,8 +37,8 @@ static void uart_put(char c)
 {
 	if (!uart_present)
 		return;
-	for (int i = 0; i < UART_PATIENCE && !(inb(UART_LSR) & LSR_THR_EMPTY); i++)
-		cpu_relax();
+	for (int i = 0; i < UART_PATIENCE && !(inb(COM1 + UART_LINE_STATUS) & UART_TX_EMPTY); i++)
+		cpu_pause();
 	outb(COM1, (u8)c);
 }
 
@@ -93,7 +84,7 @@ void console_init(void)
 void vprint(const char *format, va_list args)
 {
 	while (__atomic_exchange_n(&locked, 1, __ATOMIC_ACQUIRE))
-		cpu_relax();
+		cpu_pause();
 	print_format(put, NULL, format, args);
 	__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
 }

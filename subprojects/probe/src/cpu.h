@@ -2,6 +2,8 @@
 /* What this kernel keeps about each logical processor. */
 #pragma once
 
+#include <x86/descriptor.h>
+
 #include "defs.h"
 
 /* Callee-saved state, as context_save() in vectors.S lays it out. */
@@ -26,18 +28,6 @@ struct fault {
 	u64 rip;
 	u64 cr2;
 };
-
-/* SDM "Task-State Segment (TSS)", 64-bit mode. */
-struct __attribute__((packed)) tss64 {
-	u32 reserved0;
-	u64 rsp[3];
-	u64 reserved1;
-	u64 ist[7];
-	u64 reserved2;
-	u16 reserved3;
-	u16 io_map;
-};
-_Static_assert(sizeof(struct tss64) == 104, "SDM: 104 bytes");
 
 enum {
 	GDT_ENTRIES = 16,

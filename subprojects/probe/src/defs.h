@@ -4,17 +4,11 @@
 
 #include <x86/cr.h>
 #include <x86/msr.h>
+#include <x86/paging.h>
 #include <x86/types.h>
 
 static const u64 DR6_B0 = BIT(0);
 static const u64 DR6_B1 = BIT(1);
-
-static const u64 PTE_P = BIT(0);
-static const u64 PTE_W = BIT(1);
-static const u64 PTE_U = BIT(2);
-static const u64 PTE_PWT = BIT(3);
-static const u64 PTE_PCD = BIT(4);
-static const u64 PTE_PS = BIT(7);
 
 /* The MSR of the APIC register at offset 16 * n is this plus n. */
 static const u32 MSR_X2APIC_BASE = 0x800;

@@ -36,7 +36,7 @@ static const struct feature FEATURE_RDTSCP = {0x80000001, 0, CPUID_EDX, 27};
 
 static inline bool has(struct feature f)
 {
-	struct cpuid_regs r;
+	struct cpuid r;
 
 	if (f.leaf > cpuid(f.leaf & 0x80000000, 0).eax)
 		return false;

@@ -20,8 +20,8 @@ void probe_main(u32 kind, u32 info);
 
 static void print_machine(void)
 {
-	struct cpuid_regs vendor = cpuid(0, 0);
-	struct cpuid_regs version = cpuid(1, 0);
+	struct cpuid vendor = cpuid(0, 0);
+	struct cpuid version = cpuid(1, 0);
 	char name[13] = {0};
 
 	memcpy(name, &vendor.ebx, 4);

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "power.h"
 
+#include <x86/pc.h>
+
 #include "acpi.h"
 #include "console.h"
 #include "insn.h"
 #include "timer.h"
 
 enum {
-	RESET_CONTROL = 0xcf9,
-	RESET_HARD = 0x06,
-	KEYBOARD_COMMAND = 0x64,
-	KEYBOARD_PULSE_RESET = 0xfe,
 	BOCHS_SHUTDOWN = 0x8900,
 	PM1_SLP_TYP_SHIFT = 10,
 	PM1_SLP_EN = 1 << 13,
@@ -45,9 +43,9 @@ _Noreturn void triple_fault(void)
 
 _Noreturn void power_reboot(void)
 {
-	outb(RESET_CONTROL, RESET_HARD);
+	outb(RESET_CONTROL_PORT, RESET_CONTROL_GO);
 	timer_wait(RESET_WAIT_US);
-	outb(KEYBOARD_COMMAND, KEYBOARD_PULSE_RESET);
+	outb(KEYBOARD_COMMAND_PORT, KEYBOARD_PULSE_RESET);
 	timer_wait(RESET_WAIT_US);
 	triple_fault();
 }

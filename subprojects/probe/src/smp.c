@@ -90,7 +90,7 @@ void smp_send_sipi(u32 id)
 bool smp_wait_online(u64 us)
 {
 	for (u64 end = timer_deadline(us); !online && rdtsc() < end;)
-		cpu_relax();
+		cpu_pause();
 	return online;
 }
 
@@ -176,7 +176,7 @@ void smp_start_work(struct cpu *cpu, void (*fn)(void *), void *arg)
 
 bool smp_finish_work(struct cpu *cpu)
 {
-	for (u64 end = timer_deadline(WORK_WAIT_US); rdtsc() < end; cpu_relax())
+	for (u64 end = timer_deadline(WORK_WAIT_US); rdtsc() < end; cpu_pause())
 		if (!__atomic_load_n(&cpu->work, __ATOMIC_ACQUIRE))
 			return !cpu->work_faulted;
 	print("# CPU %u did not come back\n", cpu->index);
@@ -223,5 +223,5 @@ void barrier_wait(struct barrier *b, u32 n)
 		return;
 	}
 	while (__atomic_load_n(&b->phase, __ATOMIC_ACQUIRE) == phase)
-		cpu_relax();
+		cpu_pause();
 }

@@ -16,19 +16,9 @@ enum {
 	/* An NMI handler that an NMI interrupts against the rules must survive to report it. */
 	NMI_FRAME_SKIP = 2048,
 	STUB_SIZE = 16,
-	GATE_INTERRUPT = 0x8e,
 	GATE_USER = 0xee,
 	USER_STACK = 4096,
 };
-
-/* SDM "64-Bit Mode IDT". */
-struct gate {
-	u16 offset_lo, selector;
-	u8 ist, type;
-	u16 offset_mid;
-	u32 offset_hi, reserved;
-};
-_Static_assert(sizeof(struct gate) == 16, "SDM: 16 bytes");
 
 struct extable_entry {
 	u64 from, to;
@@ -40,7 +30,7 @@ extern const u64 boot_gdt[];
 extern void user_return(void);
 void user_enter(u64 rip, u64 rsp, u64 rdi, u64 rflags);
 
-static struct gate idt[256];
+static struct idt_gate idt[256];
 static u8 user_stack[USER_STACK] __attribute__((aligned(16)));
 
 const char *vector_name(u8 vector)
@@ -57,30 +47,14 @@ const char *vector_name(u8 vector)
 	return "interrupt";
 }
 
-void gdt_set_tss(u64 *slot, u64 base, u32 limit)
-{
-	slot[0] = (limit & 0xffff) | (base & 0xffffff) << 16 | 0x89ull << 40 |
-		  (u64)(limit >> 16 & 0xf) << 48 | (base >> 24 & 0xff) << 56;
-	slot[1] = base >> 32;
-}
-
 static void idt_fill(void)
 {
-	for (unsigned i = 0; i < 256; i++) {
-		u64 entry = (u64)vector_stubs + i * STUB_SIZE;
-
-		idt[i] = (struct gate){
-			.offset_lo = (u16)entry,
-			.selector = SEL_CODE64,
-			.ist = i == VECTOR_NMI  ? IST_NMI
-			       : i == VECTOR_DF ? IST_DF
-			       : i == VECTOR_MC ? IST_MC
-						: 0,
-			.type = i == VECTOR_BP || i == VEC_USER_EXIT ? GATE_USER : GATE_INTERRUPT,
-			.offset_mid = (u16)(entry >> 16),
-			.offset_hi = (u32)(entry >> 32),
-		};
-	}
+	for (unsigned i = 0; i < 256; i++)
+		idt_gate_set(&idt[i], SEL_CODE64, (u64)vector_stubs + i * STUB_SIZE);
+	idt[VECTOR_NMI].ist = IST_NMI;
+	idt[VECTOR_DF].ist = IST_DF;
+	idt[VECTOR_MC].ist = IST_MC;
+	idt[VECTOR_BP].type = idt[VEC_USER_EXIT].type = GATE_USER;
 }
 
 void trap_reload(struct cpu *cpu)
@@ -103,7 +77,7 @@ void trap_reload(struct cpu *cpu)
 	cpu->tss.ist[IST_NMI - 1] = cpu->nmi_stack;
 	cpu->nmi_depth = 0;
 	/* LTR wants it available, and leaves it busy. */
-	gdt_set_tss(&cpu->gdt[SEL_TSS64 / 8], (u64)&cpu->tss, sizeof(cpu->tss) - 1);
+	tss64_set_descriptor(&cpu->gdt[SEL_TSS64 / 8], (u64)&cpu->tss, sizeof(cpu->tss) - 1);
 	asm volatile("ltr %w0" : : "r"(SEL_TSS64) : "memory");
 }
 
@@ -117,7 +91,7 @@ void trap_init_cpu(struct cpu *cpu)
 	for (unsigned i = IST_NMI; i <= IST_MC; i++)
 		cpu->tss.ist[i - 1] = (u64)memory_pages(IST_PAGES) + IST_PAGES * PAGE_SIZE;
 	cpu->nmi_stack = cpu->tss.ist[IST_NMI - 1];
-	cpu->tss.io_map = sizeof(cpu->tss);
+	cpu->tss.io_map_base = sizeof(cpu->tss);
 	trap_reload(cpu);
 }
 

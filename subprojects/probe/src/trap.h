@@ -32,9 +32,6 @@ const char *vector_name(u8 vector);
 /* Entry point of vectors.S. */
 void trap_dispatch(struct frame *f);
 
-/* Writes a GDT entry for a 64-bit TSS at base into slot[0..1]. */
-void gdt_set_tss(u64 *slot, u64 base, u32 limit);
-
 /* In vectors.S. */
 int context_save(struct context *ctx) __attribute__((returns_twice));
 

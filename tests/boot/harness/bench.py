@@ -15,7 +15,8 @@ import struct
 import tempfile
 import time
 
-from . import bench_plot, bench_probe, build, cases, console, engines, guest, host, media, tools
+from . import (bench_page, bench_plot, bench_probe, build, cases, console, engines, guest, host, media,
+               tools)
 
 RESULT = host.ROOT / "build/bench.json"
 LOGS = host.ROOT / "build/logs"
@@ -306,9 +307,9 @@ def execute(runs, directory, jobs):
             raise
 
 
-def run(quick, plot=None, jobs=2, umbra_args="", model=None):
-    """Measure, print the tables and write build/bench.json, and the plot if a place for it is
-    given. Returns 1 if a goal is not met."""
+def run(quick, plot=None, page=False, jobs=2, umbra_args="", model=None):
+    """Measure, print the tables and write build/bench.json; the plot if a place for it is given,
+    and the page of figures if wanted. Returns 1 if a goal is not met."""
     variant, counting = build.Variant(), build.Variant(tests=False, count_vmcs=True)
     build.build(variant)
     build.build(counting)
@@ -336,4 +337,7 @@ def run(quick, plot=None, jobs=2, umbra_args="", model=None):
     if plot:
         bench_plot.draw(rows, plot)
         print(f"written to {plot}")
+    if page:
+        bench_page.write(rows, figures)
+        print(f"written to {bench_page.PAGE}")
     return int(any(one.met() is False for one in [*rows, *figures]))

@@ -46,14 +46,13 @@ bool vmwrite(u64 field, u64 value);
 void vmwrite_unchecked(u64 field, u64 value);
 
 struct invept_descriptor {
-	u64 eptp;
-	u64 reserved;
+	u64 eptp, reserved;
 };
 bool invept(enum invept_type type, u64 eptp);
 
 struct invvpid_descriptor {
 	u64 vpid;
-	u64 address;
+	u64 linear;
 };
 bool invvpid(enum invvpid_type type, u16 vpid, u64 address);
 

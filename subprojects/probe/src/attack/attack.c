@@ -202,7 +202,7 @@ static void attack_on_this_cpu(void *arg)
 	begin(a, arg);
 	__atomic_add_fetch(&attacking, 1, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&attacking, __ATOMIC_SEQ_CST) < smp_count())
-		cpu_relax();
+		cpu_pause();
 	run_steps(a);
 	say(a, a->step - cmdline_number("first", 0));
 }

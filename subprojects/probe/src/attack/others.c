@@ -51,7 +51,7 @@ static void check_counting(struct attacker *a)
 	const u64 before = watch.count;
 
 	for (u64 end = timer_deadline(COUNTER_WAIT_US); watch.count == before && rdtsc() < end;)
-		cpu_relax();
+		cpu_pause();
 	STEP_CHECK(a, watch.count != before, "CPU 1 has stopped counting at %lu", before);
 }
 

@@ -228,7 +228,7 @@ void attack_identify(struct attacker *a)
 {
 	static const u32 ranges[] = {0, 0, 0x20, 0x40000000, 0x80000000, 0x80000000};
 	const u32 leaf = one_in(8) ? (u32)choice() : CHOICE_OF(ranges) + (u32)choice_below(0x24);
-	struct cpuid_regs r = cpuid(leaf, (u32)choice_below(one_in(4) ? 1ull << 32 : 8));
+	struct cpuid r = cpuid(leaf, (u32)choice_below(one_in(4) ? 1ull << 32 : 8));
 
 	(void)r;
 	/* The same CPU as a moment ago. */

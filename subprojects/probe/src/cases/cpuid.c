@@ -67,9 +67,9 @@ PROBE_CASE(cpuid_apic_id, "cpuid.apic_id", CASE_EACH_CPU)
 
 PROBE_CASE(cpuid_max_leaf, "cpuid.beyond_maximum", CASE_EACH_CPU)
 {
-	struct cpuid_regs max = cpuid(0, 0);
-	struct cpuid_regs highest = cpuid(max.eax, 0);
-	struct cpuid_regs beyond = cpuid(max.eax + 1, 0);
+	struct cpuid max = cpuid(0, 0);
+	struct cpuid highest = cpuid(max.eax, 0);
+	struct cpuid beyond = cpuid(max.eax + 1, 0);
 
 	CHECK(t, max.eax >= 1, "maximum basic leaf is %x", max.eax);
 	CHECK(t, cpuid(EXTENDED, 0).eax >= 0x80000008, "maximum extended leaf is %x",
@@ -92,7 +92,7 @@ PROBE_CASE(cpuid_long_mode, "cpuid.ext1.long_mode", CASE_EACH_CPU)
 PROBE_CASE(cpuid_xsave_size, "cpuid.leafd.size_follows_xcr0", CASE_EACH_CPU)
 {
 	u64 supported;
-	struct cpuid_regs avx;
+	struct cpuid avx;
 
 	SKIP_UNLESS(t, has(FEATURE_XSAVE), "no XSAVE");
 	write_cr4(BASE_CR4 | CR4_OSXSAVE);
@@ -113,18 +113,18 @@ PROBE_CASE(cpuid_xsave_size, "cpuid.leafd.size_follows_xcr0", CASE_EACH_CPU)
 
 struct leaf_copy {
 	u32 leaf, subleaf;
-	struct cpuid_regs r;
+	struct cpuid r;
 	unsigned different;
 };
 
-static bool same(struct cpuid_regs a, struct cpuid_regs b)
+static bool same(struct cpuid a, struct cpuid b)
 {
 	return a.eax == b.eax && a.ebx == b.ebx && a.ecx == b.ecx && a.edx == b.edx;
 }
 
-static struct cpuid_regs without_apic_id(u32 leaf, u32 subleaf)
+static struct cpuid without_apic_id(u32 leaf, u32 subleaf)
 {
-	struct cpuid_regs r = cpuid(leaf, subleaf);
+	struct cpuid r = cpuid(leaf, subleaf);
 
 	if (leaf == 1)
 		r.ebx &= 0x00ffffff;

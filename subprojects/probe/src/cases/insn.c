@@ -157,12 +157,12 @@ static void user_invlpg(void *unused)
 
 static void user_cpuid(void *out)
 {
-	*(struct cpuid_regs *)out = cpuid(0, 0);
+	*(struct cpuid *)out = cpuid(0, 0);
 }
 
 PROBE_CASE(insn_user, "insn.user_mode", CASE_EACH_CPU)
 {
-	struct cpuid_regs here = cpuid(0, 0), there = {0};
+	struct cpuid here = cpuid(0, 0), there = {0};
 
 	CHECK_GP(t, user_call(user_wbinvd, NULL, 0));
 	CHECK_GP(t, user_call(user_invd, NULL, 0));

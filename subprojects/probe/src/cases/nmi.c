@@ -19,7 +19,7 @@ enum {
 
 static bool await_nmi(const struct cpu *cpu, u64 want, bool busy)
 {
-	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_relax()) {
+	for (u64 end = timer_deadline(NMI_WAIT_US); cpu->nmi_count < want; cpu_pause()) {
 		if (busy)
 			cpuid(0, 0);
 		if (rdtsc() > end)
@@ -261,10 +261,10 @@ static void send_around_exit(void *arg)
 		while (__atomic_load_n(&e->round, __ATOMIC_ACQUIRE) < i) {
 			if (__atomic_load_n(&e->lost, __ATOMIC_ACQUIRE))
 				return;
-			cpu_relax();
+			cpu_pause();
 		}
 		for (u32 delay = 0; delay < i / LAST_EXIT_ALIGNMENTS; delay++)
-			cpu_relax();
+			cpu_pause();
 		apic_send(e->target->apic_id, APIC_NMI);
 	}
 }

@@ -82,7 +82,7 @@ PROBE_CASE(reset_init_sipi, "reset.init_sipi_flood", CASE_EXPLICIT)
 		apic_send(cpu->apic_id, APIC_INIT);
 		apic_send(cpu->apic_id, startup);
 		for (u64 late = timer_deadline(START_US); !shutting_down && rdtsc() < late;)
-			cpu_relax();
+			cpu_pause();
 		/* A stack for the one that finds itself free. */
 		prepare_target(cpu, start, stack);
 		flood(cpu->apic_id, startup);

@@ -111,7 +111,7 @@ static void stay_in_handler(struct cpu *cpu)
 		return;
 	nmi_before_init.in_handler = true;
 	while (nmi_before_init.armed)
-		cpu_relax();
+		cpu_pause();
 }
 
 /*
@@ -131,7 +131,7 @@ PROBE_CASE(smp_init_nmi, "smp.init_in_nmi_handler", CASE_ONCE)
 	apic_send(cpu->apic_id, APIC_NMI);
 	deadline = timer_deadline(IPI_WAIT_US);
 	while (!nmi_before_init.in_handler && rdtsc() < deadline)
-		cpu_relax();
+		cpu_pause();
 	CHECK(t, nmi_before_init.in_handler, "no NMI");
 	nmis = cpu->nmi_count;
 	apic_send(cpu->apic_id, APIC_NMI);
@@ -153,7 +153,7 @@ static void wait_for_count(struct cpu *cpu, u8 vector, u32 want)
 {
 	irq_enable();
 	for (u64 end = timer_deadline(IPI_WAIT_US); cpu->irq_count[vector] < want && rdtsc() < end;)
-		cpu_relax();
+		cpu_pause();
 	irq_disable();
 }
 

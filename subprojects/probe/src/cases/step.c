@@ -199,7 +199,7 @@ static void pend_interrupt(void)
 	apic_send_shorthand(APIC_FIXED | VEC_TEST | APIC_TO_SELF);
 	/* Reads of the APIC come back after the interrupt is accepted there. */
 	while (!(apic_read(APIC_REG_IRR + VEC_TEST / 32 * 16) & 1u << VEC_TEST % 32))
-		cpu_relax();
+		cpu_pause();
 }
 
 #define SHADOW(t, before_text, inside_text)                                               \

@@ -95,7 +95,7 @@ PROBE_CASE(watchdog_debugctl, "watchdog.debugctl_over_exits", CASE_WATCHED)
 		apic_send(apic_id(), APIC_NMI);
 		for (u64 late = timer_deadline(1000);
 		     this_cpu()->nmi_count == nmis && rdtsc() < late;)
-			cpu_relax();
+			cpu_pause();
 		CHECK(t, this_cpu()->nmi_count == nmis + 1, "bit %u: the NMI did not come", bit);
 		try_wrmsr(MSR_IA32_DEBUGCTL, old);
 	}

@@ -12,7 +12,7 @@ static const u64 XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM;
 
 static u64 supported(void)
 {
-	struct cpuid_regs r = cpuid(LEAF_XSTATE, 0);
+	struct cpuid r = cpuid(LEAF_XSTATE, 0);
 
 	return (u64)r.edx << 32 | r.eax;
 }

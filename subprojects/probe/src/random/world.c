@@ -10,11 +10,6 @@ enum {
 	SELECTOR_TSS = 0x20,
 	TSS_OFFSET = 0x800,
 	TSS_LIMIT = 0x67,
-	AR_CODE64 = 0xa09b,
-	AR_CODE32 = 0xc09b,
-	AR_DATA = 0xc093,
-	AR_CODE16 = 0x9b,
-	AR_DATA16 = 0x93,
 	AR_V86 = 0xf3,
 	AR_TSS = 0x8b,
 	HLT = 0xf4,
@@ -193,7 +188,7 @@ static void write_segments(enum world_mode mode)
 {
 	static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
 	u16 selector = mode == MODE_REAL || mode == MODE_V86 ? 0 : SELECTOR_DATA;
-	u32 rights = mode == MODE_REAL ? AR_DATA16 : mode == MODE_V86 ? AR_V86 : AR_DATA;
+	u32 rights = mode == MODE_REAL ? AR_DATA16 : mode == MODE_V86 ? AR_V86 : AR_DATA32;
 	u32 limit = selector ? 0xffffffff : 0xffff;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)

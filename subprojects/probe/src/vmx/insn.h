@@ -82,17 +82,6 @@ static inline u64 try_vmwrite(u64 field, u64 value)
 	return VMX_INSN("vmwrite %[v], %[f]", : [v] "r"(value), [f] "r"(field) : "memory");
 }
 
-/* SDM "INVEPT", "INVVPID": the descriptors. */
-struct invept_descriptor {
-	u64 eptp, reserved;
-};
-struct invvpid_descriptor {
-	u16 vpid, reserved[3];
-	u64 linear;
-};
-_Static_assert(sizeof(struct invept_descriptor) == 16, "SDM: 128 bits");
-_Static_assert(sizeof(struct invvpid_descriptor) == 16, "SDM: 128 bits");
-
 static inline u64 try_invept(u64 type, u64 eptp, u64 reserved)
 {
 	struct invept_descriptor d = {eptp, reserved};

@@ -9,9 +9,6 @@ enum {
 	IDT_PAGES = 1,
 	STACK_PAGES = 2,
 	GATE_TYPE = 0xee, /* interrupt gate, DPL 3, so that CPL 3 may INT n */
-	AR_CODE64 = 0xa09b,
-	AR_DATA = 0xc093,
-	AR_TSS_BUSY = 0x8b,
 	AR_DPL3 = 0x60,
 };
 
@@ -101,10 +98,10 @@ static void write_guest(void)
 	vmwrite(VMCS_GUEST_CR3, read_cr3());
 	vmwrite(VMCS_GUEST_CR4, read_cr4());
 	vmwrite(VMCS_GUEST_DR7, DR7_INIT);
-	vmwrite_segment(SEG_ES, SEL_DATA, 0, 0xffffffff, AR_DATA);
+	vmwrite_segment(SEG_ES, SEL_DATA, 0, 0xffffffff, AR_DATA32);
 	vmwrite_segment(SEG_CS, SEL_CODE64, 0, 0xffffffff, AR_CODE64);
-	vmwrite_segment(SEG_SS, SEL_DATA, 0, 0xffffffff, AR_DATA);
-	vmwrite_segment(SEG_DS, SEL_DATA, 0, 0xffffffff, AR_DATA);
+	vmwrite_segment(SEG_SS, SEL_DATA, 0, 0xffffffff, AR_DATA32);
+	vmwrite_segment(SEG_DS, SEL_DATA, 0, 0xffffffff, AR_DATA32);
 	vmwrite_segment(SEG_FS, 0, 0, 0xffff, (u32)AR_UNUSABLE);
 	vmwrite_segment(SEG_GS, 0, (u64)cpu, 0xffff, (u32)AR_UNUSABLE);
 	vmwrite_segment(SEG_LDTR, 0, 0, 0xffff, (u32)AR_UNUSABLE);
@@ -189,7 +186,7 @@ static void go(struct l2 *l2, const void *code, u32 dpl)
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmwrite(VMCS_VM_ENTRY_INTR_INFO, 0);
 	vmwrite_segment(SEG_CS, dpl ? SEL_UCODE64 : SEL_CODE64, 0, 0xffffffff, AR_CODE64 | dpl);
-	vmwrite_segment(SEG_SS, dpl ? SEL_UDATA : SEL_DATA, 0, 0xffffffff, AR_DATA | dpl);
+	vmwrite_segment(SEG_SS, dpl ? SEL_UDATA : SEL_DATA, 0, 0xffffffff, AR_DATA32 | dpl);
 }
 
 void l2_goto(struct l2 *l2, const void *code)

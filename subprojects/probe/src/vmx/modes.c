@@ -5,11 +5,8 @@
 #include "string.h"
 
 enum {
-	AR_CODE32 = 0xc09b,
-	AR_DATA32 = 0xc093,
 	AR_CODE_REAL = 0x9b,
 	AR_DATA_REAL = 0x93,
-	AR_LDT = 0x82,
 	AR_TSS32_BUSY = 0x8b,
 	REAL_LIMIT = 0xffff,
 	PDPTES = 4,

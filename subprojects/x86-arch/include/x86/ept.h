@@ -70,6 +70,23 @@ static inline enum memtype ept_entry_memtype(u64 entry)
 	return (enum memtype)((entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT);
 }
 
+static inline bool ept_is_present(u64 entry)
+{
+	return entry & EPT_RWX;
+}
+
+/* Whether a present entry of this level maps a page, and no table. */
+static inline bool ept_is_leaf(u64 entry, unsigned int level)
+{
+	return level == 1 || (entry & EPT_LARGE);
+}
+
+/* The entry for `gpa` in a table of this level. */
+static inline unsigned int ept_index(u64 gpa, unsigned int level)
+{
+	return (unsigned int)(gpa >> (PAGE_SHIFT + 9 * (level - 1))) & (EPT_ENTRIES - 1);
+}
+
 /* Bytes one entry of `level` covers: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB, 4 = 512 GiB. */
 static inline u64 ept_level_size(unsigned int level)
 {

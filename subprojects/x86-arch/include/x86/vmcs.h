@@ -263,6 +263,26 @@ enum segment {
 #define AR_G         BIT(15)
 #define AR_UNUSABLE  BIT(16)
 
+/* Access rights of the usual segments: flat ones, accessed, of DPL 0. */
+enum {
+	AR_CODE16 = 0x9b,
+	AR_DATA16 = 0x93,
+	AR_CODE32 = 0xc09b,
+	AR_DATA32 = 0xc093,
+	AR_CODE64 = 0xa09b,
+	AR_LDT = 0x82,
+	AR_TSS_BUSY = 0x8b, /* of 32 or 64 bits */
+};
+
+/* Bits of the type. SDM "Code- and Data-Segment Descriptor Types". */
+enum {
+	TYPE_CODE = 8,
+	TYPE_CODE_CONFORMING = 4,
+	TYPE_CODE_READABLE = 2,
+	TYPE_DATA_EXPAND_DOWN = 4,
+	TYPE_DATA_WRITABLE = 2,
+};
+
 /* Interruptibility state. SDM "Guest Non-Register State". */
 #define INTERRUPTIBILITY_STI     BIT(0)
 #define INTERRUPTIBILITY_MOV_SS  BIT(1)

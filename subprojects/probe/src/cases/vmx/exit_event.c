@@ -125,7 +125,7 @@ PROBE_CASE(event_page_fault, "vmx.exit.page_fault", CASE_EACH_CPU)
 static bool interrupt_comes(u32 before)
 {
 	irq_enable();
-	cpu_relax();
+	cpu_pause();
 	timer_wait(20);
 	irq_disable();
 	return this_cpu()->irq_count[VEC_TEST] == before + 1;

@@ -263,7 +263,7 @@ static void start_receiver(struct run *t, struct cpu *cpu, u32 activity)
 	receiver.ready = false;
 	smp_start_work(cpu, receive, NULL);
 	while (!__atomic_load_n(&receiver.ready, __ATOMIC_ACQUIRE))
-		cpu_relax();
+		cpu_pause();
 	timer_wait(5000);
 }
 
@@ -347,7 +347,7 @@ PROBE_CASE(exit_init_blocked, "vmx.exit.init_blocked", CASE_ONCE)
 		receiver.inject = inject;
 		smp_start_work(cpu, receive_blocked, NULL);
 		while (!__atomic_load_n(&receiver.ready, __ATOMIC_ACQUIRE))
-			cpu_relax();
+			cpu_pause();
 		apic_send(cpu->apic_id, APIC_INIT);
 		timer_wait(1000);
 		__atomic_store_n(&receiver.go, true, __ATOMIC_RELEASE);

@@ -16,9 +16,6 @@ enum { CPUID_OFFSET = 5, CPUID_SIZE = 2 };
 
 enum {
 	LIST_PAGES = 4,
-	AR_CODE32 = 0xc09b,
-	AR_DATA32 = 0xc093,
-	AR_TSS_BUSY = 0x8b,
 	PDE_LARGE = 0x83,
 	PDPTES = 4,
 	SENTINEL = 0x5a5a5a5a,

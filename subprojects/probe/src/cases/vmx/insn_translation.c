@@ -4,8 +4,6 @@
 #include "vmx/vmx.h"
 
 enum {
-	PTE_A = BIT(5),
-	PTE_D = BIT(6),
 	PF_WRITE_PROTECTED = 3, /* present, write */
 	PF_WRITE_ABSENT = 2,
 };

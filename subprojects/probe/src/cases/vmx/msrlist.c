@@ -167,9 +167,9 @@ static void send_nmis(void *apic_id)
 {
 	for (u64 n = 1; n <= ENTRIES; n++) {
 		while (entry < n)
-			cpu_relax();
+			cpu_pause();
 		for (u64 wait = n % LATEST; wait; wait--)
-			cpu_relax();
+			cpu_pause();
 		apic_send((u32)(u64)apic_id, APIC_NMI);
 	}
 }

@@ -31,13 +31,12 @@ PROBE_CASE(vpid_operands, "vmx.vpid.invvpid_operands", CASE_EACH_CPU)
 			 has && type != INVVPID_ADDRESS ? VM_OK : bad);
 		/* "If INVVPID_DESC[63:16] ≠ 0": for every type. */
 		for (unsigned i = 0; i < 3; i++) {
-			d.reserved[i] = 0x8000;
+			d.vpid = 1 | 0x8000ull << 16 * (i + 1);
 			CHECK_VM(t,
 				 VMX_INSN("invvpid %[d], %[t]",
 					  : [d] "m"(d), [t] "r"(type)
 					  : "memory"),
 				 bad);
-			d.reserved[i] = 0;
 		}
 	}
 	for (u64 type = 4; type < 1ull << 31; type = type * 5 + 1)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The VMCS12 cache. Only its own CPU uses it, so an entry is never contended. */
+#include "nested/vmcs12_cache.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
+#include "nested/msr_bitmap.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 
@@ -19,18 +22,12 @@ void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	bool switched = false;
 
-	for (size_t word = 0; word < ARRAY_SIZE(vmcs->stale.bits); word++) {
-		while (vmcs->stale.bits[word]) {
-			const u32 f =
-				(u32)(word * 64) + (u32)__builtin_ctzll(vmcs->stale.bits[word]);
-
-			if (!switched) {
-				vmcs_load(vmcs->vmcs02);
-				switched = true;
-			}
-			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
-			vmcs->stale.bits[word] &= vmcs->stale.bits[word] - 1;
-		}
+	FOR_EACH_FIELD(f, &vmcs->stale)
+	{
+		if (!switched)
+			vmcs_load(vmcs->vmcs02);
+		switched = true;
+		vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
 	}
 	/* L1 may change these again without a word. */
 	vmcs->stale = shadow_fields;

@@ -10,7 +10,19 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "nested/checks.h"
+#include "nested/enter.h"
+#include "nested/instructions.h"
+#include "nested/io_bitmap.h"
+#include "nested/l2_event.h"
+#include "nested/l2_exit.h"
+#include "nested/leave.h"
+#include "nested/msr_bitmap.h"
+#include "nested/msr_list.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
+#include "nested/switched.h"
+#include "nested/vmcs12_cache.h"
+#include "nested/vpid.h"
 #include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -22,11 +34,6 @@
 
 /* SDM "VM-Entry Failures During or After Loading Guest State", an exit qualification. */
 enum { QUALIFICATION_PDPTE = 2, QUALIFICATION_LINK_POINTER = 4 };
-
-static u64 secondary_of(const struct vmcs12 *v)
-{
-	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
-}
 
 /* What never changes in a vmcs02, once after it was made. */
 static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
@@ -57,27 +64,23 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 
-	for (size_t word = 0; word < ARRAY_SIZE(vmcs->dirty.bits); word++) {
-		u64 bits = vmcs->dirty.bits[word];
-
-		for (; bits; bits &= bits - 1) {
-			const u32 f = (u32)(word * 64) + (u32)__builtin_ctzll(bits);
-
-			if (f >= F_COUNT || !nested_caps.has_field[f])
-				continue;
-			switch (field_info[f].policy) {
-			case POLICY_GUEST:
-			case POLICY_COPY:
-			case POLICY_CHECKED:
-			case POLICY_ADDRESS:
-				vmcs_write(field_info[f].encoding, v->f[f]);
-				break;
-			default:
-				break;
-			}
+	FOR_EACH_FIELD(f, &vmcs->dirty)
+	{
+		/* A new VMCS has all bits set, more than there are fields. */
+		if (f >= F_COUNT || !nested_caps.has_field[f])
+			continue;
+		switch (field_info[f].policy) {
+		case POLICY_GUEST:
+		case POLICY_COPY:
+		case POLICY_CHECKED:
+		case POLICY_ADDRESS:
+			vmcs_write(field_info[f].encoding, v->f[f]);
+			break;
+		default:
+			break;
 		}
-		vmcs->dirty.bits[word] = 0;
 	}
+	vmcs->dirty = (struct field_set){0};
 }
 
 /* L1's controls and what Umbra needs beside them; nothing of L1's is taken away. */
@@ -269,9 +272,9 @@ static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 		.l1_in_ia32e = vmcs->checked_ia32e,
 	};
 
-	for (u32 f = 0; shadow_on && f < F_COUNT; f++) {
-		if (field_set_has(&shadow_fields, (enum vmcs12_field)f) &&
-		    (field_info[f].type == VMCS_TYPE_CONTROL || f == F_GUEST_CR0))
+	FOR_EACH_FIELD(f, &shadow_fields)
+	{
+		if (field_info[f].type == VMCS_TYPE_CONTROL || f == F_GUEST_CR0)
 			vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
 	}
 	if (check_controls(vmcs->vmcs12, &context) || !tpr_threshold_valid(vmcs->vmcs12))

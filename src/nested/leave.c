@@ -6,7 +6,12 @@
 #include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/guest_memory.h"
+#include "nested/l2_event.h"
+#include "nested/leave.h"
+#include "nested/msr_list.h"
+#include "nested/shadow.h"
 #include "nested/state.h"
+#include "nested/switched.h"
 #include "smp/panic.h"
 #include "smp/stop.h"
 #include "vmx/control_regs.h"
@@ -77,15 +82,6 @@ void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u6
 		vmcs->vmcs12->f[field] = value;
 }
 
-static inline void load_segment(enum segment seg, u16 selector, u64 base, u32 limit,
-				u32 access_rights)
-{
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), base);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), limit);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), access_rights);
-}
-
 /* The rest is undefined, and what is there can stay. */
 static inline void load_unusable(enum segment seg)
 {
@@ -96,29 +92,27 @@ static inline void load_unusable(enum segment seg)
 /* The bases of FS and GS are loaded in any case. */
 static inline void load_data(enum segment seg, u64 selector)
 {
-	enum { DATA = 0xc093 };
-
 	if (!selector) {
 		load_unusable(seg);
 		return;
 	}
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, seg), selector);
 	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_LIMIT, seg), ~0u);
-	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), DATA);
+	vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_ACCESS_RIGHTS, seg), AR_DATA32);
 	if (seg != SEG_FS && seg != SEG_GS)
 		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), 0);
 }
 
 /* SDM "Loading Host Segment and Descriptor-Table Registers". */
+enum { TSS_LIMIT = 0x67 };
+
 static void load_segments(const struct vmcs12 *v, bool host_64bit)
 {
-	enum {
-		CODE64 = 0xa09b,
-		CODE32 = 0xc09b,
-		TSS = 0x8b,
-	};
+	const struct segment_descriptor code = {
+		.limit = ~0u, .access_rights = host_64bit ? AR_CODE64 : AR_CODE32};
+	const struct segment_descriptor tss = {v->f[F_HOST_TR_BASE], TSS_LIMIT, AR_TSS_BUSY};
 
-	load_segment(SEG_CS, (u16)v->f[F_HOST_CS_SELECTOR], 0, ~0u, host_64bit ? CODE64 : CODE32);
+	vmcs_write_segment(SEG_CS, (u16)v->f[F_HOST_CS_SELECTOR], code);
 	load_data(SEG_ES, v->f[F_HOST_ES_SELECTOR]);
 	load_data(SEG_SS, v->f[F_HOST_SS_SELECTOR]);
 	load_data(SEG_DS, v->f[F_HOST_DS_SELECTOR]);
@@ -126,7 +120,7 @@ static void load_segments(const struct vmcs12 *v, bool host_64bit)
 	load_data(SEG_GS, v->f[F_HOST_GS_SELECTOR]);
 	vmwriten(VMCS_GUEST_FS_BASE, v->f[F_HOST_FS_BASE]);
 	vmwriten(VMCS_GUEST_GS_BASE, v->f[F_HOST_GS_BASE]);
-	load_segment(SEG_TR, (u16)v->f[F_HOST_TR_SELECTOR], v->f[F_HOST_TR_BASE], 0x67, TSS);
+	vmcs_write_segment(SEG_TR, (u16)v->f[F_HOST_TR_SELECTOR], tss);
 	load_unusable(SEG_LDTR);
 	vmwriten(VMCS_GUEST_GDTR_BASE, v->f[F_HOST_GDTR_BASE]);
 	vmwriten(VMCS_GUEST_IDTR_BASE, v->f[F_HOST_IDTR_BASE]);
@@ -155,11 +149,9 @@ static void load_host_state(struct vcpu *vcpu, const struct vmcs12 *v, u64 old_e
 		cr4 |= CR4_PAE;
 	else
 		cr4 &= ~CR4_PCIDE;
-	vmwriten(VMCS_GUEST_CR0, cr0_hardware_value(&vcpu->vmx, cr0));
-	guest_set_cr0_shadow(vcpu, cr0);
+	guest_set_cr0(vcpu, cr0);
 	vmwriten(VMCS_GUEST_CR3, v->f[F_HOST_CR3]);
-	vmwriten(VMCS_GUEST_CR4, cr4_hardware_value(&vcpu->vmx, cr4));
-	guest_set_cr4_shadow(vcpu, cr4);
+	guest_set_cr4(vcpu, cr4);
 	vmwrite64(VMCS_GUEST_EFER, efer);
 	vmwrite32(VMCS_GUEST_SYSENTER_CS, (u32)v->f[F_HOST_SYSENTER_CS]);
 	vmwriten(VMCS_GUEST_SYSENTER_ESP, v->f[F_HOST_SYSENTER_ESP]);
@@ -247,8 +239,7 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 		perf_global_ctrl_leave(vmcs->vmcs12);
 	}
 	/* SDM "Operations that Invalidate Cached Mappings": as L1 without VPIDs may count on. */
-	if (!(vmcs->vmcs12->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS) ||
-	    !(vmcs->vmcs12->f[F_SECONDARY_CONTROLS] & CPU2_VPID))
+	if (!(secondary_of(vmcs->vmcs12) & CPU2_VPID))
 		invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 	/*
 	 * Without virtual NMIs for L2 they were blocked in the CPU, and still are. Blocking is L1's

@@ -4,6 +4,8 @@
 #include <x86/ept.h>
 
 #include "lib/insn.h"
+#include "nested/l2_event.h"
+#include "nested/leave.h"
 #include "nested/state.h"
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
@@ -89,11 +91,6 @@ void nested_restore_entry_event(struct vcpu *vcpu)
 void nested_triple_fault(struct vcpu *vcpu)
 {
 	nested_reflect_event(vcpu, REASON_TRIPLE_FAULT, 0, 0);
-}
-
-static const struct vmcs12 *current12(const struct vcpu *vcpu)
-{
-	return vcpu->nested->current->vmcs12;
 }
 
 static bool is_nmi(u32 info)

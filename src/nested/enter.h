@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VM entry: L1's VMLAUNCH or VMRESUME makes L2 run. */
+#pragma once
+
+#include <x86/gpr.h>
+
+struct vcpu;
+
+/*
+ * VMLAUNCH and VMRESUME after the checks on the instruction itself. Returns with vmcs02 current, or
+ * with vmcs01 after the entry has failed; the first entry of a vmcs02 does not return.
+ */
+void nested_enter(struct vcpu *vcpu, struct guest_regs *regs);
+
+/* A hook: see vmx/guest_level.h. */
+void nested_entry_refused(struct vcpu *vcpu);

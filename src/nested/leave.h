@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VM exit: the ways from L2 back to L1. */
+#pragma once
+
+#include "nested/vmcs12.h"
+
+struct vcpu;
+struct nested_vmcs;
+
+/* Ends L2 with what vmcs02 says about the exit; L1 goes on at its host RIP. */
+void nested_reflect(struct vcpu *vcpu);
+
+/* The same in two steps, between which exit information may be replaced. */
+void nested_record_exit(struct vcpu *vcpu);
+void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
+void nested_leave(struct vcpu *vcpu);
+
+/* An exit for an event that Umbra noticed itself: no exit information but these. */
+void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 intr_info);
+
+/* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs02 is current. */
+void nested_entry_failed(struct vcpu *vcpu, u32 reason, u64 qualification);
+
+/* A VMX abort with this indicator. */
+_Noreturn void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
+
+/* An entry of L1 failed on guest state. Returns if that is not L1's own doing. */
+void nested_l1_entry_failed(struct vcpu *vcpu);

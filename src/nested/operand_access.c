@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The operands of VMX instructions, of L1 and L2, as they are when the instruction exits. Those in
+ * memory of an L2 with EPT of L1's are reached by L2's page tables, and each access on the way by
+ * ept12, as the CPU would make it (SDM "EPT Translation Mechanism").
+ */
+#include <x86/cr.h>
+#include <x86/ept.h>
+#include <x86/vmx.h>
+
+#include "mm/guest_memory.h"
+#include "nested/ept12.h"
+#include "nested/l2_memory.h"
+#include "nested/operand.h"
+#include "nested/state.h"
+#include "vmx/event.h"
+#include "vmx/guest_linear.h"
+#include "vmx/instruction.h"
+#include "vmx/vmcs.h"
+
+u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg)
+{
+	return operand->in_64bit_mode ? regs->gpr[reg] : (u32)regs->gpr[reg];
+}
+
+void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value)
+{
+	if (!operand->in_64bit_mode)
+		value = (u32)value;
+	if (operand->reg1 == GPR_RSP)
+		vmwriten(VMCS_GUEST_RSP, value);
+	else
+		regs->gpr[operand->reg1] = value;
+}
+
+struct operand operand_of_exit(struct guest_regs *regs)
+{
+	struct operand operand;
+
+	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
+	operand = operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
+				 vmreadn(VMCS_EXIT_QUALIFICATION), regs);
+	operand.in_64bit_mode = instruction_in_64bit_mode();
+	return operand;
+}
+
+/*
+ * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
+ * masking leaves it as it is.
+ */
+static bool is_plain(const struct operand *operand, u32 size)
+{
+	const u64 half = BIT(47), first = operand->offset + half, last = first + size - 1;
+
+	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
+}
+
+/* The linear address of a memory operand; false: the fault has been injected. */
+static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
+{
+	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
+	struct segment_descriptor segment = {0};
+
+	if (is_plain(operand, size)) {
+		*linear = operand->offset;
+		return true;
+	}
+	if (mode.in_64bit_mode) {
+		segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, operand->segment));
+		mode.cr3 = vmreadn(VMCS_GUEST_CR3);
+		mode.cr4 = vmreadn(VMCS_GUEST_CR4);
+	} else {
+		segment = vmcs_read_segment(operand->segment);
+	}
+	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
+	case OPERAND_OK:
+		return true;
+	case OPERAND_SS:
+		event_inject_exception_error(VECTOR_SS, 0);
+		return false;
+	default:
+		event_inject_gp0();
+		return false;
+	}
+}
+
+struct route {
+	struct vcpu *vcpu;
+	struct ept02_fault fault; /* of the access that was made last */
+	enum ept02_result result;
+	u64 qualification;
+};
+
+/* One access. False: the route ends here, and `fault` says how. */
+static bool access(struct route *route, paddr_t gpa, u64 qualification, paddr_t *pa)
+{
+	struct ept12_walk walk;
+
+	route->fault.gpa = gpa;
+	route->fault.access = qualification;
+	route->qualification = qualification | EPT_VIOLATION_LINEAR_VALID;
+	route->result = nested_ept_fault(route->vcpu, &route->fault);
+	if (route->result != EPT02_MAPPED)
+		return false;
+	if (ept12_walk(route->fault.eptp12, gpa, &walk) != EPT12_PRESENT) {
+		route->result = EPT02_AGAIN;
+		return false;
+	}
+	*pa = walk.gpa1;
+	return true;
+}
+
+/* SDM "Accessed and Dirty Flags for EPT": with them page walks count as writes. */
+static bool read_entry(void *ctx, paddr_t gpa, void *dst, size_t size)
+{
+	struct route *route = ctx;
+	const u64 eptp12 = route->vcpu->nested->current->vmcs12->f[F_EPT_POINTER];
+	paddr_t pa;
+
+	if (!access(route, gpa, EPT_VIOLATION_READ | (eptp12 & EPTP_AD ? EPT_VIOLATION_WRITE : 0),
+		    &pa))
+		return false;
+	guest_memory_read(pa, dst, size);
+	return true;
+}
+
+static bool exchange_entry(void *ctx, paddr_t gpa, u64 old, u64 new, size_t size)
+{
+	paddr_t pa;
+
+	return access(ctx, gpa, EPT_VIOLATION_READ | EPT_VIOLATION_WRITE, &pa) &&
+	       guest_memory_exchange(pa, old, new, size);
+}
+
+/* SDM "Exit Qualification for EPT Violations": bits 11:9 are advanced information. */
+static bool reach(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
+		  paddr_t *pa)
+{
+	u64 qualification = (type == GUEST_WRITE ? EPT_VIOLATION_WRITE : EPT_VIOLATION_READ) |
+			    EPT_VIOLATION_TRANSLATED;
+
+	if (nested_caps.ept_vpid & EPT_CAP_ADV_VIOLATION)
+		qualification |= (walk->user ? EPT_VIOLATION_USER : 0) |
+				 (walk->writable ? EPT_VIOLATION_LINEAR_WRITABLE : 0) |
+				 (walk->executable ? 0 : EPT_VIOLATION_LINEAR_NX);
+	return access(ctx, walk->pa, qualification, pa);
+}
+
+static const struct guest_walk_ops ops = {.read = read_entry, .exchange = exchange_entry};
+
+/* False, with the fault raised: in L2, or as an exit of L1's. */
+static bool raise(const struct route *route, const struct guest_fault *fault)
+{
+	if (route->result != EPT02_MAPPED)
+		nested_ept_fault_done(route->vcpu, &route->fault, route->result,
+				      route->qualification);
+	else
+		guest_fault_inject(fault);
+	return false;
+}
+
+/* Reads to `dst`, or writes from `src` if that is not NULL. */
+__attribute__((noinline)) static bool l2_access(struct vcpu *vcpu, u64 linear, void *dst,
+						const void *src, u32 size)
+{
+	struct route route = {
+		.vcpu = vcpu,
+		.fault = {.by_umbra = true},
+		.result = EPT02_MAPPED,
+	};
+	const struct guest_linear_via via = {
+		.ops = &ops,
+		.reach = reach,
+		.ctx = &route,
+		.linear = &route.fault.linear,
+	};
+	struct guest_fault fault;
+
+	return (src ? guest_linear_write_via(linear, src, size, &via, &fault)
+		    : guest_linear_read_via(linear, dst, size, &via, &fault)) ||
+	       raise(&route, &fault);
+}
+
+/* L2 runs, and L1 has given it an EPT of its own. */
+static bool is_through_ept12(const struct vcpu *vcpu)
+{
+	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
+}
+
+bool operand_read(const struct operand *operand, void *dst, u32 size)
+{
+	struct guest_fault fault;
+	u64 linear;
+
+	if (!operand_address(operand, false, size, &linear))
+		return false;
+	if (is_through_ept12(this_vcpu()))
+		return l2_access(this_vcpu(), linear, dst, NULL, size);
+	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
+}
+
+bool operand_write(const struct operand *operand, const void *src, u32 size)
+{
+	struct guest_fault fault;
+	u64 linear;
+
+	if (!operand_address(operand, true, size, &linear))
+		return false;
+	if (is_through_ept12(this_vcpu()))
+		return l2_access(this_vcpu(), linear, NULL, src, size);
+	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
+}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A hypervisor below: KVM, on a Debian in Bochs, runs Debian's QEMU, in which Umbra boots from a disk
+by SeaBIOS and GRUB, Debian's kernel above it, and KVM's client inside that."""
+
+from harness import guest, media, tools
+from harness.cases import FORBID_ERRORS, BootTest
+from harness.engines import Hardware
+from harness.media import native_linux, under_umbra
+
+SCRIPT = guest.INIT.with_name("kvm-below")
+
+ROMS = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "vgabios-stdvga.bin")
+
+# A machine that is quick enough for its own timer interrupts, three levels up.
+TSC_KHZ = 200000
+TSC = f"nokaslr quiet tsc_early_khz={TSC_KHZ}"
+BELOW = Hardware(memory=1024, tsc_khz=TSC_KHZ)
+
+CLIENT_END = r"BELOW: KVM-CLIENT: end [1-9]\d* ok 0 failed"
+
+
+def disk(context, umbra_args, client):
+    """What QEMU boots: Umbra and Linux, as on a disk of its own."""
+    files = {"/tests/kvm": tools.kvm_client(context.path("kvm_client"))} if client else {}
+    initrd = guest.initramfs(context.path("inner.img"), files=files,
+                             modules=("kvm-intel",) if client else ())
+    line = (f"{guest.COMMAND_LINE} {TSC} umbra.after=poweroff"
+            + (" umbra.test=kvm umbra.workload=off" if client else ""))
+    entry = under_umbra(context.image, guest.bzimage(), line, initrd, umbra_args)
+    return media.make_disk(entry, context.path("disk.img"), megabytes=48)
+
+
+def below(cpus, client=False, umbra_args=""):
+    def cd(context):
+        files = guest.qemu_files(ROMS) | {"/qemu/disk": disk(context, umbra_args, client),
+                                          "/tests/kvm-below": SCRIPT}
+        line = context.command_line(f"{TSC} umbra.workload=off umbra.test=kvm-below "
+                                    f"umbra.smp={cpus} umbra.after=poweroff")
+        return native_linux(guest.bzimage(), line,
+                            context.initrd(modules=("kvm-intel",), files=files))
+    return cd
+
+
+def test(name, cpus, shown, client=False, **how):
+    found = rf"BELOW: umbra: running under a hypervisor \(KVM.*: its CPUID leaves are {shown}"
+    inner = (rf"BELOW: UMBRA-GUEST: userspace nproc={cpus} workload={'off' if client else 'ok'}",
+             *((CLIENT_END,) if client else ()))
+    return BootTest(f"kvm-below.{name}", cd=below(cpus, client, **how), engine="bochs", slow=True,
+                    hardware=BELOW, timeout=3600, ends=True,
+                    forbid=FORBID_ERRORS + (r"UMBRA-GUEST: test [-\w]+=failed",),
+                    expect=(rf"BELOW: umbra: {cpus} CPUs", found, *inner,
+                            r"KVM-BELOW: status 0", r"UMBRA-GUEST: test kvm-below=ok"))
+
+
+TESTS = [
+    # Linux on a KVM that it can see would wake its CPUs by KVM's own calls.
+    test("2cpu", 2, "hidden", client=True),
+    test("pass-2cpu", 2, "shown", umbra_args="hypervisor=pass"),
+]
