@@ -350,8 +350,6 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
-	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_IO_BITMAPS)
-		io_bitmap02_merge(vcpu, v);
 	set_translation(vcpu, vmcs);
 	if (vcpu->nested->violation.pending) {
 		vcpu->nested->violation.pending = false;
@@ -365,8 +363,10 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
 		return;
 	}
-	if (vmcs->plan.rare_entry)
+	if (vmcs->plan.rare_entry) {
 		msr_list_prepare_exit(vcpu, vmcs);
+		io_bitmap02_merge(vcpu, v);
+	}
 	/* What L1 had blocked may be due in L2. */
 	if (vcpu->nmi_latched | vcpu->init_held)
 		nested_event_waits(vcpu);

@@ -33,6 +33,8 @@ void io_bitmap02_merge(struct vcpu *vcpu, const struct vmcs12 *v)
 {
 	u8 *const own = vcpu->nested->io_bitmaps;
 
+	if (!(v->f[F_PRIMARY_CONTROLS] & CPU_USE_IO_BITMAPS))
+		return;
 	guest_memory_read(v->f[F_IO_BITMAP_A], own, PAGE_SIZE);
 	guest_memory_read(v->f[F_IO_BITMAP_B], own + PAGE_SIZE, PAGE_SIZE);
 	sleep_watch_ports(own, own + PAGE_SIZE);

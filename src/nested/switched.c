@@ -74,6 +74,7 @@ void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
 			plan->saves |= 1u << i;
 	}
 	plan->rare_entry = (entry & ENTRY_LOAD_PERF_GLOBAL_CTRL) ||
+			   (v->f[F_PRIMARY_CONTROLS] & CPU_USE_IO_BITMAPS) ||
 			   v->f[F_VM_ENTRY_MSR_LOAD_COUNT] || v->f[F_VM_EXIT_MSR_STORE_COUNT];
 	plan->rare_exit = (exit & (EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL)) ||
 			  v->f[F_VM_EXIT_MSR_STORE_COUNT] || v->f[F_VM_EXIT_MSR_LOAD_COUNT];

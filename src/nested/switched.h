@@ -28,7 +28,7 @@ struct switched_plan {
 	u32 entry_loads;
 	u32 exit_loads;
 	u32 saves;
-	bool rare_entry; /* an MSR list or IA32_PERF_GLOBAL_CTRL */
+	bool rare_entry; /* an MSR list, IA32_PERF_GLOBAL_CTRL, or I/O bitmaps */
 	bool rare_exit;  /* the same, or a barrier on this CPU */
 };
 
