@@ -67,8 +67,9 @@ static void aim_control(struct attacker *a)
 	u64 target = attack_target(a);
 
 	/*
-	 * An exit by #VE, a fault, saves RFLAGS.RF as 1; Bochs 2.7 saves 0. And it makes exits for
-	 * the APIC-access page of accesses that Umbra calls EPT misconfigurations.
+	 * An exit by #VE, a fault, saves RFLAGS.RF as 1; Bochs 2.7 saves 0. And where EPT paging
+	 * structures are in the APIC-access page, the SDM leaves open whether accesses to them
+	 * exit.
 	 */
 	if (a->compares &&
 	    (rows[row].field == VMCS_VE_INFO_ADDR || rows[row].field == VMCS_APIC_ACCESS_ADDR))
