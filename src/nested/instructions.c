@@ -274,19 +274,11 @@ static bool vmcall_is_undefined(void)
 	       ((vmread64(VMCS_GUEST_EFER) & EFER_LMA) && !instruction_in_64bit_mode());
 }
 
-/* Direct calls, for an indirect one is slow (docs/speculation.md); what is waited for comes first.
- */
-static int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
+/* Apart from those that guests wait for all the time, which need fewer registers. */
+__attribute__((noinline)) static int execute_rare(struct vcpu *vcpu, struct guest_regs *regs,
+						  u32 reason)
 {
-	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH)
-		return launch_instruction(vcpu, regs);
 	switch (reason) {
-	case REASON_VMREAD:
-		nested_vmread(vcpu, regs);
-		return DONE;
-	case REASON_VMWRITE:
-		nested_vmwrite(vcpu, regs);
-		return DONE;
 	case REASON_VMPTRLD:
 		return vmptrld_instruction(vcpu, regs);
 	case REASON_VMCLEAR:
@@ -307,6 +299,22 @@ static int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
 		event_inject_ud();
 		return DONE;
 	}
+}
+
+/* Direct calls, for an indirect one is slow (docs/speculation.md). */
+static int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
+{
+	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH)
+		return launch_instruction(vcpu, regs);
+	if (reason == REASON_VMREAD) {
+		nested_vmread(vcpu, regs);
+		return DONE;
+	}
+	if (reason == REASON_VMWRITE) {
+		nested_vmwrite(vcpu, regs);
+		return DONE;
+	}
+	return execute_rare(vcpu, regs, reason);
 }
 
 /* The other mode checks (#UD) came before the exit; VMXON has its own order of checks. */
