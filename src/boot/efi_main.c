@@ -75,7 +75,10 @@ static struct {
 
 /* --- Back to the firmware --------------------------------------------------------------------- */
 
-/* On this CPU traps come to Umbra now, and this_cpu() works once it has a block. */
+/*
+ * On this CPU traps come to Umbra now, and this_cpu() works once it has a block. Whatever may read
+ * an MSR that the CPU lacks must be in between these two, and calls of the firmware's outside.
+ */
 static void take_traps(void)
 {
 	__asm__ volatile("cli");
@@ -244,8 +247,10 @@ static void move_home(u64 ept_cap)
 {
 	u64 address = 4 * GIB - 1;
 
+	take_traps();
 	efi.home.size =
 		home_size(&efi.map, machine_memory_wanted(&efi.options, &efi.microcode), ept_cap);
+	give_traps_back();
 	if (firmware.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					      efi.home.size / PAGE_SIZE, &address)) {
 		const u64 kib = efi.home.size / KIB;
@@ -304,25 +309,31 @@ static void wipe_old_data(paddr_t load_base)
 static void read_microcode(efi_handle device)
 {
 	const char *name = efi.config.microcode;
-	paddr_t data;
-	u64 size;
+	paddr_t data = 0;
+	u64 size = 0;
 
 	if (name[0]) {
 		if (!firmware_read_file(device, name, &data, &size))
 			fail("%s: no such file", name);
-		if (efi.options.microcode)
-			microcode_look_in(name, (const void *)data, size, &efi.microcode);
 	}
-	if (efi.plan->initrd && efi.options.microcode)
+	if (!efi.options.microcode)
+		return;
+	take_traps();
+	if (name[0])
+		microcode_look_in(name, (const void *)data, size, &efi.microcode);
+	if (efi.plan->initrd)
 		microcode_look_in_initrd((const void *)efi.plan->initrd->data,
 					 efi.plan->initrd->size, &efi.microcode);
+	give_traps_back();
 }
 
 static void slide_under(paddr_t load_base)
 {
 	struct vmx_capabilities vmx;
 
+	take_traps();
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
+	give_traps_back();
 	read_tables();
 	if (read_cr4() & CR4_LA57)
 		log_info("the firmware uses 5-level paging");
@@ -449,7 +460,9 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 		end_boot_services((const void *)information);
 		return EFI_SUCCESS;
 	}
+	take_traps();
 	efi.microcode = microcode_choose(&info, efi.options.microcode);
+	give_traps_back();
 	efi_next_module(&info, load_base, plan, &efi.next_name);
 	slide_under(load_base);
 	return EFI_SUCCESS;

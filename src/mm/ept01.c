@@ -20,6 +20,7 @@ static struct {
 	struct mtrr_state mtrrs; /* what the types were made from */
 	struct ept ept;
 	struct range hidden[2]; /* Umbra's memory, and its page below 1 MiB */
+	struct range shown;     /* between the two */
 	void *ones;
 } ept01;
 
@@ -59,6 +60,7 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 		.has_2m = ept_cap & EPT_CAP_2M,
 	};
 	ept01.hidden[0] = (struct range){home, size};
+	ept01.shown = (struct range){0, home};
 	ept01.ones = pages_alloc(1);
 	if (!ept01.ones || !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
 	    !ept_hide(&ept01.ept, home, size))
@@ -83,6 +85,7 @@ u64 ept01_page_size(paddr_t gpa)
 bool ept01_hide_page(paddr_t page)
 {
 	ept01.hidden[1] = (struct range){page, PAGE_SIZE};
+	ept01.shown = (struct range){page + PAGE_SIZE, ept01.hidden[0].start - page - PAGE_SIZE};
 	return ept_hide(&ept01.ept, page, PAGE_SIZE);
 }
 
@@ -94,6 +97,10 @@ static bool overlaps(const struct range *range, paddr_t start, u64 size)
 /* A key of memory encryption makes an address one beyond the end, whatever page it means. */
 bool ept01_is_hidden(paddr_t start, u64 size)
 {
+	/* Where nearly all addresses of the guest's are: asked often. */
+	if (start - ept01.shown.start < ept01.shown.size &&
+	    size <= ept01.shown.size - (start - ept01.shown.start))
+		return false;
 	if (start >= ept01.ept.limit || size > ept01.ept.limit - start)
 		return true;
 	return overlaps(&ept01.hidden[0], start, size) || overlaps(&ept01.hidden[1], start, size);

@@ -152,6 +152,31 @@ static void test_key_ids(void **state)
 	}
 }
 
+/* The page where CPUs start, and what lies between it and Umbra's memory. */
+static void test_low_page(void **state)
+{
+	const paddr_t page = 0x9d000;
+
+	(void)state;
+	build(EPT_CAP_1G | EPT_CAP_2M);
+	assert_true(ept01_hide_page(page));
+	assert_int_equal(ept01_page_size(page), 0);
+	assert_int_equal(ept01_page_size(page - 1), PAGE_SIZE);
+	assert_int_equal(ept01_page_size(page + PAGE_SIZE), PAGE_SIZE);
+	assert_true(ept01_is_hidden(page, 1));
+	assert_true(ept01_is_hidden(page + PAGE_SIZE - 1, 1));
+	assert_true(ept01_is_hidden(0, page + 1));
+	assert_false(ept01_is_hidden(0, page));
+	assert_false(ept01_is_hidden(page + PAGE_SIZE, HOME - page - PAGE_SIZE));
+	assert_true(ept01_is_hidden(page + PAGE_SIZE, HOME - page - PAGE_SIZE + 1));
+	assert_true(ept01_is_hidden(page + PAGE_SIZE - 1, 2));
+	assert_true(ept01_is_hidden(page + PAGE_SIZE, ~0ull));
+	assert_true(ept01_is_hidden(HOME, 1));
+	assert_false(ept01_is_hidden(HOME + HOME_SIZE, PAGE_SIZE));
+	assert_true(ept01_show_ones(page));
+	assert_true(ept01_is_hidden(page, 1));
+}
+
 /* Four levels reach 48 bits; beyond there is nothing, whatever the CPU can address. */
 static void test_beyond_four_levels(void **state)
 {
@@ -209,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_key_ids, setup),
+		cmocka_unit_test_setup(test_low_page, setup),
 		cmocka_unit_test_setup(test_beyond_four_levels, setup),
 		cmocka_unit_test_setup(test_write_back, setup),
 		cmocka_unit_test_setup(test_pages_used_up, setup),
