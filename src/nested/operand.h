@@ -7,6 +7,7 @@
 
 #include <x86/vmcs.h>
 
+#include "vmx/instruction.h"
 #include "vmx/segment.h"
 #include "vmx/switch.h"
 
@@ -46,8 +47,19 @@ enum operand_fault operand_linear(const struct operand *operand,
 				  const struct operand_mode *mode, bool write, u32 size,
 				  u64 *linear);
 
-/* operand_access.c: the operands of the VMX instruction that exited. */
-struct operand operand_of_exit(struct guest_regs *regs);
+/* The operands of the VMX instruction that exited. */
+static inline struct operand operand_of_exit(struct guest_regs *regs)
+{
+	struct operand operand;
+
+	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
+	operand = operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
+				 vmreadn(VMCS_EXIT_QUALIFICATION), regs);
+	operand.in_64bit_mode = instruction_in_64bit_mode();
+	return operand;
+}
+
+/* A register operand: operand_access.c. */
 u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg);
 void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value);
 

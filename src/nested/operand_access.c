@@ -33,17 +33,6 @@ void operand_set_register(struct guest_regs *regs, const struct operand *operand
 		regs->gpr[operand->reg1] = value;
 }
 
-struct operand operand_of_exit(struct guest_regs *regs)
-{
-	struct operand operand;
-
-	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
-	operand = operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
-				 vmreadn(VMCS_EXIT_QUALIFICATION), regs);
-	operand.in_64bit_mode = instruction_in_64bit_mode();
-	return operand;
-}
-
 /*
  * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
  * masking leaves it as it is.
