@@ -68,8 +68,9 @@ def kexec_initrd(context, kvm):
 def kexec(kvm=False, native=False):
     def cd(context):
         first = "kvm" if kvm else "plain"
+        # Digests of kernel and initramfs take the emulator longer than Linux's watchdog waits.
         line = context.command_line(f"umbra.test=kexec umbra.kexec={first} umbra.after=poweroff "
-                                    "umbra.workload=off")
+                                    "umbra.workload=off nosoftlockup")
         initrd = kexec_initrd(context, kvm)
         if native:
             return native_linux(guest.bzimage(), line, initrd)
