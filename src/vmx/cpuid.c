@@ -145,7 +145,7 @@ static void report_bits(u32 leaf, u32 subleaf, u32 mask)
 
 	for (u32 i = 0; i < ARRAY_SIZE(unknown); i++) {
 		if (unknown[i])
-			log_info("CPUID.%X.%u:%s: bits %#x are not known%s", leaf, subleaf,
+			log_info("CPUID.%x.%u:%s: bits %#x are not known%s", leaf, subleaf,
 				 names[i], unknown[i], wanted.all ? "" : " and hidden");
 	}
 }

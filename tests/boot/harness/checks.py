@@ -23,6 +23,9 @@ TABLES = ("font.c", "fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "e
 
 SOURCES = (".c", ".h", ".S", ".inc")
 
+# What src/lib/format.c converts.
+CONVERSION = re.compile(r"%(%|[-0#]*\d*([lz]*[dux]|s))")
+
 # A file includes nothing of a room that stands behind its own here.
 ROOMS = ("lib", "mm", "platform", "smp", "vmx", "nested", "boot")
 
@@ -56,6 +59,20 @@ def check_rooms():
                    if included.split("/")[0] in ROOMS[ROOMS.index(room) + 1:]]
     if upward:
         raise host.Failure("\n".join([*upward, f"{len(upward)} includes point upward"]))
+
+
+def check_messages():
+    """The compiler knows all of printf; Umbra's own formatter (lib/format.h) knows a part of it."""
+    odd = []
+    for path in sorted((host.ROOT / "src").rglob("*.[ch]")):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
+        for call in re.findall(r"\b(?:log_\w+|panic\w*|fail|fmt_\w+)\(.*?;", text, re.S):
+            for literal in re.findall(r'"((?:[^"\\\n]|\\.)*)"', call):
+                odd += [f"{path.relative_to(host.ROOT)}: {conversion} in \"{literal}\""
+                        for conversion in re.findall(r"%[-0#]*\d*[a-z]*.?", literal)
+                        if not CONVERSION.match(conversion)]
+    if odd:
+        raise host.Failure("\n".join([*odd, "fmt_vsnprintf() does not know these"]))
 
 
 def code_lines(path):
@@ -142,6 +159,7 @@ def check_static_analysis():
 def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
+              ("checks.messages", check_messages),
               ("checks.lines", count_lines), ("checks.payloads", check_payloads)]
     for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
                                                   (True, False)):
