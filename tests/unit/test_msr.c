@@ -526,7 +526,7 @@ static void test_umbras_own(void **state)
 static void test_arch_capabilities(void **state)
 {
 	const u64 skip = BIT(3);
-	u64 value;
+	u64 value = 0;
 
 	(void)state;
 	guest->speculation.flush_l1d = true;
