@@ -231,33 +231,6 @@ static bool find(struct site *site)
 	return false;
 }
 
-/* je on; lea rsi, what to complain of. The jump becomes one without a condition. */
-static void allow_any_selector(void)
-{
-	enum { JE = 0x74, JMP = 0xeb, LENGTH = 0x2000 };
-	static const char complaint[] = "VMENTER FAIL: VMCS guest non-conforming CS.RPL";
-	static const uint8_t lea[] = {0x48, 0x8d, 0x35};
-	uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C26VMenterLoadCheckGuestStateEPm");
-
-	for (size_t i = 0; code && i < LENGTH; i++) {
-		uint8_t *const jump = code + i;
-		const uint8_t *const next = jump + 9;
-		int32_t offset;
-
-		if (jump[0] != JE || memcmp(jump + 2, lea, sizeof(lea)) != 0)
-			continue;
-		memcpy(&offset, jump + 5, sizeof(offset));
-		if (strncmp((const char *)next + offset, complaint, sizeof(complaint) - 1) != 0)
-			continue;
-		mprotect((uint8_t *)((uintptr_t)jump & ~(uintptr_t)(PAGE - 1)), PAGE,
-			 PROT_READ | PROT_WRITE | PROT_EXEC);
-		*jump = JMP;
-		mprotect((uint8_t *)((uintptr_t)jump & ~(uintptr_t)(PAGE - 1)), PAGE,
-			 PROT_READ | PROT_EXEC);
-		return;
-	}
-}
-
 /* Memory that a CALL in Bochs's code reaches. */
 static uint8_t *map_cave(const uint8_t *near)
 {
@@ -324,6 +297,60 @@ static void replace_function(const char *symbol, void (*with)(uint8_t *cpu))
 	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
 }
 
+/*
+ * cmp [rsp + CS's RPL], al, which is CS's DPL; je on; lea rsi, what to complain of. In protected
+ * mode that stands for checks that there are; in real-address mode it is made to come out equal.
+ */
+static void allow_any_selector(uint8_t *cave)
+{
+	enum { CMP_SIZE = 7, JE = 0x74, LENGTH = 0x2000 };
+	static const char complaint[] = "VMENTER FAIL: VMCS guest non-conforming CS.RPL";
+	static const uint8_t cmp[] = {0x38, 0x84, 0x24}, lea[] = {0x48, 0x8d, 0x35};
+	static const uint8_t je_ret[] = {0x74, 0x30}; /* to the last byte of all this */
+	static const uint8_t save[] = {0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50,
+				       0x41, 0x51, 0x41, 0x52, 0x41, 0x53};
+	static const uint8_t read_cr0[] = {0x48, 0x89, 0xdf,       /* mov rdi, rbx */
+					   0xbe, 0x00, 0x68, 0, 0, /* mov esi, GUEST_CR0 */
+					   0x48, 0xb8};            /* mov rax, vmread32 */
+	static const uint8_t test_pe[] = {0xff, 0xd0,              /* call rax */
+					  0xa8, CR0_PE};           /* test al, CR0_PE */
+	static const uint8_t restore_ret[] = {0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41,
+					      0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58, 0xc3};
+	uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C26VMenterLoadCheckGuestStateEPm");
+
+	for (size_t i = 0; code && i < LENGTH; i++) {
+		uint8_t *const at = code + i;
+		uint8_t *const page = (uint8_t *)((uintptr_t)at & ~(uintptr_t)(PAGE - 1));
+		const uint8_t *const after_lea = at + CMP_SIZE + 2 + 7;
+		const int32_t distance = (int32_t)(cave - (at + 5));
+		int32_t text, where;
+
+		if (memcmp(at, cmp, sizeof(cmp)) != 0 || at[CMP_SIZE] != JE ||
+		    memcmp(at + CMP_SIZE + 2, lea, sizeof(lea)) != 0)
+			continue;
+		memcpy(&text, after_lea - sizeof(text), sizeof(text));
+		if (strncmp((const char *)after_lea + text, complaint, sizeof(complaint) - 1) != 0)
+			continue;
+		/* The same comparison, one return address deeper. */
+		memcpy(&where, at + sizeof(cmp), sizeof(where));
+		where += 8;
+		cave = put(cave, cmp, sizeof(cmp));
+		cave = put(cave, &where, sizeof(where));
+		cave = put(cave, je_ret, sizeof(je_ret));
+		cave = put(cave, save, sizeof(save));
+		cave = put(cave, read_cr0, sizeof(read_cr0));
+		cave = put(cave, &vmread32, sizeof(vmread32));
+		cave = put(cave, test_pe, sizeof(test_pe));
+		put(cave, restore_ret, sizeof(restore_ret));
+		mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+		at[0] = 0xe8;
+		memcpy(at + 1, &distance, sizeof(distance));
+		memset(at + 5, 0x90, CMP_SIZE - 5);
+		mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+		return;
+	}
+}
+
 __attribute__((constructor)) static void mend(void)
 {
 	uint8_t *cave;
@@ -339,7 +366,6 @@ __attribute__((constructor)) static void mend(void)
 		if (!find(&sites[i]))
 			return;
 	}
-	allow_any_selector();
 	cave = map_cave(sites[ENTRY].code);
 	if (!cave) {
 		fprintf(stderr, "bochs_vmx_fixes: no memory near Bochs's code\n");
@@ -349,5 +375,6 @@ __attribute__((constructor)) static void mend(void)
 	memcpy(&in_vmx_guest_at, sites[ENTRY].code + 9, sizeof(in_vmx_guest_at));
 	for (size_t i = 0; i < SITES; i++)
 		cave = replace(&sites[i], cave);
+	allow_any_selector(cave);
 	replace_function("_ZN8BX_CPU_C12deliver_INITEv", deliver_init);
 }
