@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/mb2_kernel.h"
 
+#include "boot/mb2_writer.h"
 #include "lib/string.h"
 
 const char mb2_kernel_no_header[] = "no multiboot2 header";
@@ -38,28 +39,6 @@ struct header_tag {
 	u32 size;
 };
 
-/* "Boot information format". */
-enum info_tag_type {
-	INFO_END = 0,
-	INFO_CMDLINE = 1,
-	INFO_LOADER = 2,
-	INFO_MODULE = 3,
-	INFO_BASIC_MEMORY = 4,
-	INFO_MEMORY_MAP = 6,
-	INFO_ACPI_OLD = 14,
-	INFO_ACPI_NEW = 15,
-};
-
-struct info_tag {
-	u32 type, size;
-};
-
-struct info_map_entry {
-	u64 base, length;
-	u32 type, reserved;
-};
-_Static_assert(sizeof(struct info_map_entry) == 24, "multiboot_mmap_entry");
-
 static u32 load32(const u8 *at)
 {
 	u32 value;
@@ -87,13 +66,13 @@ static bool find_header(const u8 *image, size_t size, struct header *h, size_t *
 static bool offered(u32 type)
 {
 	switch (type) {
-	case INFO_CMDLINE:
-	case INFO_LOADER:
-	case INFO_MODULE:
-	case INFO_BASIC_MEMORY:
-	case INFO_MEMORY_MAP:
-	case INFO_ACPI_OLD:
-	case INFO_ACPI_NEW:
+	case TAG_CMDLINE:
+	case TAG_LOADER:
+	case TAG_MODULE:
+	case TAG_BASIC_MEMORY:
+	case TAG_MMAP:
+	case TAG_RSDP_OLD:
+	case TAG_RSDP_NEW:
 		return true;
 	default:
 		return false;
@@ -198,45 +177,23 @@ const char *mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *
 	return NULL;
 }
 
-/* Appends to a buffer that is large enough, or only counts when there is none. */
-struct writer {
-	u8 *buffer;
-	size_t used;
-};
-
-static void put(struct writer *w, const void *data, size_t size)
+static void put_text(struct mb2_writer *w, enum mb2_tag_type type, const char *text)
 {
-	if (w->buffer)
-		memcpy(w->buffer + w->used, data, size);
-	w->used += size;
+	mb2_put_tag(w, type, strlen(text) + 1);
+	mb2_put(w, text, strlen(text) + 1);
 }
 
-static void put_tag(struct writer *w, enum info_tag_type type, size_t payload)
-{
-	static const u8 zeroes[ALIGNMENT];
-	const struct info_tag tag = {.type = type, .size = (u32)(sizeof(tag) + payload)};
-
-	put(w, zeroes, ALIGN_UP(w->used, (size_t)ALIGNMENT) - w->used);
-	put(w, &tag, sizeof(tag));
-}
-
-static void put_text(struct writer *w, enum info_tag_type type, const char *text)
-{
-	put_tag(w, type, strlen(text) + 1);
-	put(w, text, strlen(text) + 1);
-}
-
-static void put_module(struct writer *w, const struct mb2_kernel_module *module)
+static void put_module(struct mb2_writer *w, const struct mb2_kernel_module *module)
 {
 	const u32 bounds[2] = {(u32)module->start, (u32)(module->start + module->size)};
 
-	put_tag(w, INFO_MODULE, sizeof(bounds) + strlen(module->string) + 1);
-	put(w, bounds, sizeof(bounds));
-	put(w, module->string, strlen(module->string) + 1);
+	mb2_put_tag(w, TAG_MODULE, sizeof(bounds) + strlen(module->string) + 1);
+	mb2_put(w, bounds, sizeof(bounds));
+	mb2_put(w, module->string, strlen(module->string) + 1);
 }
 
 /* KiB from 0 and from 1 MiB on to the first hole. */
-static void put_basic_memory(struct writer *w, const struct memmap *map)
+static void put_basic_memory(struct mb2_writer *w, const struct memmap *map)
 {
 	u64 lower = 0, upper = 0;
 
@@ -252,52 +209,36 @@ static void put_basic_memory(struct writer *w, const struct memmap *map)
 	lower = lower < 640 * KIB ? lower : 640 * KIB;
 	upper = upper < 4 * GIB - MIB ? upper : 4 * GIB - MIB;
 	const u32 kib[2] = {(u32)(lower / KIB), (u32)(upper / KIB)};
-	put_tag(w, INFO_BASIC_MEMORY, sizeof(kib));
-	put(w, kib, sizeof(kib));
+	mb2_put_tag(w, TAG_BASIC_MEMORY, sizeof(kib));
+	mb2_put(w, kib, sizeof(kib));
 }
 
-static void put_map(struct writer *w, const struct memmap *map)
-{
-	const u32 format[2] = {sizeof(struct info_map_entry), 0};
-
-	put_tag(w, INFO_MEMORY_MAP, sizeof(format) + map->count * sizeof(struct info_map_entry));
-	put(w, format, sizeof(format));
-	for (u32 i = 0; i < map->count; i++) {
-		const struct memmap_entry *e = &map->e[i];
-		bool known = e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD;
-		const struct info_map_entry entry = {.base = e->start,
-						     .length = e->size,
-						     .type = known ? e->type : MEMMAP_RESERVED};
-		put(w, &entry, sizeof(entry));
-	}
-}
-
-static void put_all(struct writer *w, const struct mb2_kernel_handover *handover, u32 total)
+static void put_all(struct mb2_writer *w, const struct mb2_kernel_handover *handover, u32 total)
 {
 	enum { ACPI_1_SIZE = 20 };
 	const u32 start[2] = {total, 0};
 
-	put(w, start, sizeof(start));
-	put_text(w, INFO_CMDLINE, handover->cmdline);
+	mb2_put(w, start, sizeof(start));
+	put_text(w, TAG_CMDLINE, handover->cmdline);
 	/* Kernels go by it: only GRUB 2 leaves the file's name out of the command line. */
 	if (handover->loader)
-		put_text(w, INFO_LOADER, handover->loader);
+		put_text(w, TAG_LOADER, handover->loader);
 	for (u32 i = 0; i < handover->module_count; i++)
 		put_module(w, &handover->module[i]);
 	put_basic_memory(w, handover->map);
-	put_map(w, handover->map);
+	mb2_put_map(w, handover->map);
 	if (handover->rsdp_size) {
-		put_tag(w, handover->rsdp_size > ACPI_1_SIZE ? INFO_ACPI_NEW : INFO_ACPI_OLD,
-			handover->rsdp_size);
-		put(w, handover->rsdp, handover->rsdp_size);
+		mb2_put_tag(w, handover->rsdp_size > ACPI_1_SIZE ? TAG_RSDP_NEW : TAG_RSDP_OLD,
+			    handover->rsdp_size);
+		mb2_put(w, handover->rsdp, handover->rsdp_size);
 	}
-	put_tag(w, INFO_END, 0);
+	mb2_put_tag(w, TAG_END, 0);
 }
 
 size_t mb2_kernel_fill_info(void *buffer, size_t size, const struct mb2_kernel_handover *handover)
 {
-	struct writer measure = {0};
-	struct writer writer = {.buffer = buffer};
+	struct mb2_writer measure = {0};
+	struct mb2_writer writer = {.out = buffer, .capacity = size};
 
 	put_all(&measure, handover, 0);
 	if (measure.used <= size)

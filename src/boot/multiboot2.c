@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/multiboot2.h"
 
+#include "boot/mb2_format.h"
 #include "lib/string.h"
 
-/* Multiboot2 Specification, "Boot information format". */
-enum mb2_tag_type {
-	TAG_END = 0,
-	TAG_CMDLINE = 1,
-	TAG_LOADER = 2,
-	TAG_MODULE = 3,
-	TAG_MMAP = 6,
-	TAG_FRAMEBUFFER = 8,
-	TAG_EFI32 = 11,
-	TAG_EFI64 = 12,
-	TAG_RSDP_OLD = 14,
-	TAG_RSDP_NEW = 15,
-	TAG_EFI_MMAP = 17,
-	TAG_EFI_BS = 18,
-	TAG_EFI64_IMAGE = 20,
-	TAG_LOAD_BASE = 21,
-};
-
-enum { RSDP_OLD_LEN = 20, RSDP_NEW_LEN = 36, TAG_ALIGN = 8 };
+enum { RSDP_OLD_LEN = 20, RSDP_NEW_LEN = 36 };
 
 /* UEFI Specification, EFI_MEMORY_DESCRIPTOR; firmware may append to it. */
 enum { EFI_DESC_MIN = 40 };
@@ -30,12 +13,6 @@ struct info_header {
 	u32 total_size;
 	u32 reserved;
 };
-
-struct tag {
-	u32 type;
-	u32 size; /* with this header, without the padding to the next tag */
-};
-_Static_assert(sizeof(struct tag) == 8, "tag header");
 
 struct tag_module {
 	struct tag tag;
@@ -51,14 +28,6 @@ struct tag_mmap {
 	u32 entry_version;
 };
 _Static_assert(sizeof(struct tag_mmap) == 16, "memory map tag");
-
-struct mmap_entry {
-	u64 base;
-	u64 length;
-	u32 type;
-	u32 reserved;
-};
-_Static_assert(sizeof(struct mmap_entry) == 24, "memory map entry");
 
 /*
  * The specification's figure gives `reserved` one byte, its header file two. GRUB is built from
