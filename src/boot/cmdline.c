@@ -77,6 +77,15 @@ static bool parse_switch(struct piece value, bool *out)
 	return true;
 }
 
+/* One of two words. */
+static bool parse_either(struct piece value, const char *no, const char *yes, bool *out)
+{
+	if (!equals(value, no) && !equals(value, yes))
+		return false;
+	*out = equals(value, yes);
+	return true;
+}
+
 static bool parse_port(struct piece p, u16 *out)
 {
 	static const struct {
@@ -186,26 +195,17 @@ static bool parse_stats(struct piece value, struct options *options)
 
 static bool parse_cpuid(struct piece value, struct options *options)
 {
-	if (!equals(value, "all") && !equals(value, "known"))
-		return false;
-	options->cpuid_all = equals(value, "all");
-	return true;
+	return parse_either(value, "known", "all", &options->cpuid_all);
 }
 
 static bool parse_hypervisor(struct piece value, struct options *options)
 {
-	if (!equals(value, "pass") && !equals(value, "hide"))
-		return false;
-	options->hypervisor_pass = equals(value, "pass");
-	return true;
+	return parse_either(value, "hide", "pass", &options->hypervisor_pass);
 }
 
 static bool parse_efi(struct piece value, struct options *options)
 {
-	if (!equals(value, "keep") && !equals(value, "end"))
-		return false;
-	options->efi_end = equals(value, "end");
-	return true;
+	return parse_either(value, "keep", "end", &options->efi_end);
 }
 
 static bool parse_mitigations(struct piece value, struct options *options)
