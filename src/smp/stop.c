@@ -39,10 +39,22 @@ void stop_as_asked(void)
 		stop_here();
 }
 
-static bool all_stopped(const struct cpu *self)
+static bool has_stopped(const struct cpu *cpu)
+{
+	return __atomic_load_n(&cpu->stopped, __ATOMIC_ACQUIRE);
+}
+
+static bool waits_for_sipi(const struct cpu *cpu)
+{
+	return __atomic_load_n(&cpu->waits_for_sipi, __ATOMIC_ACQUIRE);
+}
+
+/* All but this one; one that waits for a start-up IPI may count as one that has. */
+static bool all_stopped(const struct cpu *self, bool waiting_counts)
 {
 	for (u32 i = 0; i < cpu_count; i++) {
-		if (cpus[i] != self && !__atomic_load_n(&cpus[i]->stopped, __ATOMIC_ACQUIRE))
+		if (cpus[i] != self && !has_stopped(cpus[i]) &&
+		    !(waiting_counts && waits_for_sipi(cpus[i])))
 			return false;
 	}
 	return true;
@@ -72,23 +84,8 @@ void stop_others(void)
 	/* A guest's guest may take NMIs by itself, but INIT is always an exit (SDM "Other Causes of
 	 * VM Exits"). In root mode it is blocked; the NMI has come through there. */
 	lapic_init_others();
-	for (u32 waited = 0; waited < WAIT_US && !all_stopped(self); waited += POLL_US)
+	for (u32 waited = 0; waited < WAIT_US && !all_stopped(self, false); waited += POLL_US)
 		delay_us(POLL_US);
-}
-
-static bool is_out_of_the_way(const struct cpu *cpu)
-{
-	return __atomic_load_n(&cpu->stopped, __ATOMIC_ACQUIRE) ||
-	       __atomic_load_n(&cpu->waits_for_sipi, __ATOMIC_ACQUIRE);
-}
-
-static bool all_out_of_the_way(const struct cpu *self)
-{
-	for (u32 i = 0; i < cpu_count; i++) {
-		if (cpus[i] != self && !is_out_of_the_way(cpus[i]))
-			return false;
-	}
-	return true;
 }
 
 /* Only in place of what is there: another CPU may want all to stop for good meanwhile. */
@@ -116,15 +113,15 @@ bool stop_others_for_now(void)
 		if (cpus[i] == self)
 			continue;
 		ask(cpus[i], STOP_NOT, STOP_BEFORE_ENTRY);
-		if (!is_out_of_the_way(cpus[i]))
+		if (!has_stopped(cpus[i]) && !waits_for_sipi(cpus[i]))
 			lapic_send_nmi(cpus[i]->apic_id);
 	}
 	/* A start-up IPI may be on its way to one that waits for it; nobody is left to send more.
 	 */
 	for (u32 waited = 0; waited < WAIT_US && !quiet; waited += POLL_US) {
-		quiet = all_out_of_the_way(self);
+		quiet = all_stopped(self, true);
 		delay_us(quiet ? SETTLE_US : POLL_US);
-		quiet = quiet && all_out_of_the_way(self);
+		quiet = quiet && all_stopped(self, true);
 	}
 	if (!quiet)
 		stop_release_others();
