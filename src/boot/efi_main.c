@@ -484,14 +484,13 @@ static struct vcpu *own_vcpu(void)
 /* On the CPU's own stack and Umbra's tables. */
 static void enter_guest(void *argument)
 {
-	static const struct guest_regs no_registers;
 	const struct running_state *state = argument;
 	struct vcpu *vcpu = state->vcpu;
 
 	cpu_load(&vcpu->cpu);
 	machine_prepare_cpu(vcpu, &efi.options);
 	vmx_guest_running_state(vcpu, state);
-	switch_launch(&no_registers);
+	switch_launch_cleared();
 }
 
 /* On the firmware's stack and the bridge's tables, with interrupts off. */

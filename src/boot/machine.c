@@ -18,9 +18,6 @@
 #include "vmx/speculation.h"
 #include "vmx/vmcs_dump.h"
 
-/* The I/O bitmaps A and B, of all CPUs. */
-enum { IO_BITMAP_PAGES = 2 };
-
 static struct acpi_info acpi;
 
 /* During boot the first 4 GiB are mapped, and firmware keeps its tables there. */

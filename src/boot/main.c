@@ -73,16 +73,22 @@ static void read_options(void)
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
+/* Where the modules lie, for what must not be put there; returns how many. */
+static size_t module_ranges(struct range *out)
+{
+	for (u32 i = 0; i < boot.mb2.module_count; i++)
+		out[i] = (struct range){boot.mb2.module[i].start,
+					boot.mb2.module[i].end - boot.mb2.module[i].start};
+	return boot.mb2.module_count;
+}
+
 /* Where CPUs start in real mode, at boot and when the machine wakes up. */
 static void take_low_page(void)
 {
 	struct range avoid[MB2_MAX_MODULES];
 
-	for (u32 i = 0; i < boot.mb2.module_count; i++)
-		avoid[i] = (struct range){boot.mb2.module[i].start,
-					  boot.mb2.module[i].end - boot.mb2.module[i].start};
 	if (!memmap_find_top(&boot.room, PAGE_SIZE, PAGE_SIZE, LOW_PAGE_END, avoid,
-			     boot.mb2.module_count, &boot.low_page))
+			     module_ranges(avoid), &boot.low_page))
 		return;
 	if (!memmap_reserve(&boot.mb2.memmap, boot.low_page, PAGE_SIZE))
 		fail("the memory map has too many pieces");
@@ -92,14 +98,11 @@ static void take_low_page(void)
 static struct range move_home(paddr_t load_base, u64 ept_cap)
 {
 	struct range avoid[MB2_MAX_MODULES + 2];
-	size_t n = 0;
+	size_t n = module_ranges(avoid);
 
 	avoid[n++] = (struct range){load_base, image_size()};
 	if (boot.microcode.size)
 		avoid[n++] = (struct range){virt_to_phys(boot.microcode.data), boot.microcode.size};
-	for (u32 i = 0; i < boot.mb2.module_count; i++)
-		avoid[n++] = (struct range){boot.mb2.module[i].start,
-					    boot.mb2.module[i].end - boot.mb2.module[i].start};
 	return home_move_in(&boot.mb2.memmap, &boot.room,
 			    machine_memory_wanted(&boot.options, &boot.microcode), ept_cap, avoid,
 			    n);
@@ -113,16 +116,9 @@ static void prepare_ap(struct cpu *cpu)
 	vmx_guest_wait_for_sipi(vcpu);
 }
 
-_Noreturn static void enter_guest_on_ap(void)
-{
-	static const struct guest_regs no_registers;
-
-	switch_launch(&no_registers);
-}
-
 static void start_other_cpus(void)
 {
-	static const struct ap_work ap_work = {prepare_ap, enter_guest_on_ap};
+	static const struct ap_work ap_work = {prepare_ap, switch_launch_cleared};
 
 	ap_start_all(&ap_work, boot.low_page);
 }

@@ -11,8 +11,6 @@
 #include "vmx/sleep.h"
 #include "vmx/vmcs.h"
 
-enum { BITMAP_PORTS = 0x8000 };
-
 u64 io_bitmap02_controls(struct vcpu *vcpu, const struct vmcs12 *v)
 {
 	const u64 primary = v->f[F_PRIMARY_CONTROLS];
@@ -42,10 +40,10 @@ void io_bitmap02_merge(struct vcpu *vcpu, const struct vmcs12 *v)
 
 static bool wants(const struct vmcs12 *v, u32 port)
 {
-	const paddr_t bitmap = v->f[port < BITMAP_PORTS ? F_IO_BITMAP_A : F_IO_BITMAP_B];
+	const paddr_t bitmap = v->f[port < IO_BITMAP_PORTS ? F_IO_BITMAP_A : F_IO_BITMAP_B];
 	u8 byte;
 
-	guest_memory_read(bitmap + port % BITMAP_PORTS / 8, &byte, sizeof(byte));
+	guest_memory_read(bitmap + port % IO_BITMAP_PORTS / 8, &byte, sizeof(byte));
 	return byte >> port % 8 & 1;
 }
 

@@ -23,7 +23,6 @@ enum {
 	STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE,
 	/* A cached VMCS: vmcs12, vmcs02, MSR bitmap. */
 	PAGES_PER_VMCS = 3,
-	IO_BITMAP_PAGES = 2,
 };
 
 u64 nested_pages_per_cpu(void)

@@ -3,28 +3,17 @@
  * The guest's accesses to the few ports that Umbra has in its I/O bitmaps: done as the guest asks,
  * unless they would put the machine to sleep.
  */
-#include "lib/insn.h"
+#include "lib/port.h"
 #include "vmx/exit.h"
 #include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/sleep.h"
 #include "vmx/vmcs.h"
 
-static u32 read_port(u16 port, u32 size)
-{
-	return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
-}
-
 static void write_port(u16 port, u32 size, u32 value)
 {
-	if (sleep_by_write(port, size, value))
-		return;
-	if (size == 1)
-		outb(port, (u8)value);
-	else if (size == 2)
-		outw(port, (u16)value);
-	else
-		outl(port, value);
+	if (!sleep_by_write(port, size, value))
+		port_write(port, size, value);
 }
 
 /* Bits of a register that an access of this size has; 32-bit results clear the upper half. */
@@ -65,7 +54,7 @@ static void string_round(struct guest_regs *regs, u16 port, u32 size, u64 qualif
 	if (in && !guest_linear_probe(linear, size, GUEST_WRITE, GUEST_LINEAR_DATA, &fault))
 		goto faulted;
 	if (in)
-		value = read_port(port, size);
+		value = port_read(port, size);
 	if (in ? !guest_linear_write(linear, &value, size, GUEST_LINEAR_DATA, &fault)
 	       : !guest_linear_read(linear, &value, size, GUEST_LINEAR_DATA, &fault))
 		goto faulted;
@@ -93,7 +82,7 @@ void io_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		return;
 	}
 	if (qualification & IO_IN)
-		set_part(&regs->rax, size, read_port(port, size));
+		set_part(&regs->rax, size, port_read(port, size));
 	else
 		write_port(port, size, (u32)(regs->rax & size_mask(size)));
 	instruction_done();

@@ -3,6 +3,7 @@
 
 #include "lib/insn.h"
 #include "lib/log.h"
+#include "lib/port.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
@@ -34,7 +35,6 @@ enum {
 	SLEEP_ENABLE_BYTE = 1,
 	/* "PM1 Status Registers" */
 	WAKE_STATUS = 1 << 15,
-	BITMAP_PORTS = 0x8000, /* in each of the two bitmaps */
 	WAIT_MS = 1000,
 };
 
@@ -52,9 +52,9 @@ static struct {
 
 static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
 {
-	u8 *bitmap = port < BITMAP_PORTS ? bitmap_a : bitmap_b;
+	u8 *bitmap = port < IO_BITMAP_PORTS ? bitmap_a : bitmap_b;
 
-	bitmap[port % BITMAP_PORTS / 8] |= (u8)(1u << port % 8);
+	bitmap[port % IO_BITMAP_PORTS / 8] |= (u8)(1u << port % 8);
 }
 
 void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
@@ -107,13 +107,6 @@ static void prepare_ap(struct cpu *cpu)
 	vmx_guest_wait_for_sipi((struct vcpu *)cpu);
 }
 
-_Noreturn static void enter_guest_on_ap(void)
-{
-	static const struct guest_regs no_registers;
-
-	switch_launch(&no_registers);
-}
-
 /*
  * ACPI "Waking and Sleeping", "Transitioning from Sleeping to Working": real mode at the 32-bit
  * vector, or flat protected mode at the other, which comes first if it is set.
@@ -128,7 +121,7 @@ static struct guest_start start_of_guest(void)
 /* The boot processor, by firmware and trampoline.S, on its own stack and in Umbra's page tables. */
 _Noreturn static void wake(struct cpu *self)
 {
-	static const struct ap_work work = {prepare_ap, enter_guest_on_ap};
+	static const struct ap_work work = {prepare_ap, switch_launch_cleared};
 	const struct guest_start start = start_of_guest();
 
 	cpu_load(self);
@@ -171,16 +164,6 @@ static void enable_other(u16 port)
 	}
 }
 
-static void write_as_asked(u16 port, u32 size, u32 value)
-{
-	if (size == 1)
-		outb(port, (u8)value);
-	else if (size == 2)
-		outw(port, (u16)value);
-	else
-		outl(port, value);
-}
-
 /*
  * The same for S1 to S5, since only AML says which is which: from S1 the machine comes back here,
  * from S3 to wake(), and from S4 and S5 as one that has been switched on. Caches may be lost.
@@ -194,7 +177,7 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 	if (sleep.acpi->pm1_status[0])
 		outw(sleep.acpi->pm1_status[0], WAKE_STATUS);
 	wbinvd();
-	write_as_asked(port, size, value);
+	port_write(port, size, value);
 	enable_other(port);
 	for (u32 i = 0; i < WAIT_MS && !(status() & WAKE_STATUS); i++)
 		delay_us(1000);
@@ -238,7 +221,7 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page)
 			      : "no free page below 640 KiB to wake at");
 		return;
 	}
-	sleep.bitmaps = pages_alloc(2);
+	sleep.bitmaps = pages_alloc(IO_BITMAP_PAGES);
 	if (!sleep.bitmaps)
 		fail("out of memory for the I/O bitmaps");
 	/* The page tables for it are made now: later the guest may have used up the memory. */

@@ -12,6 +12,14 @@
 /* Enters the guest for the first time with these registers; from then on VM exits drive. */
 _Noreturn void switch_launch(const struct guest_regs *regs);
 
+/* The same with all of them 0. */
+_Noreturn static inline void switch_launch_cleared(void)
+{
+	static const struct guest_regs no_registers;
+
+	switch_launch(&no_registers);
+}
+
 /* Host RIP of every VM exit from L1. */
 extern const u8 switch_vm_exit[];
 #endif

@@ -312,6 +312,12 @@ enum invvpid_type {
 	INVVPID_SINGLE_RETAIN_GLOBALS = 3,
 };
 
+/* SDM "I/O-Bitmap Addresses": bitmaps A and B, a page each. */
+enum {
+	IO_BITMAP_PAGES = 2,
+	IO_BITMAP_PORTS = 0x8000, /* in one of them */
+};
+
 /* SDM "Exit Qualification for I/O Instructions". */
 enum {
 	IO_SIZE = 7, /* one less than the bytes */
