@@ -22,6 +22,7 @@
 #include "nested/nested.h"
 #include "nested/state.h"
 #include "smp/stop.h"
+#include "vmx/guest_level.h"
 #include "vmx/vmcs.h"
 
 enum {
@@ -1152,6 +1153,17 @@ static void test_loan_of_tables(void **state)
 		assert_true(timer_is_on());
 		l2_exits(REASON_PREEMPTION_TIMER, 0, 0);
 		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_NONE);
+		loan_end(&other);
+
+		/* And with a RESET of the CPU, as the machine's sleep is: L2 is no more. */
+		start_with_loan(shadow, 0);
+		nested_set_l2(l1_cpu, false);
+		machine_limit_pages(~0ull);
+		offered_vmx.reset(l1_cpu);
+		assert_int_equal(l1_cpu->nested->ept02.loan, LOAN_NONE);
+		assert_false(l1_cpu->nested->undo);
+		other = (struct ept02){0};
+		assert_true(loan_ask(&other));
 		loan_end(&other);
 
 		start_with_loan(shadow, 0);
