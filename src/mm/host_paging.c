@@ -177,8 +177,9 @@ void host_paging_guard(const void *page)
 
 bool host_paging_map_trampoline(paddr_t page)
 {
-	/* The tables of the last time will do again. */
-	root[0] = trampoline_tables;
+	/* The tables of the last time will do again, and what is mapped already stays. */
+	if (!root[0])
+		root[0] = trampoline_tables;
 	return map(page, page, PAGE_SIZE, PTE_P);
 }
 
