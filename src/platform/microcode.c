@@ -240,6 +240,9 @@ void microcode_load(void)
 	if (kept.size == 0)
 		return;
 	cpu = microcode_this_cpu();
+	/* The usual answer where threads share a core, and no reason to add up the update again. */
+	if (cpu.revision >= kept.revision)
+		return;
 	microcode_find(kept.data, kept.size, &cpu, &again);
 	if (again.size == 0)
 		return;
