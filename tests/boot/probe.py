@@ -156,6 +156,9 @@ TESTS = [
     attack("attack-arrow-lake", "cases=attack.watched steps=60000 seed=7",
            dataclasses.replace(ISOLATION, cpu_model="arrow_lake"), engine="bochs", timeout=600,
            slow=True),
+    attack("attack-sapphire-rapids", "cases=attack.all steps=60000 seed=15",
+           dataclasses.replace(ISOLATION, cpu_model="sapphire_rapids"), engine="bochs",
+           timeout=600, slow=True),
     probe("watchdog", watchdog(ISOLATION), hardware=ISOLATION),
     # XSAVES, which loads state without a look at any bitmap, and page-modification logging.
     probe("watchdog-skylake", watchdog(SKYLAKE), hardware=SKYLAKE, slow=True),

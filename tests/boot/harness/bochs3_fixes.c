@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Preloaded into Bochs 3.0 and 3.1 as Debian builds them: replaces three functions that are wrong.
+ * Preloaded into Bochs 3.0 and 3.1 as Debian builds them: mends what is wrong there.
  *
  *  - IDIV of RDX:RAX gives wrong results in 3.1. The compiler assumes that the signed and the
  *    unsigned view of a 128-bit number never share memory, and leaves stores out of long_idiv().
@@ -11,21 +11,19 @@
  *  - An INIT that comes in VMX root operation is lost. SDM "Restrictions on VMX Operation": it is
  *    blocked there, so it is taken at VMXOFF, or exits from the guest that is entered next. And one
  *    for a guest in the wait-for-SIPI state is taken: SDM "Activity State", it is blocked there.
+ *  - The VM exit of an NMI or interrupt that comes right after an exception was delivered saves the
+ *    RIP of what raised the exception, though RSP is the handler's: RIP at the end of the last
+ *    instruction, to which Bochs goes back for these exits, is not moved on. SDM "Saving RIP, RSP,
+ *    RFLAGS, and SSP": the RIP that is saved is where the guest would have gone on.
  *
  * A function is replaced only where Bochs exports it under the name, and so with the parameters,
  * that it has in those versions.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdbool.h>
+#include "bochs_patch.h"
+
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 
 enum {
-	PAGE = 4096,
 	REASON_EXCEPTION = 0,
 	REASON_APIC_ACCESS = 44,
 	REASON_EPT_VIOLATION = 48,
@@ -118,32 +116,64 @@ static bool find_events(void)
 	return true;
 }
 
-static void replace(const char *symbol, uintptr_t target)
-{
-	/* jmp [rip], and the address behind it */
-	uint8_t jump[6 + sizeof(target)] = {0xff, 0x25};
-	uint8_t *function = dlsym(RTLD_DEFAULT, symbol);
-	uint8_t *page = (uint8_t *)((uintptr_t)function & ~(uintptr_t)(PAGE - 1));
+static int32_t rip_at, previous_rip_at;
 
-	if (!function)
-		return;
-	memcpy(jump + 6, &target, sizeof(target));
-	if (mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC)) {
-		perror("bochs3_fixes");
-		return;
+/* In exception(): mov rsi, [rbx + previous_rip], and soon mov [rbx + rip], rsi. */
+static bool find_rips(void)
+{
+	enum { LENGTH = 0x300, MOV_SIZE = 7, SOON = 16 };
+	static const uint8_t load[] = {0x48, 0x8b, 0xb3}, store[] = {0x48, 0x89, 0xb3};
+	const uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9exceptionEjt");
+
+	for (size_t i = 0; code && i < LENGTH; i++) {
+		if (memcmp(code + i, load, sizeof(load)))
+			continue;
+		for (size_t j = i + MOV_SIZE; j < i + SOON; j++) {
+			if (memcmp(code + j, store, sizeof(store)))
+				continue;
+			memcpy(&previous_rip_at, code + i + sizeof(load), sizeof(int32_t));
+			memcpy(&rip_at, code + j + sizeof(store), sizeof(int32_t));
+			return true;
+		}
 	}
-	memcpy(function, jump, sizeof(jump));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+	return false;
+}
+
+static void at_delivered(uint8_t *cpu)
+{
+	memcpy(cpu + previous_rip_at, cpu + rip_at, sizeof(uint64_t));
+}
+
+static struct site delivered = {
+	.mend = at_delivered,
+	.keep = true,
+	.symbol = "_ZN8BX_CPU_C9interruptEhjbt",
+	.length = 0x300,
+	/* mov byte [rbx + in_event], 0; mov byte [rbx + EXT], 0; pop rbx */
+	.pattern_size = 14,
+	.pattern = {0xc6, 0x83, ANY, ANY, ANY, ANY, 0, 0xc6, 0x83, ANY, ANY, ANY, ANY, 0},
+};
+
+static void mend_delivery(void)
+{
+	uint8_t *cave;
+
+	if (!find_rips() || !find(&delivered))
+		return;
+	cave = map_cave(delivered.code);
+	if (cave)
+		replace(&delivered, cave);
 }
 
 __attribute__((constructor)) static void mend(void)
 {
-	replace("_Z9long_idivP7Bit128sPlPKS_l", (uintptr_t)long_idiv);
+	replace_function("_Z9long_idivP7Bit128sPlPKS_l", (void (*)())long_idiv);
+	mend_delivery();
 	read_flags = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11force_flagsEv");
 	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
 	exception_class = dlsym(RTLD_DEFAULT, "_Z19get_exception_classj");
 	if (find_events())
-		replace("_ZN8BX_CPU_C12deliver_INITEv", (uintptr_t)deliver_init);
+		replace_function("_ZN8BX_CPU_C12deliver_INITEv", (void (*)())deliver_init);
 	if (read_flags && vmread32 && exception_class)
-		replace("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj", (uintptr_t)exit_flags);
+		replace_function("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj", (void (*)())exit_flags);
 }

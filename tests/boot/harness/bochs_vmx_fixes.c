@@ -34,16 +34,9 @@
  * Bochs 3 has those of INIT and SIPI mended. The sites are found by the instructions there, inside
  * exported functions; where they are not found Bochs is left as it is.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
+#include "bochs_patch.h"
 
 enum {
-	PAGE = 4096,
 	EVENT_NMI = 1,
 	EVENT_SMI = 2,
 	EVENT_INIT = 4,
@@ -159,20 +152,7 @@ static void deliver_init(uint8_t *cpu)
 		*async_event(cpu) = 1;
 }
 
-/* An instruction of Bochs's, or two, that call a mend instead. RBX is the CPU there. */
-enum { SITE_SIZE = 7 };
-
-struct site {
-	void (*mend)();
-	bool keep; /* and then do what stands there */
-	const char *symbol;
-	size_t length; /* of the function, or less */
-	size_t pattern_size;
-	int pattern[14];
-	uint8_t *code;
-};
-
-enum { ANY = -1, ENTRY = 0 };
+enum { ENTRY = 0 };
 
 static struct site sites[] = {
 	[ENTRY] = {.mend = at_entry,
@@ -212,90 +192,6 @@ static struct site sites[] = {
 };
 
 enum { SITES = sizeof(sites) / sizeof(sites[0]) };
-
-static bool find(struct site *site)
-{
-	uint8_t *code = dlsym(RTLD_DEFAULT, site->symbol);
-
-	for (size_t i = 0; code && i + site->pattern_size <= site->length; i++) {
-		size_t j = 0;
-
-		while (j < site->pattern_size &&
-		       (site->pattern[j] == ANY || code[i + j] == site->pattern[j]))
-			j++;
-		if (j == site->pattern_size) {
-			site->code = code + i;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Memory that a CALL in Bochs's code reaches. */
-static uint8_t *map_cave(const uint8_t *near)
-{
-	for (uintptr_t at = ((uintptr_t)near & ~(uintptr_t)(PAGE - 1)) + (64 << 20);
-	     at < (uintptr_t)near + (1 << 30); at += 16 << 20) {
-		void *page = mmap((void *)at, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-		if (page == (void *)at)
-			return page;
-	}
-	return NULL;
-}
-
-static uint8_t *put(uint8_t *cave, const void *code, size_t size)
-{
-	memcpy(cave, code, size);
-	return cave + size;
-}
-
-/* The mend is called with all registers kept that a function may change. Returns the cave's end. */
-static uint8_t *replace(const struct site *site, uint8_t *cave)
-{
-	static const uint8_t save[] = {0x50, 0x51, 0x52, 0x56, 0x57, 0x41, 0x50,
-				       0x41, 0x51, 0x41, 0x52, 0x41, 0x53};
-	static const uint8_t arguments[] = {0x48, 0x89, 0xdf, /* mov rdi, rbx */
-					    0x44, 0x89, 0xee, /* mov esi, r13d */
-					    0x48, 0xb8};      /* mov rax, mend */
-	static const uint8_t call[] = {0xff, 0xd0};           /* call rax */
-	static const uint8_t restore[] = {0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41,
-					  0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58};
-	static const uint8_t ret = 0xc3;
-	uint8_t *page = (uint8_t *)((uintptr_t)site->code & ~(uintptr_t)(PAGE - 1));
-	const int32_t distance = (int32_t)(cave - (site->code + 5));
-
-	cave = put(cave, save, sizeof(save));
-	cave = put(cave, arguments, sizeof(arguments));
-	cave = put(cave, &site->mend, sizeof(site->mend));
-	cave = put(cave, call, sizeof(call));
-	cave = put(cave, restore, sizeof(restore));
-	if (site->keep)
-		cave = put(cave, site->code, SITE_SIZE);
-	cave = put(cave, &ret, sizeof(ret));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	site->code[0] = 0xe8;
-	memcpy(site->code + 1, &distance, sizeof(distance));
-	memset(site->code + 5, 0x90, SITE_SIZE - 5);
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
-	return cave;
-}
-
-static void replace_function(const char *symbol, void (*with)(uint8_t *cpu))
-{
-	/* jmp [rip], and the address behind it */
-	uint8_t jump[6 + sizeof(with)] = {0xff, 0x25};
-	uint8_t *function = dlsym(RTLD_DEFAULT, symbol);
-	uint8_t *page = (uint8_t *)((uintptr_t)function & ~(uintptr_t)(PAGE - 1));
-
-	if (!function)
-		return;
-	memcpy(jump + 6, &with, sizeof(with));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	memcpy(function, jump, sizeof(jump));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
-}
 
 /*
  * cmp [rsp + CS's RPL], al, which is CS's DPL; je on; lea rsi, what to complain of. In protected
