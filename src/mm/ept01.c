@@ -64,6 +64,7 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 	};
 	ept01.hidden[0] = (struct range){home, size};
 	ept01.hidden_count = 1;
+	ept01.sink = NULL;
 	ept01.shown = (struct range){0, home};
 	ept01.ones = pages_alloc(1);
 	if (!ept01.ones || !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||

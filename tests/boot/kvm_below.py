@@ -16,6 +16,10 @@ TSC_KHZ = 200000
 TSC = f"nokaslr quiet tsc_early_khz={TSC_KHZ}"
 BELOW = Hardware(memory=1024, tsc_khz=TSC_KHZ)
 
+# A unit for DMA remapping, and a device that writes wherever it is told to.
+DMA_MACHINE = ("-machine q35 -device intel-iommu,intremap=off,aw-bits=48 "
+               "-device edu,dma_mask=0xffffffff")
+
 CLIENT_END = r"BELOW: KVM-CLIENT: end [1-9]\d* ok 0 failed"
 
 
@@ -41,6 +45,29 @@ def below(cpus, client=False, umbra_args=""):
     return cd
 
 
+def dma(umbra_args):
+    """The probe is Umbra's guest."""
+    def cd(context):
+        entry = under_umbra(context.image, context.probe, "cases=dma hidden=map exit=poweroff",
+                            None, f"stats verbose {umbra_args}")
+        files = guest.qemu_files(ROMS) | {
+            "/qemu/disk": media.make_disk(entry, context.path("disk.img"), megabytes=16),
+            "/qemu/arguments": context.write("arguments", DMA_MACHINE.encode("ascii")),
+            "/tests/kvm-below": SCRIPT,
+        }
+        line = context.command_line(f"{TSC} umbra.workload=off umbra.test=kvm-below umbra.smp=1 "
+                                    "umbra.after=poweroff")
+        return native_linux(guest.bzimage(), line,
+                            context.initrd(modules=("kvm-intel",), files=files))
+    return cd
+
+
+def dma_test(name, umbra_args, *expect):
+    return BootTest(f"kvm-below.{name}", cd=dma(umbra_args), engine="bochs", slow=True,
+                    hardware=BELOW, timeout=1800, ends=True,
+                    expect=(*expect, r"BELOW: PROBE-END pass", r"KVM-BELOW: status 0"))
+
+
 def test(name, cpus, shown, client=False, **how):
     found = rf"BELOW: umbra: running under a hypervisor \(KVM.*: its CPUID leaves are {shown}"
     inner = (rf"BELOW: UMBRA-GUEST: userspace nproc={cpus} workload={'off' if client else 'ok'}",
@@ -55,5 +82,9 @@ def test(name, cpus, shown, client=False, **how):
 TESTS = [
     # Linux on a KVM that it can see would wake its CPUs by KVM's own calls.
     test("2cpu", 2, "hidden", client=True),
+    dma_test("dma", "dma=protect", r"BELOW: umbra: DMA protection: 1 units",
+             r"BELOW: ok \d+ - dma\.other_memory", r"BELOW: ok \d+ - dma\.units_are_hidden",
+             r"BELOW: umbra: warning: DMA refused: write at 0x[0-9a-f]+000 by device 00:",
+             r"BELOW: ok \d+ - dma\.hidden_memory"),
     test("pass-2cpu", 2, "shown", umbra_args="hypervisor=pass"),
 ]
