@@ -36,6 +36,9 @@ static const char *needs_interrupt_remapping(const struct acpi_info *acpi)
 {
 	u64 value;
 
+	/* Without remapping on this platform there is none to lose. */
+	if (!(dma.dmar.flags & DMAR_INTR_REMAP))
+		return NULL;
 	for (u32 i = 0; i < acpi->cpu_count; i++) {
 		if (acpi->apic_id[i] > MAX_PLAIN_APIC_ID)
 			return "the guest needs interrupt remapping for APIC ids above 254";

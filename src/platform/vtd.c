@@ -333,8 +333,11 @@ void vtd_poll(void)
 	if (!vtd.on || rdtsc() < vtd.next_poll)
 		return;
 	spin_lock(&vtd.lock);
-	vtd.next_poll = rdtsc() + POLL_TICKS;
-	read_faults();
+	/* Another CPU may have looked just now. */
+	if (rdtsc() >= vtd.next_poll) {
+		vtd.next_poll = rdtsc() + POLL_TICKS;
+		read_faults();
+	}
 	spin_unlock(&vtd.lock);
 }
 
