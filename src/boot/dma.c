@@ -172,6 +172,7 @@ void dma_prepare(const struct options *options, const struct acpi_info *acpi,
 	const char *error;
 
 	dma.mode = options->dma;
+	dma.on = false;
 	if (dma.mode == DMA_PASS)
 		return;
 	error = obstacle(acpi, map, firmware_runs);

@@ -20,6 +20,8 @@ BELOW = Hardware(memory=1024, tsc_khz=TSC_KHZ)
 DMA_MACHINE = ("-machine q35 -device intel-iommu,intremap=off,aw-bits=48 "
                "-device edu,dma_mask=0xffffffff")
 
+DMA_CASES = "dma.other_memory,dma.units_are_hidden,dma.hidden_memory"
+
 CLIENT_END = r"BELOW: KVM-CLIENT: end [1-9]\d* ok 0 failed"
 
 
@@ -48,8 +50,9 @@ def below(cpus, client=False, umbra_args=""):
 def dma(umbra_args):
     """The probe is Umbra's guest."""
     def cd(context):
-        entry = under_umbra(context.image, context.probe, "cases=dma hidden=map exit=poweroff",
-                            None, f"stats verbose {umbra_args}")
+        entry = under_umbra(context.image, context.probe,
+                            f"cases={DMA_CASES} hidden=map exit=poweroff", None,
+                            f"stats verbose {umbra_args}")
         files = guest.qemu_files(ROMS) | {
             "/qemu/disk": media.make_disk(entry, context.path("disk.img"), megabytes=16),
             "/qemu/arguments": context.write("arguments", DMA_MACHINE.encode("ascii")),
