@@ -47,14 +47,12 @@ def below(cpus, client=False, umbra_args=""):
     return cd
 
 
-def dma(umbra_args):
-    """The probe is Umbra's guest."""
+def dma(make):
+    """`make` is Umbra's guest on a machine with VT-d."""
     def cd(context):
-        entry = under_umbra(context.image, context.probe,
-                            f"cases={DMA_CASES} hidden=map exit=poweroff", None,
-                            f"stats verbose {umbra_args}")
+        disk_image = media.make_disk(make(context), context.path("disk.img"), megabytes=48)
         files = guest.qemu_files(ROMS) | {
-            "/qemu/disk": media.make_disk(entry, context.path("disk.img"), megabytes=16),
+            "/qemu/disk": disk_image,
             "/qemu/arguments": context.write("arguments", DMA_MACHINE.encode("ascii")),
             "/tests/kvm-below": SCRIPT,
         }
@@ -65,10 +63,30 @@ def dma(umbra_args):
     return cd
 
 
-def dma_test(name, umbra_args, *expect):
-    return BootTest(f"kvm-below.{name}", cd=dma(umbra_args), engine="bochs", slow=True,
+DMA_OPTIONS = "stats verbose dma=protect"
+
+
+def dma_probe(context):
+    return under_umbra(context.image, context.probe,
+                       f"cases={DMA_CASES} hidden=map exit=poweroff", None, DMA_OPTIONS)
+
+
+def dma_linux(context):
+    """Suspends to RAM, too: units lose their state in it."""
+    initrd = guest.initramfs(context.path("inner.img"), files={
+        "/tests/dma": tools.dma(context.path("dma")),
+        "/tests/dma-suspend": guest.INIT.with_name("dma"),
+    })
+    line = (f"{guest.COMMAND_LINE} {TSC} umbra.test=dma-suspend umbra.workload=off "
+            "umbra.after=poweroff no_console_suspend")
+    return under_umbra(context.image, guest.bzimage(), line, initrd, DMA_OPTIONS)
+
+
+def dma_test(name, make, *expect):
+    return BootTest(f"kvm-below.{name}", cd=dma(make), engine="bochs", slow=True,
                     hardware=BELOW, timeout=1800, ends=True,
-                    expect=(*expect, r"BELOW: PROBE-END pass", r"KVM-BELOW: status 0"))
+                    expect=(r"BELOW: .*umbra: DMA protection: 1 units", *expect,
+                            r"KVM-BELOW: status 0"))
 
 
 def test(name, cpus, shown, client=False, **how):
@@ -85,9 +103,12 @@ def test(name, cpus, shown, client=False, **how):
 TESTS = [
     # Linux on a KVM that it can see would wake its CPUs by KVM's own calls.
     test("2cpu", 2, "hidden", client=True),
-    dma_test("dma", "dma=protect", r"BELOW: umbra: DMA protection: 1 units",
+    dma_test("dma", dma_probe,
              r"BELOW: ok \d+ - dma\.other_memory", r"BELOW: ok \d+ - dma\.units_are_hidden",
              r"BELOW: umbra: warning: DMA refused: write at 0x[0-9a-f]+000 by device 00:",
-             r"BELOW: ok \d+ - dma\.hidden_memory"),
+             r"BELOW: ok \d+ - dma\.hidden_memory", r"BELOW: PROBE-END pass"),
+    dma_test("dma-suspend", dma_linux,
+             r"BELOW: DMA: before sleep: refused", r"BELOW: umbra: woken up from S3",
+             r"BELOW: DMA: after sleep: refused", r"BELOW: UMBRA-GUEST: test dma-suspend=ok"),
     test("pass-2cpu", 2, "shown", umbra_args="hypervisor=pass"),
 ]

@@ -86,7 +86,7 @@ static void reads_a_table(void **state)
 	at = unit(0xfed91000);
 	table[at + 4] = 1;
 	table[at + 5] = 2;
-	at = reserved(0x9d800000, 0x9fffffff);
+	reserved(0x9d800000, 0x9fffffff);
 	entry(2, 8 + 6);
 	table[length - 5] = 6;
 	entry(3, 20);
