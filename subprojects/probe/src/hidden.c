@@ -24,13 +24,13 @@ static bool ends_ram(u64 address)
 
 static bool range_by_map(u64 *start, u64 *end)
 {
-	const u64 limit = 1ull << 32;
+	const u64 first = 1ull << 20, limit = 1ull << 32;
 
 	for (unsigned i = 0; i < boot_info.map_entries; i++) {
 		const struct memory_range *r = &boot_info.map[i];
 
-		if (r->type == E820_RAM || r->base >= limit || r->base % PAGE_SIZE ||
-		    !ends_ram(r->base) || !reads_ones(r->base))
+		if (r->type == E820_RAM || r->base < first || r->base >= limit ||
+		    r->base % PAGE_SIZE || !ends_ram(r->base) || !reads_ones(r->base))
 			continue;
 		*start = *end = r->base;
 		while (*end + PAGE_SIZE <= r->base + r->length && *end < limit && reads_ones(*end))
