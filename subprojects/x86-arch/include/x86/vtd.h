@@ -52,7 +52,6 @@ enum vtd_cap : u64 {
 	VTD_CAP_RWBF = BIT(4),
 	VTD_CAP_PLMR = BIT(5),
 	VTD_CAP_PHMR = BIT(6),
-	VTD_CAP_CM = BIT(7),
 	VTD_CAP_2M = BIT(34),
 	VTD_CAP_1G = BIT(35),
 	VTD_CAP_ESRTPS = BIT(63),
@@ -81,10 +80,6 @@ static inline u32 vtd_cap_fault_count(u64 cap)
 	return (u32)(cap >> 40 & 0xff) + 1;
 }
 
-enum vtd_ecap : u64 {
-	VTD_ECAP_COHERENT = BIT(0),
-};
-
 /* IRO, bits 17:8: of IVA_REG; IOTLB_REG follows it. */
 static inline u32 vtd_ecap_iotlb_offset(u64 ecap)
 {
@@ -101,7 +96,6 @@ enum vtd_global : u32 {
 	VTD_QIE = 1u << 26,
 	VTD_IRE = 1u << 25,
 	VTD_SIRTP = 1u << 24,
-	VTD_CFI = 1u << 23,
 	/* Commands done once, whose status bits say that they have been. */
 	VTD_ONE_SHOT = VTD_SRTP | VTD_SFL | VTD_WBF | VTD_SIRTP,
 };
