@@ -15,26 +15,25 @@
 
 #include "mm/dma_map.h"
 #include "mm/layout.h"
+#include "mm/memmap.h"
 #include "mm/pages.h"
 
-enum { OWN_PAGES = 1200, LOW_PAGE = 0x9d000 };
+enum { OWN_PAGES = 1200, ROUNDS = 60 };
 
-static const paddr_t HOME = 0x7f601000;
-static const u64 HOME_SIZE = 5 * MIB + 3 * PAGE_SIZE;
-static const paddr_t REGISTERS = 0xfed90000;
-static const paddr_t HIGH_REGISTERS = 0x20fffffc000;
+/* Umbra's memory, its page below 1 MiB, registers of units. */
+static struct range hidden[4];
 
 static u8 *own;
 
 void *phys_to_virt(paddr_t pa)
 {
-	assert_true(pa - HOME < OWN_PAGES * PAGE_SIZE);
-	return own + (pa - HOME);
+	assert_true(pa - hidden[0].start < OWN_PAGES * PAGE_SIZE);
+	return own + (pa - hidden[0].start);
 }
 
 paddr_t virt_to_phys(const void *va)
 {
-	return HOME + (paddr_t)((const u8 *)va - own);
+	return hidden[0].start + (paddr_t)((const u8 *)va - own);
 }
 
 static u64 word(paddr_t table, u64 index)
@@ -75,67 +74,80 @@ static paddr_t walk(paddr_t root, u16 source, unsigned int levels, paddr_t pa, u
 	return (entry & BITS(51, 12)) | (pa & (*size - 1));
 }
 
+static bool hide_all(void)
+{
+	bool done = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		done = done && dma_map_hide(hidden[i].start, hidden[i].size);
+	return done;
+}
+
 static void build(unsigned int width, paddr_t top, bool has_1g)
 {
 	own = own ? own : aligned_alloc(PAGE_SIZE, OWN_PAGES * PAGE_SIZE);
-	pages_init(HOME, OWN_PAGES * PAGE_SIZE);
+	pages_init(hidden[0].start, OWN_PAGES * PAGE_SIZE);
 	assert_true(dma_map_init(width, top, has_1g));
-	assert_true(dma_map_hide(HOME, HOME_SIZE));
-	assert_true(dma_map_hide(LOW_PAGE, PAGE_SIZE));
-	assert_true(dma_map_hide(REGISTERS, 2 * PAGE_SIZE));
-	assert_true(dma_map_hide(HIGH_REGISTERS, PAGE_SIZE));
+	assert_true(hide_all());
 }
 
-static bool is_hidden(paddr_t pa)
+/* Whether any byte of it is. */
+static bool is_hidden(paddr_t start, u64 size)
 {
-	return pa - HOME < HOME_SIZE || pa - LOW_PAGE < PAGE_SIZE ||
-	       pa - REGISTERS < 2 * PAGE_SIZE || pa - HIGH_REGISTERS < PAGE_SIZE;
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+		if (start < hidden[i].start + hidden[i].size && hidden[i].start < start + size)
+			return true;
+	}
+	return false;
 }
 
 /* All of it, page by page of the map. */
-static void check(unsigned int levels, unsigned int width, u64 end, bool has_1g)
+static void check(unsigned int levels, u64 end, bool has_1g)
 {
 	const paddr_t root = dma_map_root(levels);
 	const u64 reach = 1ull << (12 + 9 * levels);
-	u64 size, largest = 0, hidden = 0;
-	paddr_t pa;
+	u64 size, largest = 0;
 
 	assert_true(root);
 	assert_int_equal(dma_map_root(levels), root);
 	end = end < reach ? end : reach;
-	for (pa = 0; pa < end; pa += size - pa % size) {
+	for (paddr_t pa = 0; pa < end; pa += size) {
 		const paddr_t to = walk(root, (u16)(pa >> 12), levels, pa, &size);
 
+		assert_int_equal(pa % size, 0);
 		if (to == ~0ull) {
-			/* Not a byte more than was to be hidden. */
-			for (u64 at = 0; at < size; at += PAGE_SIZE) {
-				assert_true(is_hidden(pa + at));
-				hidden += PAGE_SIZE;
-			}
+			/* Not a page more than was to be hidden. */
+			for (u64 at = 0; at < size; at += PAGE_SIZE)
+				assert_true(is_hidden(pa + at, PAGE_SIZE));
 			continue;
 		}
 		assert_int_equal(to, pa);
+		assert_false(is_hidden(pa, size));
 		largest = size > largest ? size : largest;
-		/* Whatever the page maps, the hidden is not in it. */
-		assert_false(size <= 2 * MIB
-				     ? is_hidden(pa) || is_hidden(pa + size - 1)
-				     : pa / size == HOME / size || pa / size == REGISTERS / size ||
-					       pa / size == LOW_PAGE / size);
-		for (u64 at = 0; size <= 2 * MIB && at < size; at += PAGE_SIZE)
-			assert_false(is_hidden(pa + at));
 	}
-	assert_int_equal(
-		hidden,
-		HOME_SIZE + 3 * PAGE_SIZE +
-			(HIGH_REGISTERS < end && HIGH_REGISTERS < BIT(width) ? PAGE_SIZE : 0));
 	assert_int_equal(largest, has_1g ? GIB : 2 * MIB);
-	/* For any device. */
-	for (u32 source = 0; source <= 0xffff; source++) {
-		assert_int_equal(walk(root, (u16)source, levels, HOME, &size), ~0ull);
-		assert_int_equal(walk(root, (u16)source, levels, HOME - 1, &size), HOME - 1);
-	}
 	if (end < reach)
 		assert_int_equal(walk(root, 0, levels, end, &size), ~0ull);
+}
+
+/* Whichever bus and function asks. */
+static void check_devices(unsigned int levels)
+{
+	const paddr_t root = dma_map_root(levels), home = hidden[0].start;
+	u64 size;
+
+	for (u32 source = 0; source <= 0xffff; source++) {
+		assert_int_equal(walk(root, (u16)source, levels, home, &size), ~0ull);
+		assert_int_equal(walk(root, (u16)source, levels, home - 1, &size), home - 1);
+	}
+}
+
+static void usual_places(void)
+{
+	hidden[0] = (struct range){0x7f601000, 5 * MIB + 3 * PAGE_SIZE};
+	hidden[1] = (struct range){0x9d000, PAGE_SIZE};
+	hidden[2] = (struct range){0xfed90000, 2 * PAGE_SIZE};
+	hidden[3] = (struct range){0x20fffffc000, PAGE_SIZE};
 }
 
 static void hides_and_maps_all_else(void **state)
@@ -153,30 +165,71 @@ static void hides_and_maps_all_else(void **state)
 	};
 
 	(void)state;
+	usual_places();
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		build(rows[i].width, rows[i].top, rows[i].has_1g);
 		for (unsigned int levels = 3; levels <= 5; levels++) {
-			check(levels, rows[i].width, rows[i].end, rows[i].has_1g);
+			check(levels, rows[i].end, rows[i].has_1g);
+			check_devices(levels);
 		}
 		assert_in_range(OWN_PAGES - pages_left(), 1,
 				dma_map_pages(rows[i].width, rows[i].top, 4));
 	}
 }
 
+static u64 below(u64 limit)
+{
+	static u64 state = 1;
+
+	/* xorshift64* */
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (state * 0x2545f4914f6cdd1d >> 20) % limit;
+}
+
+/* Pages anywhere, at the ends of large ones more often than by chance; they may meet. */
+static void anywhere(void)
+{
+	static const u64 granules[] = {PAGE_SIZE, PAGE_SIZE, 2 * MIB, GIB};
+
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+		const u64 granule = granules[below(ARRAY_SIZE(granules))];
+		const u64 pages = below(3) ? 1 + below(8) : 1 + below(2048);
+		const u64 start = GIB + below(7 * GIB / granule) * granule;
+
+		hidden[i] = (struct range){below(2) ? start : start - pages * PAGE_SIZE,
+					   pages * PAGE_SIZE};
+	}
+}
+
+static void hides_anything_anywhere(void **state)
+{
+	(void)state;
+	for (u32 round = 0; round < ROUNDS; round++) {
+		const bool has_1g = below(2);
+
+		anywhere();
+		build(40, 8 * GIB, has_1g);
+		for (unsigned int levels = 3; levels <= 5; levels++)
+			check(levels, has_1g ? BIT(40) : 8 * GIB, has_1g);
+		assert_in_range(OWN_PAGES - pages_left(), 1,
+				dma_map_pages(40, 8 * GIB, ARRAY_SIZE(hidden)));
+	}
+}
+
 static void short_memory_is_said(void **state)
 {
-	u64 needed, i;
+	u64 needed;
 
 	(void)state;
+	usual_places();
 	build(39, 4 * GIB, true);
 	assert_true(dma_map_root(3) && dma_map_root(5));
 	needed = OWN_PAGES - pages_left();
-	for (i = 0; i < needed; i++) {
-		pages_init(HOME, i * PAGE_SIZE);
-		assert_false(dma_map_init(39, 4 * GIB, true) && dma_map_hide(HOME, HOME_SIZE) &&
-			     dma_map_hide(LOW_PAGE, PAGE_SIZE) &&
-			     dma_map_hide(REGISTERS, 2 * PAGE_SIZE) &&
-			     dma_map_hide(HIGH_REGISTERS, PAGE_SIZE) && dma_map_root(3) &&
+	for (u64 i = 0; i < needed; i++) {
+		pages_init(hidden[0].start, i * PAGE_SIZE);
+		assert_false(dma_map_init(39, 4 * GIB, true) && hide_all() && dma_map_root(3) &&
 			     dma_map_root(5));
 	}
 }
@@ -185,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hides_and_maps_all_else),
+		cmocka_unit_test(hides_anything_anywhere),
 		cmocka_unit_test(short_memory_is_said),
 	};
 
