@@ -29,6 +29,8 @@ TESTS = [
     units("48-bits", 48, "aw-bits=48"),
     # "Caching Mode": entries that are not present are cached, too.
     units("caching-mode", 48, "aw-bits=48,caching-mode=on"),
+    # A unit that also has scalable mode, and devices that translate themselves.
+    units("scalable", 48, "aw-bits=48,x-scalable-mode=on,device-iotlb=on"),
     # Interrupt remapping as well.
     units("interrupts", 39, "aw-bits=39,intremap=on"),
 ]
