@@ -225,6 +225,23 @@ static bool parse_mitigations(struct piece value, struct options *options)
 	return false;
 }
 
+static bool parse_dma(struct piece value, struct options *options)
+{
+	static const char *const names[] = {
+		[DMA_AUTO] = "auto",
+		[DMA_PROTECT] = "protect",
+		[DMA_PASS] = "pass",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (equals(value, names[i])) {
+			options->dma = (enum dma_mode)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static const struct option table[] = {
 	{"serial", parse_serial},
 	{"loglevel", parse_loglevel},
@@ -236,6 +253,7 @@ static const struct option table[] = {
 	{"microcode", parse_microcode},
 	{"stats", parse_stats},
 	{"cpuid", parse_cpuid},
+	{"dma", parse_dma},
 	{"hypervisor", parse_hypervisor},
 	{"efi", parse_efi},
 	{"mitigations", parse_mitigations},
