@@ -119,15 +119,6 @@ static _Noreturn void go_on_without(void)
 	efi_way_out(efi_way_out_rsp);
 }
 
-static void read_options(const char *text, const char *what)
-{
-	char complaint[160];
-
-	if (cmdline_parse(text, &efi.options, complaint, sizeof(complaint)))
-		log_warn("%s: %s", what, complaint);
-	log_set_level(efi.options.log_level);
-}
-
 static void read_config(efi_handle device)
 {
 	static const char name[] = "\\EFI\\umbra\\umbra.conf";
@@ -145,7 +136,7 @@ static void read_config(efi_handle device)
 	error = efi_config_parse((const char *)text, size, &efi.config, &line);
 	if (error)
 		fail("%s, line %u: %s", name, line, error);
-	read_options(efi.config.options, "options");
+	machine_read_options(efi.config.options, "options", &efi.options);
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -452,10 +443,7 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 	if (error)
 		fail("bad boot information: %s; update the boot loader", error);
 	log_info("version " UMBRA_VERSION ", loaded by %s", info.loader);
-	read_options(info.cmdline, "command line");
-	if (info.cmdline_truncated)
-		fail("Umbra's command line is longer than %zu characters; shorten it",
-		     sizeof(info.cmdline) - 1);
+	machine_read_command_line(&info, &efi.options);
 	if (!can_stay(&info)) {
 		end_boot_services((const void *)information);
 		return EFI_SUCCESS;
