@@ -34,6 +34,11 @@ def native(context):
     return native_linux(guest.bzimage(), line(context), initrd(context))
 
 
+def reboot(context):
+    command_line = context.command_line("reboot=efi umbra.workload=off umbra.after=reboot")
+    return native_linux(guest.bzimage(), command_line, initrd(context))
+
+
 # What may differ in a line: a pattern, what of it is compared, and why.
 DIFFERENCES = ((r"(efifb: framebuffer at .*, total )\d+k", r"\1",
                 "GRUB rounds the size up to 64 KiB; Umbra's is exact, as of Linux's own EFI stub"),)
@@ -225,6 +230,10 @@ TESTS = [
              expect=(IN_PLACE.format(2), *works(2))),
     BootTest("uefi.in-place-4cpu", esp=in_place(), hardware=uefi(4), ends=True, timeout=800,
              expect=(IN_PLACE.format(4), *works(4)), slow=True),
+    # The firmware's ResetSystem(), after which it starts Umbra again.
+    BootTest("uefi.reboot", esp=in_place(reboot), hardware=uefi(2), timeout=400, slow=True,
+             expect=(IN_PLACE.format(2), r"UMBRA-GUEST: userspace nproc=2", r"UMBRA-GUEST: reboot",
+                     IN_PLACE.format(2), r"UMBRA-GUEST: userspace nproc=2")),
     BootTest("uefi.in-place-stub", esp=stub, hardware=uefi(2), ends=True, timeout=400,
              expect=(r"umbra: starting \\vmlinuz.efi under Umbra on 2 CPUs", *works(2)), slow=True),
     BootTest("uefi.in-place-initrd", esp=offered_initrd, hardware=uefi(2), ends=True, timeout=400,
