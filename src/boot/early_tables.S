@@ -3,7 +3,7 @@
  * The page tables until Umbra is in its home: the first 4 GiB at DIRECT_BASE, the image at
  * IMAGE_BASE. What is mapped in the lower half each way in adds itself.
  */
-#include "boot/early_tables.h"
+#include "boot/early_tables.inc"
 #include "mm/layout.h"
 
 #define PRESENT_WRITABLE 3

@@ -4,7 +4,7 @@
  * the addresses that the firmware gave the image, with the firmware's tables in the lower half of
  * the address space; C runs at IMAGE_BASE. Everything here is relative to RIP.
  */
-#include "boot/early_tables.h"
+#include "boot/early_tables.inc"
 #include "mm/layout.h"
 
 #define EFER_MSR             0xc0000080

@@ -3,7 +3,7 @@
  * The way in: the Multiboot2 header, GRUB's 32-bit entry, and the few instructions from there to
  * long mode. See the Multiboot2 specification, "OS image format" and "I386 machine state".
  */
-#include "boot/early_tables.h"
+#include "boot/early_tables.inc"
 #include "mm/layout.h"
 
 	.section .multiboot2, "a"
