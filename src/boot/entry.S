@@ -72,8 +72,7 @@ boot_entry32:
 	rdmsr
 	and	$~(1 << 2), %edx
 	wrmsr
-2:
-	cmp	%ebp, PHYS(early_tables_base)	/* efi_entry.S has been here before */
+2:	cmp	%ebp, PHYS(early_tables_base)	/* done by efi_entry.S already? */
 	je	3f
 	mov	%ebp, PHYS(early_tables_base)
 	lea	PHYS(early_tables), %edx
