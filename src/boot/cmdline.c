@@ -208,6 +208,11 @@ static bool parse_efi(struct piece value, struct options *options)
 	return parse_either(value, "keep", "end", &options->efi_end);
 }
 
+static bool parse_wait(struct piece value, struct options *options)
+{
+	return parse_number(value, 3600, &options->wait);
+}
+
 static bool parse_mitigations(struct piece value, struct options *options)
 {
 	static const char *const names[] = {
@@ -238,6 +243,7 @@ static const struct option table[] = {
 	{"cpuid", parse_cpuid},
 	{"hypervisor", parse_hypervisor},
 	{"efi", parse_efi},
+	{"wait", parse_wait},
 	{"mitigations", parse_mitigations},
 };
 

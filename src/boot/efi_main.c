@@ -101,6 +101,13 @@ static void give_traps_back(void)
 	log_show_hidden();
 }
 
+static void wait_for_reader(u32 at_least)
+{
+	const u64 seconds = efi.options.wait > at_least ? efi.options.wait : at_least;
+
+	firmware.services->stall(seconds * 1000 * 1000);
+}
+
 /* In place of a halt: the machine goes on without Umbra. */
 static _Noreturn void go_on_without(void)
 {
@@ -114,7 +121,7 @@ static _Noreturn void go_on_without(void)
 		firmware.services->free_pages(efi.home.start, efi.home.size / PAGE_SIZE);
 	if (efi.low_page)
 		firmware.services->free_pages(efi.low_page, 1);
-	firmware.services->stall(3 * 1000 * 1000);
+	wait_for_reader(3);
 	efi.plan->bridge = 0;
 	efi_way_out(efi_way_out_rsp);
 }
@@ -341,6 +348,7 @@ static void slide_under(paddr_t load_base)
 	virtualise_other_cpus(load_base);
 	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
 		 cpu_count, pages_left() * PAGE_SIZE / KIB);
+	wait_for_reader(0);
 	fail_set_way_out(NULL);
 	wipe_old_data(load_base);
 	log_set_console(console_write);
