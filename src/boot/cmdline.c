@@ -13,6 +13,9 @@ struct option {
 	const char *name;
 	/* Store the value into *options, or return false and leave it as it was. */
 	bool (*parse)(struct piece value, struct options *options);
+	/* Without a function it is one of two words. */
+	const char *no, *yes;
+	size_t member; /* a bool of struct options */
 };
 
 static const struct options defaults = {
@@ -67,22 +70,14 @@ static bool parse_number(struct piece p, u32 max, u32 *out)
 	return true;
 }
 
-static bool parse_switch(struct piece value, bool *out)
+static bool parse_either(const struct option *option, struct piece value, struct options *options)
 {
-	bool on = !value.text || equals(value, "on");
+	const struct piece word = value.text ? value : (struct piece){"on", 2};
+	const bool yes = equals(word, option->yes);
 
-	if (!on && !equals(value, "off"))
+	if (!yes && !equals(word, option->no))
 		return false;
-	*out = on;
-	return true;
-}
-
-/* One of two words. */
-static bool parse_either(struct piece value, const char *no, const char *yes, bool *out)
-{
-	if (!equals(value, no) && !equals(value, yes))
-		return false;
-	*out = equals(value, yes);
+	*(bool *)((u8 *)options + option->member) = yes;
 	return true;
 }
 
@@ -163,49 +158,9 @@ static bool parse_drive(struct piece value, struct options *options)
 	return true;
 }
 
-static bool parse_verbose(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->verbose);
-}
-
-static bool parse_nested(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->nested);
-}
-
-static bool parse_nested_shadow(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->nested_shadow);
-}
-
 static bool parse_nested_pool(struct piece value, struct options *options)
 {
 	return parse_number(value, 1u << 20, &options->nested_pool);
-}
-
-static bool parse_microcode(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->microcode);
-}
-
-static bool parse_stats(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->stats);
-}
-
-static bool parse_cpuid(struct piece value, struct options *options)
-{
-	return parse_either(value, "known", "all", &options->cpuid_all);
-}
-
-static bool parse_hypervisor(struct piece value, struct options *options)
-{
-	return parse_either(value, "hide", "pass", &options->hypervisor_pass);
-}
-
-static bool parse_efi(struct piece value, struct options *options)
-{
-	return parse_either(value, "keep", "end", &options->efi_end);
 }
 
 static bool parse_wait(struct piece value, struct options *options)
@@ -230,21 +185,27 @@ static bool parse_mitigations(struct piece value, struct options *options)
 	return false;
 }
 
+#define EITHER(name, no, yes, member)                                 \
+	{                                                             \
+		name, NULL, no, yes, offsetof(struct options, member) \
+	}
+#define SWITCH(name, member) EITHER(name, "off", "on", member)
+
 static const struct option table[] = {
-	{"serial", parse_serial},
-	{"loglevel", parse_loglevel},
-	{"verbose", parse_verbose},
-	{"drive", parse_drive},
-	{"nested", parse_nested},
-	{"nested.shadow", parse_nested_shadow},
-	{"nested.pool", parse_nested_pool},
-	{"microcode", parse_microcode},
-	{"stats", parse_stats},
-	{"cpuid", parse_cpuid},
-	{"hypervisor", parse_hypervisor},
-	{"efi", parse_efi},
-	{"wait", parse_wait},
-	{"mitigations", parse_mitigations},
+	{.name = "serial", .parse = parse_serial},
+	{.name = "loglevel", .parse = parse_loglevel},
+	SWITCH("verbose", verbose),
+	{.name = "drive", .parse = parse_drive},
+	SWITCH("nested", nested),
+	SWITCH("nested.shadow", nested_shadow),
+	{.name = "nested.pool", .parse = parse_nested_pool},
+	SWITCH("microcode", microcode),
+	SWITCH("stats", stats),
+	EITHER("cpuid", "known", "all", cpuid_all),
+	EITHER("hypervisor", "hide", "pass", hypervisor_pass),
+	EITHER("efi", "keep", "end", efi_end),
+	{.name = "wait", .parse = parse_wait},
+	{.name = "mitigations", .parse = parse_mitigations},
 };
 
 struct text {
@@ -319,7 +280,8 @@ u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t
 		if (!option) {
 			complain(&text, "unknown option", word);
 			complaints++;
-		} else if (!option->parse(value, out)) {
+		} else if (!(option->parse ? option->parse(value, out)
+					   : parse_either(option, value, out))) {
 			complain(&text, "bad value in", word);
 			complaints++;
 		}
