@@ -52,6 +52,23 @@ void machine_read_acpi(const u8 *rsdp, size_t length)
 	reset_init(&acpi);
 }
 
+void machine_read_options(const char *text, const char *what, struct options *options)
+{
+	char complaint[160];
+
+	if (cmdline_parse(text, options, complaint, sizeof(complaint)))
+		log_warn("%s: %s", what, complaint);
+	log_set_level(options->log_level);
+}
+
+void machine_read_command_line(const struct mb2_info *info, struct options *options)
+{
+	machine_read_options(info->cmdline, "command line", options);
+	if (info->cmdline_truncated)
+		fail("Umbra's command line is longer than %zu characters; shorten it",
+		     sizeof(info->cmdline) - 1);
+}
+
 /* ACPI may have left out the CPU that this runs on. */
 static u32 cpus_expected(void)
 {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "boot/cmdline.h"
+#include "boot/multiboot2.h"
 #include "mm/memmap.h"
 #include "platform/microcode.h"
 #include "vmx/vcpu.h"
@@ -14,6 +15,12 @@ enum {
 	DEFAULT_SERIAL_PORT = 0x3f8,
 	DEFAULT_BAUD = 115200,
 };
+
+/* From a text of options; `what` is that text's name in a complaint. */
+void machine_read_options(const char *text, const char *what, struct options *options);
+
+/* The same from the boot loader's command line. */
+void machine_read_command_line(const struct mb2_info *info, struct options *options);
 
 /* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
 void machine_read_acpi(const u8 *rsdp, size_t length);

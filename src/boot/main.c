@@ -61,16 +61,9 @@ static void read_boot_information(paddr_t information)
 
 static void read_options(void)
 {
-	char complaint[160];
-
-	if (cmdline_parse(boot.mb2.cmdline, &boot.options, complaint, sizeof(complaint)))
-		log_warn("command line: %s", complaint);
-	if (boot.mb2.cmdline_truncated)
-		fail("Umbra's command line is longer than %zu characters; shorten it",
-		     sizeof(boot.mb2.cmdline) - 1);
+	machine_read_command_line(&boot.mb2, &boot.options);
 	console_init_serial(boot.options.serial_port, boot.options.serial_baud);
 	console_init_screen(boot.mb2.has_fb ? &boot.mb2.fb : NULL);
-	log_set_level(boot.options.log_level);
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
