@@ -68,7 +68,7 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 	memcpy(code, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	*(struct trampoline_parameters *)(code + (trampoline_parameters - trampoline_start)) =
 		(struct trampoline_parameters){
-			.cr3 = read_cr3(),
+			.cr3 = host_paging_root(),
 			.cpu = (u64)cpu,
 			.entry = (u64)entry,
 		};

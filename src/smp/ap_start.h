@@ -21,8 +21,8 @@ struct ap_work {
 void ap_start_all(const struct ap_work *work, paddr_t page); /* 0: there is none */
 
 /*
- * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in the
- * page tables of this CPU. False: out of memory.
+ * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in
+ * Umbra's page tables, of four levels whatever this CPU has. False: out of memory.
  */
 bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct cpu *cpu));
 

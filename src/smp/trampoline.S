@@ -35,7 +35,7 @@ trampoline_start:
 	mov	%eax, far_pointer - trampoline_start
 	lgdtl	gdt_pointer - trampoline_start
 
-	mov	$(1 << 5), %eax			/* CR4.PAE */
+	mov	$(1 << 5), %eax			/* CR4.PAE, and four levels */
 	mov	%eax, %cr4
 	mov	parameter_cr3 - trampoline_start, %eax
 	mov	%eax, %cr3
