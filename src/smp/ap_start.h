@@ -15,6 +15,12 @@ struct ap_work {
 };
 
 /*
+ * Tells the APIC ID of every CPU there is but this one, whatever the firmware's tables say, by what
+ * comes to the page after a broadcast. They wait for an INIT then.
+ */
+void ap_call_roll(paddr_t page, void (*found)(u32 apic_id));
+
+/*
  * Starts every CPU in cpus[] but this one. Stops with a message if one does not come: it would be
  * outside Umbra's control.
  */
