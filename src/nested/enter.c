@@ -181,23 +181,26 @@ static void note_timer(struct nested_vmcs *vmcs)
 		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 }
 
+/* Whether L1 has set a control that a field needs. */
+static bool is_set(const struct vmcs12 *v, const struct control_info *control)
+{
+	switch (control->word) {
+	case CONTROL_WORD_PIN:
+		return v->f[F_PIN_CONTROLS] & control->bit;
+	case CONTROL_WORD_PRIMARY:
+		return v->f[F_PRIMARY_CONTROLS] & control->bit;
+	default:
+		return secondary_of(v) & control->bit;
+	}
+}
+
 /* The hardware would use Umbra's memory there; for L1 there is none. */
 static bool physical_addresses_allowed(const struct vmcs12 *v)
 {
-	const u64 primary = v->f[F_PRIMARY_CONTROLS];
-	const u64 secondary = secondary_of(v);
-	const struct {
-		bool used;
-		enum vmcs12_field field;
-	} addresses[] = {
-		{primary & CPU_TPR_SHADOW, F_VIRTUAL_APIC_ADDR},
-		{secondary & CPU2_VIRTUAL_APIC_ACCESSES, F_APIC_ACCESS_ADDR},
-		{v->f[F_PIN_CONTROLS] & PIN_POSTED_INTR, F_POSTED_INTR_DESC_ADDR},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
-		if (addresses[i].used &&
-		    ept01_is_hidden(ALIGN_DOWN(v->f[addresses[i].field], PAGE_SIZE), PAGE_SIZE))
+	for (u32 f = 0; f < F_COUNT; f++) {
+		if (field_info[f].policy == POLICY_ADDRESS &&
+		    is_set(v, &control_info[field_info[f].needs]) &&
+		    ept01_is_hidden(ALIGN_DOWN(v->f[f], PAGE_SIZE), PAGE_SIZE))
 			return false;
 	}
 	return true;

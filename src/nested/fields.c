@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/fields.h"
 
+#include "lib/insn.h"
+
 enum {
 	WIDTH_16 = VMCS_WIDTH_16,
 	WIDTH_32 = VMCS_WIDTH_32,
@@ -38,6 +40,16 @@ VMCS12_FIELDS(X)
 #undef X
 _Static_assert(F_COUNT < 255, "field numbers fit a byte");
 
+/* What an entry has checked L1 cannot change behind the checks; an address has a control. */
+#define X(name_, width_, class_, policy_, needs_, invalidates_)                              \
+	_Static_assert(VMCS_TYPE_##class_ != VMCS_TYPE_CONTROL ||                            \
+			       INVALIDATES_##invalidates_ != INVALIDATES_NOTHING,            \
+		       #name_ " is checked at an entry");                                    \
+	_Static_assert(POLICY_##policy_ != POLICY_ADDRESS || NEEDS_##needs_ < CONTROL_COUNT, \
+		       #name_ " has a control");
+VMCS12_FIELDS(X)
+#undef X
+
 /* An exit without shadowing copies the exit information from EXIT_REASON to IO_RIP. */
 #define X(name_, width_, class_, policy_, needs_, invalidates_) +(POLICY_##policy_ == POLICY_EXIT)
 _Static_assert((int)F_IO_RIP - (int)F_EXIT_REASON + 1 == 0 VMCS12_FIELDS(X),
@@ -60,5 +72,5 @@ int field_index(u32 encoding)
 	if (encoding & ~0x6fffu || index >= INDEX_MAX ||
 	    (VMCS_FIELD_HIGH(encoding) && width != VMCS_WIDTH_64))
 		return -1;
-	return by_encoding[width][VMCS_FIELD_TYPE(encoding)][index] - 1;
+	return by_encoding[width][VMCS_FIELD_TYPE(encoding)][index_masked(index, INDEX_MAX)] - 1;
 }

@@ -122,6 +122,37 @@ static bool in_l1(void)
 	return true;
 }
 
+/*
+ * The CPU would write to Umbra's memory by such an address. What L1 writes after an entry is looked
+ * at before the next.
+ */
+static void test_hidden_addresses(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		set(VMCS_PIN_CONTROLS,
+		    get(VMCS_PIN_CONTROLS) | PIN_EXT_INTR_EXITING | PIN_POSTED_INTR);
+		set(VMCS_PRIMARY_CONTROLS, get(VMCS_PRIMARY_CONTROLS) | CPU_TPR_SHADOW);
+		set(VMCS_SECONDARY_CONTROLS, get(VMCS_SECONDARY_CONTROLS) |
+						     CPU2_VIRTUAL_APIC_ACCESSES |
+						     CPU2_VIRTUAL_INTR_DELIVERY);
+		set(VMCS_EXIT_CONTROLS, get(VMCS_EXIT_CONTROLS) | EXIT_ACK_INTR);
+		enter();
+		l2_exits(REASON_CPUID, 0, 0);
+		for (u32 f = 0; f < F_COUNT; f++) {
+			if (field_info[f].policy != POLICY_ADDRESS)
+				continue;
+			set(field_info[f].encoding, MACHINE_OWN + PAGE_SIZE);
+			assert_int_equal(l1_execute(REASON_VMRESUME, 0), FAIL_VALID);
+			assert_int_equal(get(VMCS_VM_INSTRUCTION_ERROR), 7);
+			set(field_info[f].encoding, 0);
+			assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+			l2_exits(REASON_CPUID, 0, 0);
+		}
+	}
+}
+
 enum {
 	READ = 1,
 	WRITE = 2,
@@ -1188,6 +1219,7 @@ static void test_loan_of_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hidden_addresses),
 		cmocka_unit_test(test_violations_of_ept12),
 		cmocka_unit_test(test_violations_of_ept02),
 		cmocka_unit_test(test_misconfiguration),
