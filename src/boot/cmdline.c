@@ -130,6 +130,16 @@ static bool parse_serial(struct piece value, struct options *options)
 	return true;
 }
 
+/* The word's index among the names, or -1. */
+static int find(struct piece word, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (equals(word, names[i]))
+			return (int)i;
+	}
+	return -1;
+}
+
 static bool parse_loglevel(struct piece value, struct options *options)
 {
 	static const char *const names[] = {
@@ -138,14 +148,12 @@ static bool parse_loglevel(struct piece value, struct options *options)
 		[LOG_LEVEL_INFO] = "info",
 		[LOG_LEVEL_DEBUG] = "debug",
 	};
+	const int index = find(value, names, ARRAY_SIZE(names));
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (equals(value, names[i])) {
-			options->log_level = (enum log_level)i;
-			return true;
-		}
-	}
-	return false;
+	if (index < 0)
+		return false;
+	options->log_level = (enum log_level)index;
+	return true;
 }
 
 static bool parse_drive(struct piece value, struct options *options)
@@ -175,14 +183,27 @@ static bool parse_mitigations(struct piece value, struct options *options)
 		[MITIGATIONS_OFF] = "off",
 		[MITIGATIONS_FORCE] = "force",
 	};
+	const int index = find(value, names, ARRAY_SIZE(names));
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (equals(value, names[i])) {
-			options->mitigations = (enum mitigations)i;
-			return true;
-		}
-	}
-	return false;
+	if (index < 0)
+		return false;
+	options->mitigations = (enum mitigations)index;
+	return true;
+}
+
+static bool parse_dma(struct piece value, struct options *options)
+{
+	static const char *const names[] = {
+		[DMA_AUTO] = "auto",
+		[DMA_PROTECT] = "protect",
+		[DMA_PASS] = "pass",
+	};
+	const int index = find(value, names, ARRAY_SIZE(names));
+
+	if (index < 0)
+		return false;
+	options->dma = (enum dma_mode)index;
+	return true;
 }
 
 #define EITHER(name, no, yes, member)                                 \
@@ -205,6 +226,7 @@ static const struct option table[] = {
 	EITHER("hypervisor", "hide", "pass", hypervisor_pass),
 	EITHER("efi", "keep", "end", efi_end),
 	{.name = "wait", .parse = parse_wait},
+	{.name = "dma", .parse = parse_dma},
 	{.name = "mitigations", .parse = parse_mitigations},
 };
 

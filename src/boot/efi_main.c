@@ -9,6 +9,7 @@
 #include <x86/msr.h>
 
 #include "boot/cmdline.h"
+#include "boot/dma.h"
 #include "boot/efi.h"
 #include "boot/efi_config.h"
 #include "boot/efi_firmware.h"
@@ -246,8 +247,8 @@ static void move_home(u64 ept_cap)
 	u64 address = 4 * GIB - 1;
 
 	take_traps();
-	efi.home.size =
-		home_size(&efi.map, machine_memory_wanted(&efi.options, &efi.microcode), ept_cap);
+	efi.home.size = home_size(
+		&efi.map, machine_memory_wanted(&efi.map, &efi.options, &efi.microcode), ept_cap);
 	give_traps_back();
 	if (firmware.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					      efi.home.size / PAGE_SIZE, &address)) {
@@ -340,7 +341,7 @@ static void slide_under(paddr_t load_base)
 	take_traps();
 	machine_create_cpus();
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);
-	machine_prepare(&efi.map, efi.home, efi.low_page, &efi.options, &efi.microcode);
+	machine_prepare(&efi.map, efi.home, efi.low_page, &efi.options, &efi.microcode, true);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
@@ -350,6 +351,7 @@ static void slide_under(paddr_t load_base)
 		 cpu_count, pages_left() * PAGE_SIZE / KIB);
 	wait_for_reader(0);
 	fail_set_way_out(NULL);
+	dma_start();
 	wipe_old_data(load_base);
 	log_set_console(console_write);
 	log_guest_owns_console(efi.options.verbose);

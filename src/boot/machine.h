@@ -25,8 +25,9 @@ void machine_read_command_line(const struct mb2_info *info, struct options *opti
 /* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
 void machine_read_acpi(const u8 *rsdp, size_t length);
 
-/* Bytes of Umbra's home for the CPUs, for nested VMX and for a microcode update. */
-u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode);
+/* Bytes of Umbra's home for the CPUs, for nested VMX, for a microcode update and for devices. */
+u64 machine_memory_wanted(const struct memmap *map, const struct options *options,
+			  const struct microcode_update *microcode);
 
 /* Makes this CPU's block and the others', in the firmware's order. */
 void machine_create_cpus(void);
@@ -34,9 +35,11 @@ void machine_create_cpus(void);
 /*
  * On the boot processor: loads the microcode, then makes what all CPUs share: ept01 without [home]
  * and without the page below 1 MiB where CPUs start (0: there is none), what the guest is offered.
+ * With firmware_runs, EFI boot services are a part of the guest.
  */
 void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
-		     const struct options *options, const struct microcode_update *microcode);
+		     const struct options *options, const struct microcode_update *microcode,
+		     bool firmware_runs);
 
 /* Loads the microcode and takes this CPU into VMX operation; its guest's registers are still to be
  * set. */

@@ -113,6 +113,13 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.hypervisor_pass);
 	accept("hypervisor=pass hypervisor=hide");
 	assert_false(o.hypervisor_pass);
+	assert_int_equal(o.dma, DMA_AUTO);
+	accept("dma=pass");
+	assert_int_equal(o.dma, DMA_PASS);
+	accept("dma=pass dma=protect");
+	assert_int_equal(o.dma, DMA_PROTECT);
+	accept("dma=protect dma=auto");
+	assert_int_equal(o.dma, DMA_AUTO);
 	assert_int_equal(o.mitigations, MITIGATIONS_AUTO);
 	accept("mitigations=off");
 	assert_int_equal(o.mitigations, MITIGATIONS_OFF);
@@ -194,6 +201,8 @@ static void test_bad_values(void **state)
 		"serial=com1,9600,8n1",
 		"serial=,9600",
 		"serial=none,9600",
+		"dma",
+		"dma=on",
 		"mitigations",
 		"mitigations=on",
 		"mitigations=forced",
