@@ -178,12 +178,26 @@ struct efi_graphics {
 };
 
 /* PI Specification, "EFI MP Services Protocol" */
+struct efi_processor {
+	u64 apic_id;
+	u32 status; /* EFI_PROCESSOR_* */
+	u32 package, core, thread;
+	u32 more[8]; /* as later versions have it */
+};
+
+enum { EFI_PROCESSOR_ENABLED = 1 << 1 };
+
 struct efi_mp_services {
 	efi_status EFIAPI (*get_number)(struct efi_mp_services *this, u64 *all, u64 *enabled);
-	void *get_info;
+	efi_status EFIAPI (*get_info)(struct efi_mp_services *this, u64 number,
+				      struct efi_processor *processor);
 	efi_status EFIAPI (*startup_all_aps)(struct efi_mp_services *this, u64 procedure,
 					     bool single_thread, void *event, u64 timeout,
 					     void *argument, void **failed);
+	void *startup_this_ap;
+	void *switch_bsp;
+	efi_status EFIAPI (*enable_ap)(struct efi_mp_services *this, u64 number, bool enable,
+				       const u32 *health);
 };
 
 /*

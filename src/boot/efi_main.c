@@ -208,6 +208,31 @@ static void read_tables(void)
 	}
 }
 
+/*
+ * The firmware has found every CPU there is. One that it keeps to itself a guest could start, on
+ * its own beside Umbra.
+ */
+static void find_cpus(void)
+{
+	static const struct efi_guid guid = EFI_MP_SERVICES_GUID;
+	struct efi_mp_services *mp = firmware_any_protocol(&guid);
+	u64 all = 0, enabled;
+
+	if (mp && mp->get_number(mp, &all, &enabled))
+		all = 0;
+	for (u64 i = 0; i < all; i++) {
+		struct efi_processor cpu;
+
+		if (mp->get_info(mp, i, &cpu))
+			continue;
+		/* Where that fails, the number of those that run will not do. */
+		if (!(cpu.status & EFI_PROCESSOR_ENABLED))
+			mp->enable_ap(mp, i, true, NULL);
+		machine_add_cpu((u32)cpu.apic_id);
+	}
+	machine_find_cpus(0);
+}
+
 /* The new tables with the firmware's lower half, to go to and fro; of as many levels as now. */
 static paddr_t make_bridge(paddr_t cr3)
 {
@@ -277,7 +302,7 @@ static void virtualise_other_cpus(paddr_t load_base)
 		fail("the firmware has no MP services to reach the other CPUs by; start Umbra by "
 		     "GRUB's multiboot2 command instead");
 	if (mp->get_number(mp, &all, &enabled) || enabled != cpu_count)
-		fail("the firmware runs %lu of %lu CPUs, and ACPI lists %u", enabled, all,
+		fail("the firmware runs %lu of %lu CPUs, and there are %u", enabled, all,
 		     cpu_count);
 	/* No way back from here: CPUs become guests. Only this one may call the firmware's console.
 	 */
@@ -334,6 +359,7 @@ static void slide_under(paddr_t load_base)
 	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
 	give_traps_back();
 	read_tables();
+	find_cpus();
 	if (read_cr4() & CR4_LA57)
 		log_info("the firmware uses 5-level paging");
 	take_low_page();

@@ -11,6 +11,7 @@
 #include "platform/acpi.h"
 #include "platform/delay.h"
 #include "platform/lapic.h"
+#include "smp/ap_start.h"
 #include "smp/panic.h"
 #include "vmx/cpuid_filter.h"
 #include "vmx/reset.h"
@@ -37,19 +38,37 @@ void machine_read_acpi(const u8 *rsdp, size_t length)
 			log_warn("ACPI: %s", error);
 	}
 	if (!acpi.has_madt || acpi.cpu_count == 0) {
-		log_warn("no ACPI MADT lists the CPUs: going on with one CPU");
+		log_warn("no ACPI MADT lists the CPUs");
 		acpi.cpu_count = 0;
 	}
+	delay_init(&acpi);
+	reset_init(&acpi);
+}
+
+void machine_add_cpu(u32 apic_id)
+{
+	acpi_add_cpu(&acpi, apic_id);
+}
+
+void machine_find_cpus(paddr_t low_page)
+{
+	u32 left = acpi.cpus_online_capable;
+
+	if (low_page)
+		ap_call_roll(low_page, machine_add_cpu);
+	if (acpi.cpu_count > acpi.cpus_listed)
+		log_info("%u CPUs that ACPI does not list as enabled are taken, too",
+			 acpi.cpu_count - acpi.cpus_listed);
 	if (acpi.cpus_over_limit)
 		fail("%u CPUs are more than the %zu Umbra can take; its "
 		     "list in the ACPI tables is damaged",
 		     acpi.cpu_count + acpi.cpus_over_limit, ARRAY_SIZE(acpi.apic_id));
-	if (acpi.cpus_online_capable)
+	if (acpi.has_madt && map_firmware_table(NULL, acpi.madt, acpi.madt_length))
+		left = acpi_hide_absent_cpus(&acpi, phys_to_virt(acpi.madt));
+	if (left)
 		log_warn("%u CPUs may be added while the machine runs; they would not be under "
 			 "Umbra's control",
-			 acpi.cpus_online_capable);
-	delay_init(&acpi);
-	reset_init(&acpi);
+			 left);
 }
 
 void machine_read_options(const char *text, const char *what, struct options *options)

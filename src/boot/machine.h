@@ -25,6 +25,16 @@ void machine_read_command_line(const struct mb2_info *info, struct options *opti
 /* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
 void machine_read_acpi(const u8 *rsdp, size_t length);
 
+/* A CPU that firmware says is there. */
+void machine_add_cpu(u32 apic_id);
+
+/*
+ * Adds the CPUs that the tables do not list but that are there, so that none of them can run beside
+ * Umbra; those that would come later are taken out of the guest's tables. `low_page`, below 1 MiB
+ * and free; 0: firmware still uses the other CPUs, and says itself how many there are.
+ */
+void machine_find_cpus(paddr_t low_page);
+
 /* Bytes of Umbra's home for the CPUs, for nested VMX, for a microcode update and for devices. */
 u64 machine_memory_wanted(const struct memmap *map, const struct options *options,
 			  const struct microcode_update *microcode);

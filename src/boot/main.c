@@ -137,6 +137,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	boot.microcode = microcode_choose(&boot.mb2, boot.options.microcode);
 
 	take_low_page();
+	machine_find_cpus(boot.low_page);
 	home = move_home(load_base, vmx.ept_vpid);
 	/* Where the boot loader put the image is memory of the guest's from now on. */
 	memset(phys_to_virt(load_base), 0, image_size());

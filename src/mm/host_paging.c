@@ -165,6 +165,11 @@ paddr_t host_paging_init(const struct memmap *memmap, paddr_t home, u64 size)
 	return virt_to_phys(root);
 }
 
+paddr_t host_paging_root(void)
+{
+	return virt_to_phys(root);
+}
+
 void host_paging_guard(const void *page)
 {
 	u64 *table = root;

@@ -23,6 +23,12 @@ paddr_t host_paging_init(const struct memmap *map, paddr_t home, u64 size);
  */
 bool host_paging_map(paddr_t start, u64 size);
 
+/*
+ * CR3 with four levels of paging. Firmware may have five, so that this CPU's own is another: see
+ * boot/efi_main.c.
+ */
+paddr_t host_paging_root(void);
+
 /* Takes a page of the direct map away for good, before any other CPU uses it. */
 void host_paging_guard(const void *page);
 

@@ -60,16 +60,11 @@ static void reset(struct vcpu *vcpu)
 {
 	struct nested *nested = vcpu->nested;
 
-	nested_set_vmx_operation(vcpu, false);
+	memset(nested, 0, offsetof(struct nested, cache));
 	nested->vmxon_region = NO_VMCS;
-	nested->current = NULL;
-	nested->asked_exit = ASKED_NOTHING;
-	nested->undo = nested->unblocked_to_inject = false;
-	nested->violation.pending = false;
-	nested->entry_event.kept = false;
+	nested_set_vmx_operation(vcpu, false);
 	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++)
 		nested->cache[i].gpa = NO_VMCS;
-	memset(nested->vpid12, 0, sizeof(nested->vpid12));
 	ept02_drop_all(vcpu);
 	/* Other CPUs may be waiting for what this one has borrowed for an L2 that is no more. */
 	ept02_end_loan(vcpu);

@@ -47,6 +47,7 @@ struct nested_vmcs {
 };
 
 struct nested {
+	/* What L1 has done, up to `cache`: a RESET clears it as one. */
 	bool vmx_on;
 	paddr_t vmxon_region;
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
@@ -57,10 +58,7 @@ struct nested {
 	u32 timer;                /* … with the immediate exit: the preemption timer's value */
 	u32 l1_interruptibility;  /* at its last VMLAUNCH or VMRESUME */
 	u64 clock;
-	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
-	struct switched_set switched;
-	struct ept02 ept02;
 	/* The EPT violation that L1 is handling; its next entry probably repeats the access. */
 	struct {
 		bool pending;
@@ -74,6 +72,11 @@ struct nested {
 		u32 error_code;
 		u32 length;
 	} entry_event;
+
+	/* What Umbra has it in: a RESET empties each by itself, and the memory stays. */
+	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
+	struct switched_set switched;
+	struct ept02 ept02;
 	u8 *io_bitmaps;               /* two pages, for the vmcs02 that L2 runs on */
 	struct msr_entry *entry_msrs; /* MSR_LIST_MAX of them: a copy for the hardware to load */
 	struct msr_entry *exit_msrs;  /* as many, which it stores */

@@ -154,14 +154,19 @@ static const void *map_range(const struct reader *r, paddr_t pa, size_t len)
 	return pa == 0 || pa > UINT64_MAX - len ? NULL : r->map(r->ctx, pa, len);
 }
 
-static bool sums_to_zero(const void *data, size_t n)
+static u8 sum_of(const void *data, size_t n)
 {
 	const u8 *bytes = data;
 	u8 sum = 0;
 
 	for (size_t i = 0; i < n; i++)
 		sum = (u8)(sum + bytes[i]);
-	return sum == 0;
+	return sum;
+}
+
+static bool sums_to_zero(const void *data, size_t n)
+{
+	return sum_of(data, n) == 0;
 }
 
 static bool has_signature(const struct header *h, const char *signature)
@@ -216,28 +221,54 @@ static const char *map_table(const struct reader *r, paddr_t pa, u32 min,
 	return sums_to_zero(*table, *length) ? NULL : errors->checksum;
 }
 
+static bool has_cpu(const struct acpi_info *info, u32 id)
+{
+	for (u32 i = 0; i < info->cpu_count; i++) {
+		if (info->apic_id[i] == id)
+			return true;
+	}
+	return false;
+}
+
+void acpi_add_cpu(struct acpi_info *info, u32 apic_id)
+{
+	/* A CPU whose ID fits either kind of entry may be listed in both. */
+	if (has_cpu(info, apic_id))
+		return;
+	if (info->cpu_count == ACPI_MAX_CPUS)
+		info->cpus_over_limit++;
+	else
+		info->apic_id[info->cpu_count++] = apic_id;
+}
+
 static void add_cpu(struct acpi_info *out, u32 id, u32 none, u32 flags)
 {
-	if (id == none) {
-		out->cpus_ignored++;
-		return;
-	}
-	if (!(flags & CPU_ENABLED)) {
-		if (flags & CPU_ONLINE_CAPABLE)
-			out->cpus_online_capable++;
-		else
-			out->cpus_ignored++;
-		return;
-	}
-	/* A CPU whose ID fits either kind of entry may be listed in both. */
-	for (u32 i = 0; i < out->cpu_count; i++) {
-		if (out->apic_id[i] == id)
-			return;
-	}
-	if (out->cpu_count == ACPI_MAX_CPUS)
-		out->cpus_over_limit++;
+	if (id != none && (flags & CPU_ENABLED))
+		acpi_add_cpu(out, id);
+	else if (id != none && (flags & CPU_ONLINE_CAPABLE))
+		out->cpus_online_capable++;
 	else
-		out->apic_id[out->cpu_count++] = id;
+		out->cpus_ignored++;
+}
+
+/* `left` bytes of the table from the entry on. */
+static const char *check_entry(const struct madt_entry *e, u32 left)
+{
+	size_t needed = sizeof(*e);
+
+	if (left < sizeof(*e))
+		return "an entry of the MADT runs past its end";
+	if (e->type == MADT_LAPIC)
+		needed = sizeof(struct madt_lapic);
+	else if (e->type == MADT_X2APIC)
+		needed = sizeof(struct madt_x2apic);
+	else if (e->type == MADT_LAPIC_ADDRESS)
+		needed = sizeof(struct madt_lapic_address);
+	if (e->length < needed)
+		return "an entry of the MADT is too short for its type";
+	if (e->length > left)
+		return "an entry of the MADT runs past its end";
+	return NULL;
 }
 
 static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_info *out)
@@ -254,32 +285,61 @@ static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_in
 		const struct madt_entry *e = (const void *)((const u8 *)table + at);
 		const struct madt_lapic *lapic = (const void *)e;
 		const struct madt_x2apic *x2apic = (const void *)e;
-		const struct madt_lapic_address *address = (const void *)e;
-		size_t needed = sizeof(*e);
 
-		if (length - at < sizeof(*e))
-			return "an entry of the MADT runs past its end";
-		if (e->type == MADT_LAPIC)
-			needed = sizeof(*lapic);
-		else if (e->type == MADT_X2APIC)
-			needed = sizeof(*x2apic);
-		else if (e->type == MADT_LAPIC_ADDRESS)
-			needed = sizeof(*address);
-		if (e->length < needed)
-			return "an entry of the MADT is too short for its type";
-		if (e->length > length - at)
-			return "an entry of the MADT runs past its end";
-
+		error = check_entry(e, length - at);
+		if (error)
+			return error;
 		if (e->type == MADT_LAPIC)
 			add_cpu(out, lapic->id, LAPIC_ID_NONE, lapic->flags);
 		else if (e->type == MADT_X2APIC)
 			add_cpu(out, x2apic->id, X2APIC_ID_NONE, x2apic->flags);
 		else if (e->type == MADT_LAPIC_ADDRESS)
-			out->lapic_base = address->address;
+			out->lapic_base = ((const struct madt_lapic_address *)e)->address;
 		at += e->length;
 	}
 	out->has_madt = true;
+	out->cpus_listed = out->cpu_count;
+	out->madt = pa;
+	out->madt_length = length;
 	return NULL;
+}
+
+/* Broadcast IDs are what firmware itself gives to CPUs that are not there. False: read-only. */
+static bool hide_absent(const struct acpi_info *info, struct madt_entry *e)
+{
+	volatile struct madt_lapic *lapic = (void *)e;
+	volatile struct madt_x2apic *x2apic = (void *)e;
+
+	if (e->type == MADT_LAPIC && lapic->id != LAPIC_ID_NONE && !(lapic->flags & CPU_ENABLED) &&
+	    !has_cpu(info, lapic->id)) {
+		lapic->id = (u8)LAPIC_ID_NONE;
+		lapic->flags = 0;
+		return lapic->id == LAPIC_ID_NONE;
+	}
+	if (e->type == MADT_X2APIC && x2apic->id != X2APIC_ID_NONE &&
+	    !(x2apic->flags & CPU_ENABLED) && !has_cpu(info, x2apic->id)) {
+		x2apic->id = X2APIC_ID_NONE;
+		x2apic->flags = 0;
+		return x2apic->id == X2APIC_ID_NONE;
+	}
+	return true;
+}
+
+u32 acpi_hide_absent_cpus(const struct acpi_info *info, u8 *madt)
+{
+	struct header *header = (void *)madt;
+	u32 failed = 0;
+
+	for (u32 at = sizeof(struct madt); at < info->madt_length;) {
+		struct madt_entry *e = (void *)(madt + at);
+
+		if (check_entry(e, info->madt_length - at))
+			break;
+		failed += !hide_absent(info, e);
+		at += e->length;
+	}
+	header->checksum = (u8)(header->checksum - sum_of(madt, info->madt_length));
+	return failed;
 }
 
 static void parse_reset(const struct fadt *fadt, u32 length, struct acpi_info *out)

@@ -26,9 +26,12 @@ enum { ACPI_MAX_CPUS = 4096 };
 
 struct acpi_info {
 	bool has_madt;
+	paddr_t madt;
+	u32 madt_length;
 	paddr_t lapic_base;
 	u32 cpu_count;
 	u32 apic_id[ACPI_MAX_CPUS]; /* of the enabled CPUs, each once, in the firmware's order */
+	u32 cpus_listed;            /* as enabled, by the MADT: the first of them */
 	u32 cpus_ignored;           /* disabled for good, or without a valid APIC ID */
 	u32 cpus_online_capable;    /* disabled, but may be hot-added: not in apic_id */
 	u32 cpus_over_limit;        /* enabled, but beyond ACPI_MAX_CPUS */
@@ -64,3 +67,13 @@ struct acpi_info {
  */
 const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 		       struct acpi_info *out);
+
+/* A CPU that is there, whatever the tables say. */
+void acpi_add_cpu(struct acpi_info *info, u32 apic_id);
+
+/*
+ * Makes the MADT, in memory that can be written to, one of a machine to which no CPU is ever added:
+ * entries of CPUs that are neither enabled nor in apic_id name none. Returns how many could not be
+ * changed, being in read-only memory.
+ */
+u32 acpi_hide_absent_cpus(const struct acpi_info *info, u8 *madt);

@@ -91,3 +91,9 @@ void lapic_init_others(void)
 	if (is_reachable())
 		send(0, APIC_INIT | ICR_ASSERT | APIC_TO_OTHERS);
 }
+
+void lapic_sipi_others(u8 vector)
+{
+	if (is_reachable())
+		send(0, APIC_STARTUP | ICR_ASSERT | APIC_TO_OTHERS | vector);
+}

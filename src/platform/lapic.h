@@ -20,6 +20,8 @@ void lapic_send_sipi(u32 apic_id, u8 vector);
 /* To none if the guest has made its APIC unusable. */
 void lapic_send_nmi(u32 apic_id);
 
-/* An NMI or INIT to every CPU but this one; to none if the guest has made its APIC unusable. */
+/* An NMI, INIT or SIPI to every CPU but this one; to none if the guest has made its APIC unusable.
+ */
 void lapic_nmi_others(void);
 void lapic_init_others(void);
+void lapic_sipi_others(u8 vector);

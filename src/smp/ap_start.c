@@ -17,6 +17,8 @@ enum {
 	SIPI_DELAY_US = 200,
 	START_TIMEOUT_US = 1000000,
 	POLL_US = 20,
+	/* In the roll call: since the last answer. */
+	QUIET_US = 20000,
 };
 
 /* The end of trampoline.S. */
@@ -27,6 +29,7 @@ struct trampoline_parameters {
 };
 
 extern const u8 trampoline_start[], trampoline_end[], trampoline_parameters[];
+extern const u8 roll_call_start[], roll_call_end[], roll_call_answer[];
 
 /* Set when no start-up IPI of Umbra's can come any more. */
 static bool released;
@@ -68,7 +71,7 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 	memcpy(code, trampoline_start, (size_t)(trampoline_end - trampoline_start));
 	*(struct trampoline_parameters *)(code + (trampoline_parameters - trampoline_start)) =
 		(struct trampoline_parameters){
-			.cr3 = read_cr3(),
+			.cr3 = host_paging_root(),
 			.cpu = (u64)cpu,
 			.entry = (u64)entry,
 		};
@@ -78,6 +81,33 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 void ap_withdraw_trampoline(void)
 {
 	host_paging_unmap_trampoline();
+}
+
+/*
+ * SDM "MP Initialization Protocol Algorithm for MP Systems" has firmware do it this way. Addressed
+ * one by one only those would come that are known already; and one that is left waiting for a
+ * start-up IPI the guest could start, on its own beside Umbra.
+ */
+void ap_call_roll(paddr_t page, void (*found)(u32 apic_id))
+{
+	volatile u32 *answer = phys_to_virt(page + (paddr_t)(roll_call_answer - roll_call_start));
+
+	memcpy(phys_to_virt(page), roll_call_start, (size_t)(roll_call_end - roll_call_start));
+	lapic_init_others();
+	delay_us(INIT_DELAY_US);
+	lapic_sipi_others((u8)(page >> PAGE_SHIFT));
+	delay_us(SIPI_DELAY_US);
+	lapic_sipi_others((u8)(page >> PAGE_SHIFT));
+	for (u32 quiet = 0; quiet < QUIET_US; quiet += POLL_US) {
+		const u32 next = *answer;
+
+		if (next) {
+			*answer = 0;
+			found(next - 1);
+			quiet = 0;
+		}
+		delay_us(POLL_US);
+	}
 }
 
 static void start_one(struct cpu *cpu, paddr_t page)

@@ -15,14 +15,20 @@ struct ap_work {
 };
 
 /*
+ * Tells the APIC ID of every CPU there is but this one, whatever the firmware's tables say, by what
+ * comes to the page after a broadcast. They wait for an INIT then.
+ */
+void ap_call_roll(paddr_t page, void (*found)(u32 apic_id));
+
+/*
  * Starts every CPU in cpus[] but this one. Stops with a message if one does not come: it would be
  * outside Umbra's control.
  */
 void ap_start_all(const struct ap_work *work, paddr_t page); /* 0: there is none */
 
 /*
- * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in the
- * page tables of this CPU. False: out of memory.
+ * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in
+ * Umbra's page tables, of four levels whatever this CPU has. False: out of memory.
  */
 bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct cpu *cpu));
 

@@ -35,7 +35,7 @@ trampoline_start:
 	mov	%eax, far_pointer - trampoline_start
 	lgdtl	gdt_pointer - trampoline_start
 
-	mov	$(1 << 5), %eax			/* CR4.PAE */
+	mov	$(1 << 5), %eax			/* CR4.PAE, and four levels */
 	mov	%eax, %cr4
 	mov	parameter_cr3 - trampoline_start, %eax
 	mov	%eax, %cr3
@@ -82,3 +82,38 @@ parameter_cpu:
 parameter_entry:
 	.quad	0
 trampoline_end:
+
+/*
+ * The roll call: each CPU that comes here leaves its APIC ID plus 1 in the answer as soon as that
+ * is 0, and waits for an INIT.
+ */
+	.code16
+	.globl	roll_call_start, roll_call_end, roll_call_answer
+roll_call_start:
+	cli
+	mov	%cs, %ax
+	mov	%ax, %ds
+	xor	%eax, %eax
+	cpuid
+	cmp	$0xb, %eax			/* SDM "CPUID", leaf 0BH: EDX, all of the ID */
+	jb	1f
+	mov	$0xb, %eax
+	xor	%ecx, %ecx
+	cpuid
+	test	%ebx, %ebx			/* 0: the leaf is not there */
+	jnz	2f
+1:	mov	$1, %eax
+	cpuid
+	mov	%ebx, %edx
+	shr	$24, %edx
+2:	inc	%edx
+3:	pause
+	xor	%eax, %eax
+	lock cmpxchg %edx, roll_call_answer - roll_call_start
+	jnz	3b
+4:	hlt
+	jmp	4b
+	.balign	4
+roll_call_answer:
+	.long	0
+roll_call_end:

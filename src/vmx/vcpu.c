@@ -28,14 +28,8 @@ struct vcpu *vcpu_create(u16 index, u32 apic_id)
 
 void vcpu_forget(struct vcpu *vcpu)
 {
-	vcpu->regs = NULL;
-	vcpu->level = NULL;
-	vcpu->nmi_latched = vcpu->mc_latched = false;
-	vcpu->starting = vcpu->launched = false;
-	vcpu->init_blocked = vcpu->init_held = false;
-	vcpu->cr0_fixed = vcpu->cr4_fixed = 0;
-	vcpu->xd_disabled = false;
-	vcpu->translation = (struct guest_translation){0};
+	memset((u8 *)vcpu + VCPU_LEVEL_OFFSET, 0,
+	       offsetof(struct vcpu, is_bsp) - VCPU_LEVEL_OFFSET);
 	/* A CPU may keep its VMCSs to itself until VMCLEAR, and has lost them. */
 	memset(phys_to_virt(vcpu->vmcs01), 0, PAGE_SIZE);
 }

@@ -30,35 +30,36 @@ enum vmcs_counted {
 struct guest_level;
 
 struct vcpu {
-	struct cpu cpu;                  /* first: GS base points here */
-	const struct guest_level *level; /* set while L2 runs: see guest_level.h */
+	struct cpu cpu; /* first: GS base points here */
 
+	/* What the guest is doing, up to `is_bsp`: a RESET clears it as one. */
+	const struct guest_level *level; /* set while L2 runs: see guest_level.h */
 	/* The guest's general registers while one of its VM exits is handled, else NULL. */
 	struct guest_regs *regs;
 	u32 exit_reason;  /* the exit being handled, with its flag bits */
 	bool nmi_latched; /* for the guest: waits until it can be injected */
 	bool mc_latched;
-	bool is_bsp;   /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
-	bool starting; /* by a SIPI, and it has run nothing yet */
-
-	paddr_t vmxon_region;
-	paddr_t vmcs01;
-	struct nested *nested;    /* nested's own; NULL while the guest sees no VMX */
+	bool starting;            /* by a SIPI, and it has run nothing yet */
 	bool launched;            /* vmcs01 has been; known when the guest has executed VMXON */
 	bool init_blocked;        /* the guest is in VMX root operation … */
 	bool init_held;           /* … and an INIT has come meanwhile */
+	bool xd_disabled;         /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
 	u64 cr0_fixed, cr4_fixed; /* bits that the guest cannot clear, being in VMX operation */
+	struct guest_translation translation;
+
+	bool is_bsp; /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
+	paddr_t vmxon_region;
+	paddr_t vmcs01;
+	struct nested *nested; /* nested's own; NULL while the guest sees no VMX */
 	u32 pin_controls;
 	u32 primary_controls;
 	u64 cr0_shadow, cr4_shadow; /* what vmcs01 has as read shadows */
 	struct vmx_capabilities vmx;
 	struct cpuid_hidden cpuid_hidden;
-	bool xd_disabled; /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
 	struct msr_bits msr_bits;
 	struct speculation speculation;
 	struct mtrr_state mtrr; /* what the guest sees */
 	u8 maxphyaddr;          /* what its paging takes: phys_width_address() */
-	struct guest_translation translation;
 
 	u64 vmcs_count[VMCS_COUNTED]; /* if built to count them */
 	u64 exits[REASON_COUNT];

@@ -4,7 +4,7 @@
 import dataclasses
 import re
 
-from harness import cases, host
+from harness import cases, host, media
 from harness.cases import BootTest
 from harness.engines import Hardware
 from harness.media import native_multiboot2, under_umbra, under_umbra_chainload
@@ -89,6 +89,28 @@ def init_sipi_flood(hardware):
     return cd
 
 
+def sleep(hardware):
+    def cd(context):
+        start, end = umbra_memory(hardware)
+        return under_umbra(context.image, context.probe,
+                           f"cases=sleep.s3 hidden={start:#x}-{end:#x}" + context.probe_options)
+    return cd
+
+
+def unlisted_cpu(native=False):
+    """A machine of two CPUs whose firmware lists the second one as absent, and others that may come;
+    Umbra takes the memory that it takes on one with two listed."""
+    def cd(context):
+        madt = media.madt(((0, 1), (1, 0), (5, 2), (6, 0)), context.path("madt.aml"))
+        options = "cases=smp.unlisted_cpu unlisted=1"
+        if native:
+            return media.with_madt(native_multiboot2(context.probe, options), madt)
+        start, end = umbra_memory(ISOLATION)
+        return media.with_madt(under_umbra(context.image, context.probe,
+                                           f"{options} hidden={start:#x}-{end:#x}"), madt)
+    return cd
+
+
 def probe(name, cd, cpus=1, **options):
     options.setdefault("timeout", 240)
     options.setdefault("hardware", Hardware(cpus=cpus, memory=256, ignore_bad_msrs=False))
@@ -119,6 +141,7 @@ WATCHED = ("watchdog,watchdog.init_sipi_flood,mem.hidden,taskswitch,vmx.attack,v
            "vmx.shadow")
 
 ISOLATION = Hardware(cpus=2, memory=256, ignore_bad_msrs=False)
+ALONE_CPU = dataclasses.replace(ISOLATION, cpus=1)
 SKYLAKE = dataclasses.replace(ISOLATION, cpu_model="corei7_skylake_x")
 
 TESTS = [
@@ -138,6 +161,11 @@ TESTS = [
              hardware=Hardware(memory=256),
              expect=(r"# probe, started by multiboot2: first=1 cases=cpuid last=2",
                      r"# loaded by GRUB 2\.", r"PROBE-END pass")),
+    probe("sleep", sleep(ISOLATION), hardware=ISOLATION),
+    probe("sleep-1cpu", sleep(ALONE_CPU), hardware=ALONE_CPU),
+    probe("sleep-bare", bare("cases=sleep.s3"), cpus=2, slow=True),
+    probe("unlisted-cpu", unlisted_cpu(), cpus=2),
+    probe("unlisted-cpu-bare", unlisted_cpu(native=True), cpus=2, slow=True),
     # The same image from a disk, by the GRUB there.
     probe("chainload", lambda context: under_umbra_chainload(context.image), disk=bare(), cpus=2),
     equal("equal", ALIKE),

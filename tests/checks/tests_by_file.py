@@ -29,7 +29,6 @@ BOOTED = {
     "mm/host_paging.c": "every boot test; `mem.*`, `attack.*` of the probe",
     "platform/console.c": "every boot test",
     "platform/lapic.c": "every boot test with 2 CPUs",
-    "smp/ap_start.c": "every boot test with 2 CPUs",
     "smp/cpu.c": "every boot test",
     "smp/panic.c": "nothing: only a panic of Umbra's",
     "smp/trampoline.S": "every boot test with 2 CPUs",

@@ -721,6 +721,50 @@ static void test_dmar(void **state)
 	expect(parse(), "the DMAR cannot be read");
 }
 
+/*
+ * "Local APIC Flags": a CPU that is not enabled may be, later, by the flag "online capable" or, in
+ * older tables, without. Those that were found to be there stay, as does everything else.
+ */
+static void test_hide_absent_cpus(void **state)
+{
+	enum { HERE = 3, X_HERE = 0x300 };
+	u8 before[256];
+	const u8 *e = memory + MADT + 44;
+
+	(void)state;
+	lapic(0, 1);
+	lapic(1, 2);
+	lapic(2, 0);
+	lapic(HERE, 2);
+	x2apic(0x200, 2);
+	x2apic(0x201, 1);
+	x2apic(X_HERE, 0);
+	append(MADT, (const u8[12]){1, 12, 0, 0, 0, 0, 0xc0, 0xfe}, 12);
+	expect(parse(), NULL);
+	assert_int_equal(info.cpu_count, 2);
+	assert_int_equal(info.madt, MADT);
+	acpi_add_cpu(&info, HERE);
+	acpi_add_cpu(&info, X_HERE);
+	acpi_add_cpu(&info, 0);
+	assert_int_equal(info.cpu_count, 4);
+	memcpy(before, e, sizeof(before));
+
+	assert_int_equal(acpi_hide_absent_cpus(&info, memory + MADT), 0);
+	/* The entry's UID is for AML and stays. */
+	assert_memory_equal(e + 8, ((const u8[8]){0, 8, 77, 0xff, 0, 0, 0, 0}), 8);
+	assert_memory_equal(e + 16, ((const u8[8]){0, 8, 77, 0xff, 0, 0, 0, 0}), 8);
+	assert_memory_equal(
+		e + 32, ((const u8[16]){9, 16, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 77}), 16);
+	/* All the rest is as it was. */
+	assert_memory_equal(e, before, 8);
+	assert_memory_equal(e + 24, before + 24, 8);
+	assert_memory_equal(e + 48, before + 48, 44);
+	/* A sound table, of a machine to which nothing is added. */
+	expect(parse(), NULL);
+	assert_int_equal(info.cpu_count, 2);
+	assert_int_equal(info.cpus_online_capable, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -734,6 +778,7 @@ int main(void)
 		cmocka_unit_test_setup(test_cpus, set_up),
 		cmocka_unit_test_setup(test_many_cpus, set_up),
 		cmocka_unit_test_setup(test_too_many_cpus, set_up),
+		cmocka_unit_test_setup(test_hide_absent_cpus, set_up),
 		cmocka_unit_test_setup(test_lapic_address_override, set_up),
 		cmocka_unit_test_setup(test_bad_madt, set_up),
 		cmocka_unit_test_setup(test_bad_madt_entries, set_up),

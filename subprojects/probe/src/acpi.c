@@ -33,9 +33,15 @@ enum {
 	MADT_LAPIC = 0,
 	MADT_X2APIC = 9,
 	MADT_ENABLED = 1,
+	MADT_ONLINE_CAPABLE = 2,
+	FADT_FACS = 36,
 	FADT_DSDT = 40,
+	FADT_PM1A_EVENT = 56,
 	FADT_PM1A = 64,
 	FADT_PM1B = 68,
+	FADT_X_FACS = 132,
+	FADT_X_FACS_END = 140,
+	FACS_WAKING_VECTOR = 12,
 	AML_NAME = 0x08,
 	AML_PACKAGE = 0x12,
 	AML_BYTE = 0x0a,
@@ -127,7 +133,7 @@ bool acpi_cpus(struct acpi_cpus *out)
 	const struct acpi_table *madt = find("APIC");
 	const u8 *base = (const u8 *)madt;
 
-	out->count = 0;
+	out->count = out->to_come = 0;
 	if (!madt)
 		return false;
 	for (u32 at = MADT_ENTRIES; at + 2 <= madt->length && base[at + 1]; at += base[at + 1]) {
@@ -143,6 +149,8 @@ bool acpi_cpus(struct acpi_cpus *out)
 		} else {
 			continue;
 		}
+		out->to_come +=
+			(flags & (MADT_ENABLED | MADT_ONLINE_CAPABLE)) == MADT_ONLINE_CAPABLE;
 		if (flags & MADT_ENABLED && out->count < ACPI_MAX_CPUS)
 			out->apic_id[out->count++] = id;
 	}
@@ -159,7 +167,7 @@ static u8 aml_small_integer(const u8 **p)
 	return op == AML_ONE ? 1 : 0;
 }
 
-bool acpi_poweroff(struct acpi_poweroff *out)
+bool acpi_sleep(const char *state, struct acpi_sleep *out)
 {
 	const struct acpi_table *fadt = find("FACP");
 	const struct acpi_table *dsdt;
@@ -169,12 +177,13 @@ bool acpi_poweroff(struct acpi_poweroff *out)
 		return false;
 	out->pm1a = (u16)load32((paddr_t)fadt + FADT_PM1A);
 	out->pm1b = (u16)load32((paddr_t)fadt + FADT_PM1B);
+	out->pm1a_status = (u16)load32((paddr_t)fadt + FADT_PM1A_EVENT);
 	dsdt = (const void *)(u64)load32((paddr_t)fadt + FADT_DSDT);
 	if (!dsdt || !out->pm1a)
 		return false;
 	end = (const u8 *)dsdt + dsdt->length - 16;
 	for (p = (const u8 *)(dsdt + 1); p < end; p++) {
-		if (memcmp(p, "_S5_", 4) != 0 || p[4] != AML_PACKAGE)
+		if (memcmp(p, state, 4) != 0 || p[4] != AML_PACKAGE)
 			continue;
 		if (p[-1] != AML_NAME && !(p[-1] == '\\' && p[-2] == AML_NAME))
 			continue;
@@ -185,4 +194,20 @@ bool acpi_poweroff(struct acpi_poweroff *out)
 		return true;
 	}
 	return false;
+}
+
+bool acpi_set_waking_vector(u32 vector)
+{
+	const struct acpi_table *fadt = find("FACP");
+	paddr_t facs;
+
+	if (!fadt)
+		return false;
+	facs = load32((paddr_t)fadt + FADT_FACS);
+	if (fadt->length >= FADT_X_FACS_END && load64((paddr_t)fadt + FADT_X_FACS))
+		facs = load64((paddr_t)fadt + FADT_X_FACS);
+	if (!facs)
+		return false;
+	*(volatile u32 *)(facs + FACS_WAKING_VECTOR) = vector;
+	return true;
 }

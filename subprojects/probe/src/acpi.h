@@ -9,11 +9,13 @@ enum { ACPI_MAX_CPUS = 256 };
 struct acpi_cpus {
 	u32 apic_id[ACPI_MAX_CPUS];
 	unsigned count;
+	unsigned to_come; /* not enabled, but the system may enable them when they are added */
 };
 
-/* How to enter S5 through the PM1 control registers. */
-struct acpi_poweroff {
+/* How to enter a sleeping state through the PM1 control registers. */
+struct acpi_sleep {
 	u16 pm1a, pm1b; /* I/O ports; pm1b may be 0 */
+	u16 pm1a_status;
 	u8 type_a, type_b;
 };
 
@@ -26,5 +28,8 @@ bool acpi_has_table(const char *signature);
 /* The enabled processors of the MADT, in its order. False if there is no MADT. */
 bool acpi_cpus(struct acpi_cpus *out);
 
-/* False if the FADT or \_S5 is missing. */
-bool acpi_poweroff(struct acpi_poweroff *out);
+/* state: "_S5_" and so on. False if the FADT or that is missing. */
+bool acpi_sleep(const char *state, struct acpi_sleep *out);
+
+/* Where S3 ends, in real mode. False if there is no FACS. */
+bool acpi_set_waking_vector(u32 vector);

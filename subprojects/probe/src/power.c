@@ -50,16 +50,20 @@ _Noreturn void power_reboot(void)
 	triple_fault();
 }
 
+void power_sleep(const struct acpi_sleep *how)
+{
+	outw(how->pm1a, (u16)(how->type_a << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+	if (how->pm1b)
+		outw(how->pm1b, (u16)(how->type_b << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+	timer_wait(RESET_WAIT_US);
+}
+
 _Noreturn void power_off(void)
 {
-	struct acpi_poweroff s5;
+	struct acpi_sleep s5;
 
-	if (acpi_poweroff(&s5)) {
-		outw(s5.pm1a, (u16)(s5.type_a << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
-		if (s5.pm1b)
-			outw(s5.pm1b, (u16)(s5.type_b << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
-		timer_wait(RESET_WAIT_US);
-	}
+	if (acpi_sleep("_S5_", &s5))
+		power_sleep(&s5);
 	for (const char *p = "Shutdown"; *p; p++)
 		outb(BOCHS_SHUTDOWN, (u8)*p);
 	power_halt();

@@ -10,6 +10,10 @@ _Noreturn void power_halt(void);
 /* By the reset register, the keyboard controller, and at last a triple fault. */
 _Noreturn void power_reboot(void);
 
+/* Returns if the machine stays awake. */
+struct acpi_sleep;
+void power_sleep(const struct acpi_sleep *how);
+
 /* By ACPI S5, then by the port Bochs has for it; halts where neither works. */
 _Noreturn void power_off(void);
 

@@ -87,6 +87,14 @@ void smp_send_sipi(u32 id)
 	timer_wait(SIPI_WAIT_US);
 }
 
+bool smp_restart(struct cpu *cpu)
+{
+	smp_prepare_restart(cpu);
+	smp_send_init(cpu->apic_id);
+	smp_send_sipi(cpu->apic_id);
+	return smp_wait_online(ONLINE_WAIT_US);
+}
+
 bool smp_wait_online(u64 us)
 {
 	for (u64 end = timer_deadline(us); !online && rdtsc() < end;)
@@ -94,7 +102,7 @@ bool smp_wait_online(u64 us)
 	return online;
 }
 
-static void start_cpu(u32 id)
+bool smp_add(u32 id)
 {
 	struct cpu *cpu = new_cpu(id);
 
@@ -103,10 +111,12 @@ static void start_cpu(u32 id)
 	smp_send_sipi(id);
 	if (!online)
 		smp_send_sipi(id);
-	if (smp_wait_online(ONLINE_WAIT_US))
-		count++;
-	else
+	if (!smp_wait_online(ONLINE_WAIT_US)) {
 		print("# CPU with APIC ID %u did not start\n", id);
+		return false;
+	}
+	count++;
+	return true;
 }
 
 void smp_start_all(void)
@@ -121,7 +131,7 @@ void smp_start_all(void)
 	expected = list.count;
 	for (unsigned i = 0; i < list.count; i++)
 		if (list.apic_id[i] != cpus[0]->apic_id)
-			start_cpu(list.apic_id[i]);
+			smp_add(list.apic_id[i]);
 }
 
 unsigned smp_count(void)

@@ -10,6 +10,9 @@ void smp_init_bsp(bool want_x2apic);
 /* Starts the other CPUs of the MADT, one after the other, and reports those that do not come. */
 void smp_start_all(void);
 
+/* Starts one more, listed or not, and counts it. */
+bool smp_add(u32 apic_id);
+
 /* CPUs that run. */
 unsigned smp_count(void);
 
@@ -28,6 +31,9 @@ void smp_send_sipi(u32 apic_id);
 
 /* Lets a CPU that will be reset come back through ap_main with its old struct. */
 void smp_prepare_restart(struct cpu *cpu);
+
+/* All of that: false if it does not arrive in a second. */
+bool smp_restart(struct cpu *cpu);
 
 /* True once the CPU prepared for restart has arrived; waits at most us microseconds. */
 bool smp_wait_online(u64 us);

@@ -14,7 +14,7 @@ GRUB = pathlib.Path("/usr/lib/grub")
 GRUB_DIRECTORY = GRUB / "i386-pc"
 # What GRUB is made of on a CD, by the firmware that starts it.
 CD_GRUB = {
-    "bios": (GRUB_DIRECTORY, "biosdisk iso9660 normal multiboot2 linux serial test"),
+    "bios": (GRUB_DIRECTORY, "acpi biosdisk iso9660 normal multiboot2 linux serial test"),
     # grub-mkrescue loads modules for all kinds of partitions before it looks for the CD.
     "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video "
              + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),
@@ -73,6 +73,27 @@ def under_umbra_chainload(image, umbra_args="drive=0x80"):
     """Umbra on a CD, with the first disk's boot sector as the module it starts."""
     return Entry((f"multiboot2 /boot/umbra.elf {umbra_args}", "module2 (hd0)0+1"),
                  {"/boot/umbra.elf": image})
+
+
+def with_madt(entry, madt):
+    """The same, with this file in place of the firmware's list of CPUs."""
+    return Entry(("acpi --exclude=APIC /boot/madt.aml", *entry.commands),
+                 entry.files | {"/boot/madt.aml": madt})
+
+
+def madt(cpus, destination):
+    """A MADT as Bochs's BIOS makes it, ACPI "Multiple APIC Description Table", of such a list of
+    CPUs: (APIC ID, flags)."""
+    body = struct.pack("<II", 0xfee00000, 1)
+    for uid, (apic_id, flags) in enumerate(cpus):
+        body += struct.pack("<BBBBI", 0, 8, uid, apic_id, flags)
+    body += struct.pack("<BBBBII", 1, 12, 0xf, 0, 0xfec00000, 0)
+    body += struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)
+    table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"APIC", 36 + len(body), 1, 0, b"UMBRA ",
+                                  b"TESTMADT", 1, b"TEST", 1) + body)
+    table[9] = -sum(table) & 0xff
+    destination.write_bytes(table)
+    return destination
 
 
 def _lay_out(entry, tree, firmware="bios"):

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Starting CPUs and interrupting each other. */
+#include "acpi.h"
 #include "apic.h"
+#include "hidden.h"
 #include "layout.h"
 #include "memory.h"
 #include "probe.h"
@@ -178,6 +180,41 @@ PROBE_CASE(smp_init_nmi, "smp.init_in_nmi_handler", CASE_ONCE)
 	apic_send(cpu->apic_id, APIC_NMI);
 	timer_wait(SETTLE_US);
 	CHECK_EQ(t, cpu->nmi_count, nmis + 1);
+}
+
+static void look_at_hidden(void *arg)
+{
+	struct run *t = arg;
+	u64 start, end;
+
+	if (!hidden_range_given(&start, &end))
+		return;
+	/* Its size, and so its beginning, differs with the number of CPUs. */
+	CHECK_EQ(t, *(const volatile u64 *)(end - sizeof(u64)), ~0ull);
+	CHECK_GP(t, TRY("movb $0, -1(%0)", : : "r"(end) : "memory"));
+}
+
+/*
+ * unlisted= is the APIC ID of a CPU that is there, and that the MADT does not list as enabled. It
+ * starts as any other does, and a hypervisor has it, too; others are not offered to come later.
+ */
+PROBE_CASE(smp_unlisted, "smp.unlisted_cpu", CASE_EXPLICIT)
+{
+	const u32 id = (u32)cmdline_number("unlisted", 0);
+	struct acpi_cpus list;
+	u64 start, end;
+
+	SKIP_UNLESS(t, id, "no unlisted= on the command line");
+	CHECK(t, acpi_cpus(&list), "no MADT");
+	for (unsigned i = 0; i < list.count; i++)
+		CHECK(t, list.apic_id[i] != id, "listed as enabled");
+	if (hidden_range_given(&start, &end))
+		CHECK_EQ(t, list.to_come, 0);
+	if (t->failures)
+		return;
+	CHECK(t, smp_add(id), "no start");
+	if (!t->failures)
+		CHECK(t, smp_run_on(smp_cpu(smp_count() - 1), look_at_hidden, t), "no look");
 }
 
 static void wait_for_count(struct cpu *cpu, u8 vector, u32 want)
