@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What happens to a machine while it runs: CPUs go offline and come back, one kernel starts another."""
+"""What happens to a machine while it runs: CPUs go offline and come back, it sleeps, one kernel starts
+another."""
 
 from harness import guest, tools
 from harness.cases import FORBID_ERRORS, BootTest
@@ -7,6 +8,7 @@ from harness.engines import Hardware
 from harness.media import native_linux, under_umbra
 
 FORBID = FORBID_ERRORS + (r"UMBRA-GUEST: test \w+=failed",)
+FORBID_BUT_PANIC = tuple(pattern for pattern in FORBID if pattern != r"Kernel panic")
 CLIENT = r"KVM-CLIENT: end [1-9]\d* ok 0 failed"
 
 
@@ -28,7 +30,7 @@ def hotplug(client, more=""):
         hotplug_initrd(context, client))
 
 
-def suspend(rounds, kvm=False, native=False):
+def suspend(rounds, kvm=False, native=False, more=""):
     """Suspend to RAM. The machine wakes at once; without a console that stays on nothing is seen."""
     def cd(context):
         files = {"/tests/suspend": script("suspend")}
@@ -38,7 +40,7 @@ def suspend(rounds, kvm=False, native=False):
             files["/tests/below"] = tools.below(context.path("below"))
         initrd = context.initrd(modules=("kvm-intel",) if kvm else (), files=files)
         line = context.command_line(f"umbra.test=suspend umbra.rounds={rounds} no_console_suspend "
-                                    "umbra.workload=off umbra.after=poweroff")
+                                    f"umbra.workload=off umbra.after=poweroff {more}")
         if native:
             return native_linux(guest.bzimage(), line, initrd)
         return under_umbra(context.image, guest.vmlinux(), line, initrd, "stats")
@@ -49,6 +51,27 @@ def suspend_lines(rounds, kvm=False):
     client = (CLIENT,) if kvm else ()
     return (*client, *(rf"SUSPEND: round {n}\b" for n in range(1, rounds + 1)), *client,
             r"UMBRA-GUEST: test suspend=ok")
+
+
+def hibernate(context):
+    """By way of a reset of the machine: the emulator's disk lasts no longer than it runs."""
+    initrd = context.initrd(modules=("ata_piix", "sd_mod", "kvm-intel"), files={
+        "/tests/hibernate": script("hibernate"),
+        "/tests/kvm": tools.kvm_client(context.path("kvm_client")),
+        "/tests/below": tools.below(context.path("below")),
+    })
+    line = context.command_line("umbra.test=hibernate no_console_suspend reboot=pci "
+                                "umbra.workload=off umbra.after=poweroff")
+    return under_umbra(context.image, guest.vmlinux(), line, initrd, "stats")
+
+
+def panic(context):
+    initrd = context.initrd(modules=("kvm-intel",), files={
+        "/tests/panic": script("panic"),
+        "/tests/kvm": tools.kvm_client(context.path("kvm_client")),
+    })
+    line = context.command_line("umbra.test=panic panic=1 reboot=pci umbra.workload=off")
+    return under_umbra(context.image, guest.vmlinux(), line, initrd)
 
 
 def kexec_initrd(context, kvm):
@@ -65,9 +88,9 @@ def kexec_initrd(context, kvm):
     })
 
 
-def kexec(kvm=False, native=False):
+def kexec(kvm=False, native=False, crash=False):
     def cd(context):
-        first = "kvm" if kvm else "plain"
+        first = "crash crashkernel=192M" if crash else "kvm" if kvm else "plain"
         # Digests of kernel and initramfs take the emulator longer than Linux's watchdog waits.
         line = context.command_line(f"umbra.test=kexec umbra.kexec={first} umbra.after=poweroff "
                                     "umbra.workload=off nosoftlockup")
@@ -84,10 +107,16 @@ def kexec_lines(kvm):
             r"KEXEC: second kernel", *client, r"UMBRA-GUEST: test kexec=ok")
 
 
+CRASH_LINES = (CLIENT, r"KEXEC: crashing", r"Kernel panic", r"Linux version ",
+               r"KEXEC: crash kernel, memory of OSRELEASE=\d", CLIENT,
+               r"UMBRA-GUEST: test kexec=ok")
+
+
 def test(name, cd, cpus=2, **options):
     options.setdefault("timeout", 900)
-    return BootTest(f"machine.{name}", cd=cd, hardware=Hardware(cpus=cpus, memory=768), ends=True,
-                    forbid=FORBID, **options)
+    options.setdefault("forbid", FORBID)
+    options.setdefault("ends", True)
+    return BootTest(f"machine.{name}", cd=cd, hardware=Hardware(cpus=cpus, memory=768), **options)
 
 
 TESTS = [
@@ -100,6 +129,18 @@ TESTS = [
     test("suspend-1cpu", suspend(2), cpus=1, expect=suspend_lines(2), slow=True),
     test("suspend-native", suspend(2, native=True), expect=suspend_lines(2), variant=None,
          slow=True),
+    # The clock's own alarm: its stand-in by HPET does not wake a system of that kind in Bochs.
+    test("idle", suspend(2, more="umbra.sleep=freeze hpet=disable"), expect=suspend_lines(2),
+         timeout=400, slow=True),
+    test("hibernate", hibernate, swap=256, slow=True, timeout=1500,
+         expect=(r"HIBERNATE: looking for an image", CLIENT, r"HIBERNATE: falling asleep",
+                 r"umbra: version", r"HIBERNATE: looking for an image", r"HIBERNATE: woken up",
+                 r"HIBERNATE: UMBRA-BELOW: .* 0 words changed", CLIENT,
+                 r"UMBRA-GUEST: test hibernate=ok")),
+    test("panic", panic, forbid=FORBID_BUT_PANIC, ends=False, slow=True,
+         expect=(r"PANIC: now", r"Kernel panic", r"umbra: version", r"Linux version ")),
+    test("kdump", kexec(kvm=True, crash=True), forbid=FORBID_BUT_PANIC, expect=CRASH_LINES,
+         timeout=1500, slow=True),
     test("kexec", kexec(), expect=kexec_lines(False), slow=True),
     test("kexec-kvm", kexec(kvm=True), expect=kexec_lines(True), slow=True),
     test("kexec-native", kexec(native=True), expect=kexec_lines(False), variant=None, slow=True),
