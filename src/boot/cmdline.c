@@ -13,6 +13,9 @@ struct option {
 	const char *name;
 	/* Store the value into *options, or return false and leave it as it was. */
 	bool (*parse)(struct piece value, struct options *options);
+	/* Without a function it is one of two words. */
+	const char *no, *yes;
+	size_t member; /* a bool of struct options */
 };
 
 static const struct options defaults = {
@@ -67,22 +70,14 @@ static bool parse_number(struct piece p, u32 max, u32 *out)
 	return true;
 }
 
-static bool parse_switch(struct piece value, bool *out)
+static bool parse_either(const struct option *option, struct piece value, struct options *options)
 {
-	bool on = !value.text || equals(value, "on");
+	const struct piece word = value.text ? value : (struct piece){"on", 2};
+	const bool yes = equals(word, option->yes);
 
-	if (!on && !equals(value, "off"))
+	if (!yes && !equals(word, option->no))
 		return false;
-	*out = on;
-	return true;
-}
-
-/* One of two words. */
-static bool parse_either(struct piece value, const char *no, const char *yes, bool *out)
-{
-	if (!equals(value, no) && !equals(value, yes))
-		return false;
-	*out = equals(value, yes);
+	*(bool *)((u8 *)options + option->member) = yes;
 	return true;
 }
 
@@ -135,6 +130,16 @@ static bool parse_serial(struct piece value, struct options *options)
 	return true;
 }
 
+/* The word's index among the names, or -1. */
+static int find(struct piece word, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (equals(word, names[i]))
+			return (int)i;
+	}
+	return -1;
+}
+
 static bool parse_loglevel(struct piece value, struct options *options)
 {
 	static const char *const names[] = {
@@ -143,14 +148,12 @@ static bool parse_loglevel(struct piece value, struct options *options)
 		[LOG_LEVEL_INFO] = "info",
 		[LOG_LEVEL_DEBUG] = "debug",
 	};
+	const int index = find(value, names, ARRAY_SIZE(names));
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (equals(value, names[i])) {
-			options->log_level = (enum log_level)i;
-			return true;
-		}
-	}
-	return false;
+	if (index < 0)
+		return false;
+	options->log_level = (enum log_level)index;
+	return true;
 }
 
 static bool parse_drive(struct piece value, struct options *options)
@@ -163,49 +166,14 @@ static bool parse_drive(struct piece value, struct options *options)
 	return true;
 }
 
-static bool parse_verbose(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->verbose);
-}
-
-static bool parse_nested(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->nested);
-}
-
-static bool parse_nested_shadow(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->nested_shadow);
-}
-
 static bool parse_nested_pool(struct piece value, struct options *options)
 {
 	return parse_number(value, 1u << 20, &options->nested_pool);
 }
 
-static bool parse_microcode(struct piece value, struct options *options)
+static bool parse_wait(struct piece value, struct options *options)
 {
-	return parse_switch(value, &options->microcode);
-}
-
-static bool parse_stats(struct piece value, struct options *options)
-{
-	return parse_switch(value, &options->stats);
-}
-
-static bool parse_cpuid(struct piece value, struct options *options)
-{
-	return parse_either(value, "known", "all", &options->cpuid_all);
-}
-
-static bool parse_hypervisor(struct piece value, struct options *options)
-{
-	return parse_either(value, "hide", "pass", &options->hypervisor_pass);
-}
-
-static bool parse_efi(struct piece value, struct options *options)
-{
-	return parse_either(value, "keep", "end", &options->efi_end);
+	return parse_number(value, 3600, &options->wait);
 }
 
 static bool parse_mitigations(struct piece value, struct options *options)
@@ -215,30 +183,51 @@ static bool parse_mitigations(struct piece value, struct options *options)
 		[MITIGATIONS_OFF] = "off",
 		[MITIGATIONS_FORCE] = "force",
 	};
+	const int index = find(value, names, ARRAY_SIZE(names));
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (equals(value, names[i])) {
-			options->mitigations = (enum mitigations)i;
-			return true;
-		}
-	}
-	return false;
+	if (index < 0)
+		return false;
+	options->mitigations = (enum mitigations)index;
+	return true;
 }
 
+static bool parse_dma(struct piece value, struct options *options)
+{
+	static const char *const names[] = {
+		[DMA_AUTO] = "auto",
+		[DMA_PROTECT] = "protect",
+		[DMA_PASS] = "pass",
+	};
+	const int index = find(value, names, ARRAY_SIZE(names));
+
+	if (index < 0)
+		return false;
+	options->dma = (enum dma_mode)index;
+	return true;
+}
+
+#define EITHER(name, no, yes, member)                                 \
+	{                                                             \
+		name, NULL, no, yes, offsetof(struct options, member) \
+	}
+#define SWITCH(name, member) EITHER(name, "off", "on", member)
+
 static const struct option table[] = {
-	{"serial", parse_serial},
-	{"loglevel", parse_loglevel},
-	{"verbose", parse_verbose},
-	{"drive", parse_drive},
-	{"nested", parse_nested},
-	{"nested.shadow", parse_nested_shadow},
-	{"nested.pool", parse_nested_pool},
-	{"microcode", parse_microcode},
-	{"stats", parse_stats},
-	{"cpuid", parse_cpuid},
-	{"hypervisor", parse_hypervisor},
-	{"efi", parse_efi},
-	{"mitigations", parse_mitigations},
+	{.name = "serial", .parse = parse_serial},
+	{.name = "loglevel", .parse = parse_loglevel},
+	SWITCH("verbose", verbose),
+	{.name = "drive", .parse = parse_drive},
+	SWITCH("nested", nested),
+	SWITCH("nested.shadow", nested_shadow),
+	{.name = "nested.pool", .parse = parse_nested_pool},
+	SWITCH("microcode", microcode),
+	SWITCH("stats", stats),
+	EITHER("cpuid", "known", "all", cpuid_all),
+	EITHER("hypervisor", "hide", "pass", hypervisor_pass),
+	EITHER("efi", "keep", "end", efi_end),
+	{.name = "wait", .parse = parse_wait},
+	{.name = "dma", .parse = parse_dma},
+	{.name = "mitigations", .parse = parse_mitigations},
 };
 
 struct text {
@@ -313,7 +302,8 @@ u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t
 		if (!option) {
 			complain(&text, "unknown option", word);
 			complaints++;
-		} else if (!option->parse(value, out)) {
+		} else if (!(option->parse ? option->parse(value, out)
+					   : parse_either(option, value, out))) {
 			complain(&text, "bad value in", word);
 			complaints++;
 		}

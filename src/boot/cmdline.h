@@ -12,8 +12,10 @@
  *   nested.pool=KIB        memory for the page tables of the guest's virtual machines, for all CPUs
  *   cpuid=known|all        hide what the CPUID policy (docs/cpuid-policy.md) does not know, or not
  *   microcode[=on|off]     load the CPU's microcode update, if the boot loader has brought one
+ *   dma=auto|protect|pass  keep devices' DMA from Umbra's memory by VT-d: if possible, or stop
  *   hypervisor=hide|pass   what Umbra itself runs on: keep it from the guest, or pass it through
  *   efi=keep|end           started by a boot loader: keep the firmware's boot services if possible
+ *   wait=SECONDS           under UEFI: time to read messages before the next program is started
  *   mitigations=auto|off|force  against speculation side channels (docs/speculation.md)
  *
  * Words are separated by blanks, numbers are decimal or 0x-hexadecimal, the last of two wins.
@@ -24,6 +26,8 @@
 
 #include "lib/log_level.h"
 #include "vmx/speculation.h"
+
+enum dma_mode { DMA_AUTO, DMA_PROTECT, DMA_PASS };
 
 struct options {
 	u16 serial_port; /* I/O port of a 16550; 0: no serial console */
@@ -39,14 +43,16 @@ struct options {
 	bool cpuid_all;
 	bool hypervisor_pass;
 	bool efi_end;
+	u32 wait; /* seconds, at most an hour */
 	enum mitigations mitigations;
+	enum dma_mode dma;
 };
 
 /*
  * Set *out to the defaults (serial=com1,115200 loglevel=info drive=0x80 nested=on
  * nested.shadow=on nested.pool=2048 microcode=on cpuid=known hypervisor=hide mitigations=auto
- * efi=keep) and apply what the line says. A word that is not understood changes nothing and is
- * named in `complaint`, one clause per word, cut to `size` bytes with the terminator; without any
- * the text is empty. Returns the number of such words.
+ * efi=keep wait=0 dma=auto) and apply what the line says. A word that is not understood changes
+ * nothing and is named in `complaint`, one clause per word, cut to `size` bytes with the
+ * terminator; without any the text is empty. Returns the number of such words.
  */
 u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size);

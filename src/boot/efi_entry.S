@@ -4,6 +4,7 @@
  * the addresses that the firmware gave the image, with the firmware's tables in the lower half of
  * the address space; C runs at IMAGE_BASE. Everything here is relative to RIP.
  */
+#include "boot/early_tables.inc"
 #include "mm/layout.h"
 
 #define EFER_MSR             0xc0000080
@@ -104,6 +105,10 @@ enter_c:
 	mov	%cr3, %r15			/* the firmware's */
 	enable_nx
 
+	mov	%r14, early_tables_base(%rip)
+	lea	early_tables(%rip), %rdx
+	locate_early_tables %r14, %rdx
+
 	/* With five levels, Umbra's four lie below the last entry of one more. */
 	lea	early_pml4(%rip), %rbx
 	mov	%cr4, %rax
@@ -112,54 +117,11 @@ enter_c:
 	lea	3(%rbx), %rax
 	lea	efi_pml5(%rip), %rbx
 	mov	%rax, (511 * 8)(%rbx)
-1:
-	/* The firmware's lower half; the first 4 GiB at DIRECT_BASE; the image at IMAGE_BASE. */
-	mov	%r15, %rsi
+1:	mov	%r15, %rsi			/* the firmware's lower half */
 	and	$~0xfff, %rsi
 	mov	%rbx, %rdi
 	mov	$256, %ecx
 	rep movsq
-	lea	early_pml4(%rip), %rdx
-	lea	early_pdpt(%rip), %rax
-	or	$3, %rax
-	mov	%rax, (256 * 8)(%rdx)
-	lea	early_pdpt_image(%rip), %rax
-	or	$3, %rax
-	mov	%rax, (511 * 8)(%rdx)
-
-	lea	early_pdpt(%rip), %rdx
-	lea	early_pd(%rip), %rax
-	or	$3, %rax
-	mov	$4, %ecx
-1:	mov	%rax, (%rdx)
-	add	$0x1000, %rax
-	add	$8, %rdx
-	loop	1b
-	lea	early_pd(%rip), %rdx
-	mov	$0x83, %eax			/* present, writable, 2 MiB */
-	mov	$2048, %ecx
-1:	mov	%rax, (%rdx)
-	add	$0x200000, %rax
-	add	$8, %rdx
-	loop	1b
-
-	lea	early_pdpt_image(%rip), %rdx
-	lea	early_pd_image(%rip), %rax
-	or	$3, %rax
-	mov	%rax, (510 * 8)(%rdx)
-	lea	early_pd_image(%rip), %rdx
-	lea	efi_pt_image(%rip), %rax
-	or	$3, %rax
-	mov	%rax, (%rdx)
-	add	$0x1000, %rax
-	mov	%rax, 8(%rdx)
-	lea	efi_pt_image(%rip), %rdx
-	lea	3(%r14), %rax
-	mov	$1024, %ecx
-1:	mov	%rax, (%rdx)
-	add	$0x1000, %rax
-	add	$8, %rdx
-	loop	1b
 	mov	%rbx, %cr3
 
 	/* u64 main(image or information, system, load_base, firmware_cr3, struct efi_plan *) */
@@ -351,8 +313,6 @@ efi_gdt32_pointer:
 	.balign 4096
 efi_pml5:
 	.skip	4096
-efi_pt_image:
-	.skip	2 * 4096
 	.globl	efi_way_out_rsp
 efi_way_out_rsp:
 	.skip	8

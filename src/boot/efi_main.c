@@ -9,6 +9,7 @@
 #include <x86/msr.h>
 
 #include "boot/cmdline.h"
+#include "boot/dma.h"
 #include "boot/efi.h"
 #include "boot/efi_config.h"
 #include "boot/efi_firmware.h"
@@ -101,6 +102,13 @@ static void give_traps_back(void)
 	log_show_hidden();
 }
 
+static void wait_for_reader(u32 at_least)
+{
+	const u64 seconds = efi.options.wait > at_least ? efi.options.wait : at_least;
+
+	firmware.services->stall(seconds * 1000 * 1000);
+}
+
 /* In place of a halt: the machine goes on without Umbra. */
 static _Noreturn void go_on_without(void)
 {
@@ -114,18 +122,9 @@ static _Noreturn void go_on_without(void)
 		firmware.services->free_pages(efi.home.start, efi.home.size / PAGE_SIZE);
 	if (efi.low_page)
 		firmware.services->free_pages(efi.low_page, 1);
-	firmware.services->stall(3 * 1000 * 1000);
+	wait_for_reader(3);
 	efi.plan->bridge = 0;
 	efi_way_out(efi_way_out_rsp);
-}
-
-static void read_options(const char *text, const char *what)
-{
-	char complaint[160];
-
-	if (cmdline_parse(text, &efi.options, complaint, sizeof(complaint)))
-		log_warn("%s: %s", what, complaint);
-	log_set_level(efi.options.log_level);
 }
 
 static void read_config(efi_handle device)
@@ -145,7 +144,7 @@ static void read_config(efi_handle device)
 	error = efi_config_parse((const char *)text, size, &efi.config, &line);
 	if (error)
 		fail("%s, line %u: %s", name, line, error);
-	read_options(efi.config.options, "options");
+	machine_read_options(efi.config.options, "options", &efi.options);
 }
 
 /* --- The machine ------------------------------------------------------------------------------ */
@@ -273,8 +272,8 @@ static void move_home(u64 ept_cap)
 	u64 address = 4 * GIB - 1;
 
 	take_traps();
-	efi.home.size =
-		home_size(&efi.map, machine_memory_wanted(&efi.options, &efi.microcode), ept_cap);
+	efi.home.size = home_size(
+		&efi.map, machine_memory_wanted(&efi.map, &efi.options, &efi.microcode), ept_cap);
 	give_traps_back();
 	if (firmware.services->allocate_pages(EFI_ALLOCATE_MAX_ADDRESS, EFI_RESERVED_MEMORY_TYPE,
 					      efi.home.size / PAGE_SIZE, &address)) {
@@ -368,7 +367,7 @@ static void slide_under(paddr_t load_base)
 	take_traps();
 	machine_create_cpus();
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);
-	machine_prepare(&efi.map, efi.home, efi.low_page, &efi.options, &efi.microcode);
+	machine_prepare(&efi.map, efi.home, efi.low_page, &efi.options, &efi.microcode, true);
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
@@ -376,7 +375,9 @@ static void slide_under(paddr_t load_base)
 	virtualise_other_cpus(load_base);
 	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
 		 cpu_count, pages_left() * PAGE_SIZE / KIB);
+	wait_for_reader(0);
 	fail_set_way_out(NULL);
+	dma_start();
 	wipe_old_data(load_base);
 	log_set_console(console_write);
 	log_guest_owns_console(efi.options.verbose);
@@ -478,10 +479,7 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 	if (error)
 		fail("bad boot information: %s; update the boot loader", error);
 	log_info("version " UMBRA_VERSION ", loaded by %s", info.loader);
-	read_options(info.cmdline, "command line");
-	if (info.cmdline_truncated)
-		fail("Umbra's command line is longer than %zu characters; shorten it",
-		     sizeof(info.cmdline) - 1);
+	machine_read_command_line(&info, &efi.options);
 	if (!can_stay(&info)) {
 		end_boot_services((const void *)information);
 		return EFI_SUCCESS;

@@ -3,6 +3,7 @@
  * The way in: the Multiboot2 header, GRUB's 32-bit entry, and the few instructions from there to
  * long mode. See the Multiboot2 specification, "OS image format" and "I386 machine state".
  */
+#include "boot/early_tables.inc"
 #include "mm/layout.h"
 
 	.section .multiboot2, "a"
@@ -71,46 +72,14 @@ boot_entry32:
 	rdmsr
 	and	$~(1 << 2), %edx
 	wrmsr
-2:
-	/* Early tables: the first 4 GiB at 0 and at DIRECT_BASE, the image at IMAGE_BASE. */
-	lea	PHYS(early_pd), %eax
-	or	$3, %eax
-	lea	PHYS(early_pdpt), %edx
-	mov	%eax, 0(%edx)
-	add	$0x1000, %eax
-	mov	%eax, 8(%edx)
-	add	$0x1000, %eax
-	mov	%eax, 16(%edx)
-	add	$0x1000, %eax
-	mov	%eax, 24(%edx)
-
-	lea	PHYS(early_pd), %edx
-	mov	$0x83, %eax			/* present, writable, 2 MiB */
-	mov	$2048, %ecx
-2:	mov	%eax, (%edx)
-	add	$8, %edx
-	add	$0x200000, %eax
-	loop	2b
-
-	lea	PHYS(early_pd_image), %edx
-	lea	0x83(%ebp), %eax
-	mov	%eax, 0(%edx)
-	add	$0x200000, %eax
-	mov	%eax, 8(%edx)
-
-	lea	PHYS(early_pdpt_image), %eax
-	lea	PHYS(early_pd_image), %edx
-	or	$3, %edx
-	mov	%edx, (510 * 8)(%eax)
-
-	lea	PHYS(early_pml4), %edx
-	or	$3, %eax
-	mov	%eax, (511 * 8)(%edx)
-	lea	PHYS(early_pdpt), %eax
-	or	$3, %eax
-	mov	%eax, (0 * 8)(%edx)
-	mov	%eax, (256 * 8)(%edx)
-
+2:	cmp	%ebp, PHYS(early_tables_base)	/* done by efi_entry.S already? */
+	je	3f
+	mov	%ebp, PHYS(early_tables_base)
+	lea	PHYS(early_tables), %edx
+	locate_early_tables %ebp, %edx
+3:	lea	PHYS(early_pml4), %edx
+	mov	(256 * 8)(%edx), %eax		/* the first 4 GiB at 0, too */
+	mov	%eax, (%edx)
 	mov	%edx, %cr3
 	mov	$(1 << 5), %eax			/* PAE, and no LA57 or CET of the firmware's */
 	mov	%eax, %cr4
@@ -205,18 +174,7 @@ early_far_pointer:
 	.word	0x08
 
 	.section .bss
-	.balign 4096
-	.globl	early_pml4, early_pdpt, early_pd, early_pdpt_image, early_pd_image
-early_pml4:
-	.skip	4096
-early_pdpt:
-	.skip	4096
-early_pd:
-	.skip	4 * 4096
-early_pdpt_image:
-	.skip	4096
-early_pd_image:
-	.skip	4096
+	.balign 16
 	.globl	early_stack_bottom, early_stack_top
 early_stack_bottom:
 	.skip	16384

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/machine.h"
 
+#include "boot/dma.h"
 #include "config.h"
 #include "lib/log.h"
 #include "mm/ept01.h"
@@ -70,6 +71,23 @@ void machine_find_cpus(paddr_t low_page)
 			 left);
 }
 
+void machine_read_options(const char *text, const char *what, struct options *options)
+{
+	char complaint[160];
+
+	if (cmdline_parse(text, options, complaint, sizeof(complaint)))
+		log_warn("%s: %s", what, complaint);
+	log_set_level(options->log_level);
+}
+
+void machine_read_command_line(const struct mb2_info *info, struct options *options)
+{
+	machine_read_options(info->cmdline, "command line", options);
+	if (info->cmdline_truncated)
+		fail("Umbra's command line is longer than %zu characters; shorten it",
+		     sizeof(info->cmdline) - 1);
+}
+
 /* ACPI may have left out the CPU that this runs on. */
 static u32 cpus_expected(void)
 {
@@ -96,11 +114,12 @@ static u64 nested_pool(const struct options *options)
 	return pool > least ? pool : least;
 }
 
-u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode)
+u64 machine_memory_wanted(const struct memmap *map, const struct options *options,
+			  const struct microcode_update *microcode)
 {
 	const u32 expected = cpus_expected();
 	u64 wanted = (IO_BITMAP_PAGES + cpu_list_pages() + microcode_pages(microcode)) * PAGE_SIZE +
-		     expected * vcpu_memory_size();
+		     expected * vcpu_memory_size() + dma_memory_wanted(options, &acpi, map);
 
 	if (nested_is_on(options))
 		wanted += expected * nested_pages_per_cpu() * PAGE_SIZE + nested_pool(options);
@@ -125,7 +144,8 @@ void machine_create_cpus(void)
 }
 
 void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
-		     const struct options *options, const struct microcode_update *microcode)
+		     const struct options *options, const struct microcode_update *microcode,
+		     bool firmware_runs)
 {
 	log_info("%u CPUs, %lu KiB reserved at %#lx (image %zu KiB)", cpu_count, (home.size / KIB),
 		 home.start, image_size() / 1024);
@@ -134,10 +154,13 @@ void machine_prepare(const struct memmap *map, struct range home, paddr_t low_pa
 		fail("out of memory for the microcode update");
 	microcode_load();
 	vmx_read_boot_cpu();
+	/* Before ept01, which keeps pages for itself. */
+	dma_prepare(options, &acpi, map, home, low_page, firmware_runs);
 	if (!ept01_init(map, this_vcpu()->vmx.ept_vpid, home.start, home.size))
 		fail("out of memory for the guest's page tables");
 	if (low_page && !ept01_hide_page(low_page))
 		fail("out of memory for the guest's page tables");
+	dma_hide_registers();
 	sleep_init(&acpi, low_page);
 	panic_set_guest_view(vmcs_dump_exit);
 	if (nested_is_on(options))

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "boot/cmdline.h"
+#include "boot/multiboot2.h"
 #include "mm/memmap.h"
 #include "platform/microcode.h"
 #include "vmx/vcpu.h"
@@ -14,6 +15,12 @@ enum {
 	DEFAULT_SERIAL_PORT = 0x3f8,
 	DEFAULT_BAUD = 115200,
 };
+
+/* From a text of options; `what` is that text's name in a complaint. */
+void machine_read_options(const char *text, const char *what, struct options *options);
+
+/* The same from the boot loader's command line. */
+void machine_read_command_line(const struct mb2_info *info, struct options *options);
 
 /* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
 void machine_read_acpi(const u8 *rsdp, size_t length);
@@ -28,8 +35,9 @@ void machine_add_cpu(u32 apic_id);
  */
 void machine_find_cpus(paddr_t low_page);
 
-/* Bytes of Umbra's home for the CPUs, for nested VMX and for a microcode update. */
-u64 machine_memory_wanted(const struct options *options, const struct microcode_update *microcode);
+/* Bytes of Umbra's home for the CPUs, for nested VMX, for a microcode update and for devices. */
+u64 machine_memory_wanted(const struct memmap *map, const struct options *options,
+			  const struct microcode_update *microcode);
 
 /* Makes this CPU's block and the others', in the firmware's order. */
 void machine_create_cpus(void);
@@ -37,9 +45,11 @@ void machine_create_cpus(void);
 /*
  * On the boot processor: loads the microcode, then makes what all CPUs share: ept01 without [home]
  * and without the page below 1 MiB where CPUs start (0: there is none), what the guest is offered.
+ * With firmware_runs, EFI boot services are a part of the guest.
  */
 void machine_prepare(const struct memmap *map, struct range home, paddr_t low_page,
-		     const struct options *options, const struct microcode_update *microcode);
+		     const struct options *options, const struct microcode_update *microcode,
+		     bool firmware_runs);
 
 /* Loads the microcode and takes this CPU into VMX operation; its guest's registers are still to be
  * set. */

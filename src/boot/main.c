@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the boot loader's hands to the guest's first instruction, top down. */
 #include "boot/cmdline.h"
+#include "boot/dma.h"
 #include "boot/efi_map.h"
 #include "boot/guest.h"
 #include "boot/home.h"
@@ -60,16 +61,9 @@ static void read_boot_information(paddr_t information)
 
 static void read_options(void)
 {
-	char complaint[160];
-
-	if (cmdline_parse(boot.mb2.cmdline, &boot.options, complaint, sizeof(complaint)))
-		log_warn("command line: %s", complaint);
-	if (boot.mb2.cmdline_truncated)
-		fail("Umbra's command line is longer than %zu characters; shorten it",
-		     sizeof(boot.mb2.cmdline) - 1);
+	machine_read_command_line(&boot.mb2, &boot.options);
 	console_init_serial(boot.options.serial_port, boot.options.serial_baud);
 	console_init_screen(boot.mb2.has_fb ? &boot.mb2.fb : NULL);
-	log_set_level(boot.options.log_level);
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
@@ -104,8 +98,8 @@ static struct range move_home(paddr_t load_base, u64 ept_cap)
 	if (boot.microcode.size)
 		avoid[n++] = (struct range){virt_to_phys(boot.microcode.data), boot.microcode.size};
 	return home_move_in(&boot.mb2.memmap, &boot.room,
-			    machine_memory_wanted(&boot.options, &boot.microcode), ept_cap, avoid,
-			    n);
+			    machine_memory_wanted(&boot.mb2.memmap, &boot.options, &boot.microcode),
+			    ept_cap, avoid, n);
 }
 
 static void prepare_ap(struct cpu *cpu)
@@ -150,9 +144,11 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	machine_create_cpus();
 	cpu_load(cpus[0]);
 	trap_init(true, SELECTOR_CODE);
-	machine_prepare(&boot.mb2.memmap, home, boot.low_page, &boot.options, &boot.microcode);
+	machine_prepare(&boot.mb2.memmap, home, boot.low_page, &boot.options, &boot.microcode,
+			false);
 	machine_prepare_cpu(this_vcpu(), &boot.options);
 	start_other_cpus();
+	dma_start();
 
 	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);
 	vmx_guest_start_state(this_vcpu(), &start);

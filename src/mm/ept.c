@@ -26,9 +26,14 @@ static u64 *table_of(u64 entry)
 	return phys_to_virt(entry & EPT_ADDR);
 }
 
-static u64 table_entry(const u64 *table)
+static u64 rights(const struct ept *ept)
 {
-	return virt_to_phys(table) | EPT_RWX;
+	return EPT_RWX & ~ept->withheld;
+}
+
+static u64 table_entry(const struct ept *ept, const u64 *table)
+{
+	return virt_to_phys(table) | rights(ept);
 }
 
 static bool leaf_allowed(const struct ept *ept, unsigned int level)
@@ -46,9 +51,9 @@ static bool leaf_allowed(const struct ept *ept, unsigned int level)
 	}
 }
 
-static u64 leaf_entry(paddr_t pa, unsigned int level, enum memtype type)
+static u64 leaf_entry(const struct ept *ept, paddr_t pa, unsigned int level, enum memtype type)
 {
-	return pa | EPT_RWX | ept_memtype_bits(type) | (level > 1 ? EPT_LARGE : 0);
+	return pa | rights(ept) | ept_memtype_bits(type) | (level > 1 ? EPT_LARGE : 0);
 }
 
 /*
@@ -66,7 +71,7 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 		bool uniform;
 		type = mtrr_type_of_range(ept->mtrrs, start, size, &uniform);
 		if (uniform || level == 1)
-			return leaf_entry(start, level, type);
+			return leaf_entry(ept, start, level, type);
 	}
 
 	u64 *table = pages_alloc_kept();
@@ -77,13 +82,13 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 			return 0;
 	}
 	if (table)
-		return table_entry(table);
+		return table_entry(ept, table);
 	ept->coarse = true;
-	return leaf ? leaf_entry(start, level, type) : 0;
+	return leaf ? leaf_entry(ept, start, level, type) : 0;
 }
 
 /* The same mapping in the next smaller page size. `slot` holds a page of `level` > 1. */
-static bool split(u64 *slot, unsigned int level)
+static bool split(const struct ept *ept, u64 *slot, unsigned int level)
 {
 	u64 entry = entry_load(slot);
 	u64 *table = pages_alloc_kept();
@@ -94,7 +99,7 @@ static bool split(u64 *slot, unsigned int level)
 		entry &= ~(u64)EPT_LARGE;
 	for (unsigned int i = 0; i < EPT_ENTRIES; i++)
 		table[i] = entry + i * ept_level_size(level - 1);
-	entry_store(slot, table_entry(table));
+	entry_store(slot, table_entry(ept, table));
 	return true;
 }
 
@@ -124,10 +129,10 @@ static u64 *slot_at(struct ept *ept, paddr_t gpa, unsigned int level)
 					return NULL;
 				for (unsigned int i = 0; i < EPT_ENTRIES; i++)
 					below[i] = entry & EPT_SOFT_HIDDEN;
-				entry_store(slot, table_entry(below));
+				entry_store(slot, table_entry(ept, below));
 			}
 		}
-		if (ept_is_leaf(entry_load(slot), l) && !split(slot, l))
+		if (ept_is_leaf(entry_load(slot), l) && !split(ept, slot, l))
 			return NULL;
 		table = table_of(entry_load(slot));
 	}
@@ -256,7 +261,7 @@ static void update_below(struct ept *ept, u64 *table, unsigned int level, paddr_
 		}
 		/* Only a leaf that 4 KiB pages made unpinned is left: identical, with all rights.
 		 */
-		u64 wanted = uniform || level == 1 ? leaf_entry(block, level, type)
+		u64 wanted = uniform || level == 1 ? leaf_entry(ept, block, level, type)
 						   : build_identity(ept, block, level);
 		if (wanted != entry) {
 			entry_store(&table[i], wanted);

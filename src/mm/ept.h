@@ -23,6 +23,7 @@ struct ept {
 	u64 limit;   /* end of guest-physical space */
 	bool has_1g; /* page sizes the processor's EPT supports */
 	bool has_2m;
+	u64 withheld; /* of EPT_RWX, what no entry gives */
 	/* Memory for tables ran short once: some block has one strict type instead of several. */
 	bool coarse;
 };
@@ -40,7 +41,7 @@ struct ept_walk {
 
 /*
  * Starts the map of 2^width bytes (32 or more; at most 2^EPT_MAX_WIDTH are mapped). The caller has
- * set mtrrs, which stay alive, has_1g and has_2m. With 1 GiB pages, or up
+ * set mtrrs, which stay alive, has_1g, has_2m and withheld. With 1 GiB pages, or up
  * to 39 bits, all of it is mapped now; otherwise up to the larger of top_of_ram and 4 GiB, the rest
  * being ept_fill's. False: no memory for tables; the map must not be used.
  */

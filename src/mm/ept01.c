@@ -19,9 +19,12 @@ static struct {
 	struct spinlock lock;    /* for writers; CPUs walk the tables without it */
 	struct mtrr_state mtrrs; /* what the types were made from */
 	struct ept ept;
-	struct range hidden[2]; /* Umbra's memory, and its page below 1 MiB */
-	struct range shown;     /* between the two */
+	/* Umbra's memory, its page below 1 MiB, registers. */
+	struct range hidden[2 + EPT01_DEVICES];
+	u32 hidden_count;
+	struct range shown; /* between the first two */
 	void *ones;
+	void *sink; /* what takes writes to hidden registers */
 } ept01;
 
 void ept01_read_mtrrs(struct mtrr_state *out)
@@ -60,6 +63,8 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size)
 		.has_2m = ept_cap & EPT_CAP_2M,
 	};
 	ept01.hidden[0] = (struct range){home, size};
+	ept01.hidden_count = 1;
+	ept01.sink = NULL;
 	ept01.shown = (struct range){0, home};
 	ept01.ones = pages_alloc(1);
 	if (!ept01.ones || !ept_map_identity(&ept01.ept, ept01.mtrrs.maxphyaddr, memmap_top(map)) ||
@@ -82,16 +87,38 @@ u64 ept01_page_size(paddr_t gpa)
 	return ept_walk(&ept01.ept, gpa, &walk) ? walk.size : 0;
 }
 
+static bool overlaps(const struct range *range, paddr_t start, u64 size)
+{
+	return start < range->start + range->size && start + size > range->start;
+}
+
 bool ept01_hide_page(paddr_t page)
 {
-	ept01.hidden[1] = (struct range){page, PAGE_SIZE};
+	ept01.hidden[ept01.hidden_count++] = (struct range){page, PAGE_SIZE};
 	ept01.shown = (struct range){page + PAGE_SIZE, ept01.hidden[0].start - page - PAGE_SIZE};
 	return ept_hide(&ept01.ept, page, PAGE_SIZE);
 }
 
-static bool overlaps(const struct range *range, paddr_t start, u64 size)
+bool ept01_hide_registers(paddr_t start, u64 size)
 {
-	return start < range->start + range->size && start + size > range->start;
+	if (!ept01.sink) {
+		ept01.sink = pages_alloc(1);
+		if (!ept01.sink)
+			return false;
+		memset(ept01.sink, 0xff, PAGE_SIZE);
+	}
+	if (ept01.hidden_count == ARRAY_SIZE(ept01.hidden))
+		return false;
+	ept01.hidden[ept01.hidden_count++] = (struct range){start, size};
+	if (overlaps(&ept01.shown, start, size))
+		ept01.shown.size = 0;
+	for (paddr_t page = start; page < start + size && page < ept01.ept.limit;
+	     page += PAGE_SIZE) {
+		if (!ept_set_4k(&ept01.ept, page, virt_to_phys(ept01.sink), EPT_READ | EPT_WRITE,
+				MEMTYPE_WB))
+			return false;
+	}
+	return true;
 }
 
 /* A key of memory encryption makes an address one beyond the end, whatever page it means. */
@@ -103,7 +130,11 @@ bool ept01_is_hidden(paddr_t start, u64 size)
 		return false;
 	if (start >= ept01.ept.limit || size > ept01.ept.limit - start)
 		return true;
-	return overlaps(&ept01.hidden[0], start, size) || overlaps(&ept01.hidden[1], start, size);
+	for (u32 i = 0; i < ept01.hidden_count; i++) {
+		if (overlaps(&ept01.hidden[i], start, size))
+			return true;
+	}
+	return false;
 }
 
 /*

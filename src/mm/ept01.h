@@ -29,6 +29,13 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
 /* Hides one more page, below 1 MiB, before any CPU uses the map. False: memory is short. */
 bool ept01_hide_page(paddr_t page);
 
+/*
+ * Hides a device's registers before any CPU uses the map: they read as ones, as where no device is,
+ * and writes go to a page that nobody else reads. False: memory is short.
+ */
+enum { EPT01_DEVICES = 64 };
+bool ept01_hide_registers(paddr_t start, u64 size);
+
 /* The EPTP with which L1 runs. */
 u64 ept01_eptp(void);
 
@@ -36,8 +43,8 @@ u64 ept01_eptp(void);
 u64 ept01_page_size(paddr_t gpa);
 
 /*
- * Whether any byte of [start, start + size) is Umbra's, or at an address that this map never
- * reaches: no memory to the guest in both cases.
+ * Whether any byte of [start, start + size) is Umbra's, a hidden register, or at an address that
+ * this map never reaches: no memory to the guest in all cases.
  */
 bool ept01_is_hidden(paddr_t start, u64 size);
 

@@ -116,22 +116,40 @@ void guest_memory_write(paddr_t gpa, const void *src, size_t size)
 	}
 }
 
-/* False: some word faulted. */
-static bool read_words_safe(const u64 *page, const u16 *index, u32 count, u64 *words)
+/* False: it faulted. */
+static inline bool read_word_safe(const u64 *at, u64 *word)
 {
 	const u64 cr2 = read_cr2();
 
-	for (u32 i = 0; i < count; i++) {
-		__asm__ goto volatile("1: mov (%1), %0\n\t" EXTABLE("1b", "%l[fault]")
-				      : "=r"(words[i])
-				      : "r"(&page[index[i]])
-				      : "memory"
-				      : fault);
-	}
+	__asm__ goto volatile("1: mov (%1), %0\n\t" EXTABLE("1b", "%l[fault]")
+			      : "=r"(*word)
+			      : "r"(at)
+			      : "memory"
+			      : fault);
 	return true;
 fault:
 	write_cr2(cr2);
 	return false;
+}
+
+u64 guest_memory_read_word(paddr_t gpa)
+{
+	u64 word;
+
+	if (accessible(gpa, sizeof(word)) &&
+	    (read_word_safe(phys_to_virt(gpa), &word) ||
+	     (map_late(gpa) && read_word_safe(phys_to_virt(gpa), &word))))
+		return word;
+	return ~0ull;
+}
+
+static bool read_words_safe(const u64 *page, const u16 *index, u32 count, u64 *words)
+{
+	u32 i = 0;
+
+	while (i < count && read_word_safe(&page[index[i]], &words[i]))
+		i++;
+	return i == count;
 }
 
 void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words)

@@ -17,6 +17,9 @@
 void guest_memory_read(paddr_t gpa, void *dst, size_t size);
 void guest_memory_write(paddr_t gpa, const void *src, size_t size);
 
+/* A word within a page. */
+u64 guest_memory_read_word(paddr_t gpa);
+
 /*
  * Atomically replaces `size` (1, 4 or 8) naturally aligned bytes if they equal `old`. False: they
  * do not, since somebody has changed them: where there is no memory they are ones for ever, and

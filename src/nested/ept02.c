@@ -20,28 +20,28 @@
 static u32 shortages;
 
 /* The pool is all CPUs' and may be used up by the others; then the CPU's own reserve serves. */
-static void *alloc_table(struct ept02 *ept02)
+static void *take_page(struct ept02 *ept02)
 {
-	void *table = pages_alloc(1);
+	void *page = pages_alloc(1);
 
-	if (table)
-		return table;
+	if (page)
+		return page;
 	__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
 	if (ept02->reserved) {
-		table = ept02->reserve[--ept02->reserved];
-		memset(table, 0, PAGE_SIZE);
+		page = ept02->reserve[--ept02->reserved];
+		memset(page, 0, PAGE_SIZE);
 	}
-	return table;
+	return page;
 }
 
-static void free_page(struct ept02 *ept02, void *table)
+static void free_page(struct ept02 *ept02, void *page)
 {
 	const u32 own = ept02->loan == LOAN_HELD ? EPT02_LARGEST : EPT02_RESERVE;
 
 	if (ept02->reserved < own)
-		ept02->reserve[ept02->reserved++] = table;
+		ept02->reserve[ept02->reserved++] = page;
 	else
-		pages_free(table);
+		pages_free(page);
 }
 
 bool ept02_init(struct vcpu *vcpu)
@@ -57,27 +57,35 @@ bool ept02_init(struct vcpu *vcpu)
 	return true;
 }
 
-enum { GROUP = 8 };
-
-static bool is_empty(const u64 *group)
+static void *alloc_table(struct ept02 *ept02, struct ept02_root *root)
 {
-	u64 all = 0;
+	struct ept02_tables *list = root->tables;
+	void *table;
 
-	for (unsigned int i = 0; i < GROUP; i++)
-		all |= group[i];
-	return !ept_is_present(all);
+	if (!list || list->count == ARRAY_SIZE(list->table)) {
+		list = take_page(ept02);
+		if (!list)
+			return NULL;
+		list->before = root->tables;
+		root->tables = list;
+	}
+	table = take_page(ept02);
+	if (table)
+		list->table[list->count++] = table;
+	return table;
 }
 
-/* Tables of the upper levels are mostly empty. */
-static void free_table(struct ept02 *ept02, u64 *table, unsigned int level)
+static void free_tables(struct ept02 *ept02, struct ept02_root *root)
 {
-	for (unsigned int i = 0; level > 1 && i < EPT_ENTRIES; i++) {
-		if (i % GROUP == 0 && is_empty(&table[i]))
-			i += GROUP - 1;
-		else if (ept_is_present(table[i]) && !ept_is_leaf(table[i], level))
-			free_table(ept02, phys_to_virt(table[i] & EPT_ADDR), level - 1);
+	struct ept02_tables *before;
+
+	for (struct ept02_tables *list = root->tables; list; list = before) {
+		before = list->before;
+		for (u64 i = 0; i < list->count; i++)
+			free_page(ept02, list->table[i]);
+		free_page(ept02, list);
 	}
-	free_page(ept02, table);
+	*root = (struct ept02_root){0};
 }
 
 /* With accessed and dirty flags page walks count as writes, and so they must for ept02. */
@@ -90,8 +98,7 @@ static u64 eptp_of(const struct ept02_root *root)
 static void release_root(struct ept02 *ept02, struct ept02_root *root)
 {
 	invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
-	free_table(ept02, root->table, EPT_LEVELS);
-	*root = (struct ept02_root){0};
+	free_tables(ept02, root);
 }
 
 static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
@@ -133,11 +140,12 @@ u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
 		}
 		if (root->eptp12)
 			ept02_drop(vcpu, root->eptp12);
-		root->table = alloc_table(ept02);
+		root->table = alloc_table(ept02, root);
 		if (!root->table) {
 			/* Other roots hold all of the reserve. */
+			free_tables(ept02, root);
 			ept02_drop_all(vcpu);
-			root->table = alloc_table(ept02);
+			root->table = alloc_table(ept02, root);
 		}
 		if (!root->table)
 			panic("CPU %u has lost its reserve of ept02 tables", vcpu->cpu.index);
@@ -159,7 +167,7 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 		u64 *entry = &table[ept_index(gpa, l)];
 
 		if (!ept_is_present(*entry) || ept_is_leaf(*entry, l)) {
-			void *next = alloc_table(ept02);
+			void *next = alloc_table(ept02, root);
 
 			if (!next)
 				return NULL;
@@ -175,18 +183,14 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 	return &table[ept_index(gpa, level)];
 }
 
-static void set_leaf(struct ept02 *ept02, struct ept02_root *root, u64 *entry, u64 value,
-		     unsigned int level)
+/* The tables of smaller pages that a larger one replaces wait for the root to go. */
+static void set_leaf(const struct ept02_root *root, u64 *entry, u64 value, unsigned int level)
 {
-	if (ept_is_present(*entry) && !ept_is_leaf(*entry, level)) {
-		u64 *old = phys_to_virt(*entry & EPT_ADDR);
+	const bool replaces = ept_is_present(*entry) && !ept_is_leaf(*entry, level);
 
-		*entry = value;
-		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
-		free_table(ept02, old, level - 1);
-		return;
-	}
 	*entry = value;
+	if (replaces)
+		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 }
 
 /* What ept02 may allow so that no access passes by a flag that it has to set. */
@@ -199,24 +203,24 @@ static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
 	return entry12 & EPT_DIRTY ? rights : rights & ~(u64)EPT_WRITE;
 }
 
-/* The neighbours of a 4 KiB page that L1 has mapped too, in one read of its table. */
-static void fault_around(u64 *entry02, paddr_t gpa, const struct ept12_walk *walk, u64 eptp12)
+/*
+ * The neighbours of a 4 KiB page that L1 has mapped too, in one read of its table: those that have
+ * the same rights, type and flags as the page itself, and so are well-formed if their address is.
+ */
+static void fault_around(u64 *entry02, paddr_t gpa, const struct ept12_walk *walk)
 {
-	const unsigned int first = ept_index(gpa, 1) & ~(EPT02_FAULT_AROUND - 1u);
-	u64 *first02 = entry02 - (ept_index(gpa, 1) - first);
+	const unsigned int index = ept_index(gpa, 1) % EPT02_FAULT_AROUND;
+	const u64 address = BITS(nested_caps.maxphyaddr - 1, PAGE_SHIFT);
+	const u64 entry12 = walk->entry[1], mapped = *entry02;
+	u64 *first02 = entry02 - index;
 	u64 entries12[EPT02_FAULT_AROUND];
 
-	guest_memory_read(ALIGN_DOWN(walk->at[1], PAGE_SIZE) + 8 * first, entries12,
-			  sizeof(entries12));
+	guest_memory_read(walk->at[1] - 8 * index, entries12, sizeof(entries12));
 	for (unsigned int i = 0; i < EPT02_FAULT_AROUND; i++) {
-		const u64 entry = entries12[i];
-		const u64 rights = rights_by_flags(eptp12, entry, entry & walk->upper & EPT_RWX);
+		const u64 difference = entries12[i] ^ entry12;
 
-		if (ept_is_present(first02[i]) || !ept_is_present(entry) ||
-		    ept12_is_misconfigured(entry, 1) ||
-		    ept01_is_hidden(entry & EPT_ADDR, PAGE_SIZE))
-			continue;
-		first02[i] = (entry & (EPT_ADDR | EPT_MEMTYPE | EPT_IGNORE_PAT)) | rights;
+		if (!(difference & ~address) && !ept01_is_hidden(entries12[i] & address, PAGE_SIZE))
+			first02[i] = mapped ^ difference;
 	}
 }
 
@@ -238,7 +242,7 @@ static enum ept02_result map_ones(struct vcpu *vcpu, struct ept02_root *root, pa
 
 /* The largest page both maps have: ept01 is uniform where it uses a large one. */
 static enum ept02_result map(struct vcpu *vcpu, struct ept02_root *root, paddr_t gpa,
-			     const struct ept12_walk *walk)
+			     const struct ept12_walk *walk, bool with_neighbours)
 {
 	const u64 entry12 = walk->entry[walk->level];
 	unsigned int level = 1;
@@ -250,14 +254,14 @@ static enum ept02_result map(struct vcpu *vcpu, struct ept02_root *root, paddr_t
 	entry = entry_at(&vcpu->nested->ept02, root, gpa, level);
 	if (!entry)
 		return EPT02_NO_MEMORY;
-	set_leaf(&vcpu->nested->ept02, root, entry,
+	set_leaf(root, entry,
 		 (walk->gpa1 & ~(ept_level_size(level) - 1)) |
 			 (entry12 & (EPT_MEMTYPE | EPT_IGNORE_PAT)) |
 			 rights_by_flags(root->eptp12, entry12, walk->rights) |
 			 (level > 1 ? EPT_LARGE : 0),
 		 level);
-	if (level == 1 && walk->level == 1)
-		fault_around(entry, gpa, walk, root->eptp12);
+	if (with_neighbours && level == 1 && walk->level == 1)
+		fault_around(entry, gpa, walk);
 	return EPT02_MAPPED;
 }
 
@@ -303,7 +307,7 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 		return result;
 	vcpu->nested->ept02.faults++;
 	if (!ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
-		return map(vcpu, root, fault->gpa, &walk);
+		return map(vcpu, root, fault->gpa, &walk, true);
 	if (fault->access & EPT_WRITE)
 		return EPT02_HIDDEN_WRITE;
 	return map_ones(vcpu, root, fault->gpa, &walk);
@@ -318,8 +322,11 @@ void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa)
 	    ((eptp12 & EPTP_AD) && ept12_needs_flags(&walk, false)) ||
 	    ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return;
-	/* Without memory for a table the violation that follows makes room. */
-	(void)map(vcpu, root, gpa, &walk);
+	/*
+	 * Its neighbours were mapped when L1 handled them. Without memory for a table the violation
+	 * that follows makes room.
+	 */
+	(void)map(vcpu, root, gpa, &walk, false);
 }
 
 void ept02_drop(struct vcpu *vcpu, u64 eptp12)

@@ -16,9 +16,9 @@ enum {
 	 * take are twelve: a far call through a gate has two each of instruction bytes, pointer,
 	 * gate, code segment's descriptor, TSS and stack. Each has four tables of L2's below the
 	 * one they share, and each of these 61 guest-physical pages may need three tables below the
-	 * root.
+	 * root. One more page is the list of them.
 	 */
-	EPT02_LARGEST = 1 + 3 * (1 + 12 * (4 + 1)),
+	EPT02_LARGEST = 1 + 1 + 3 * (1 + 12 * (4 + 1)),
 };
 
 /* The CPU's part in the loan of loan.h. */
@@ -26,10 +26,21 @@ enum ept02_loan { LOAN_NONE, LOAN_WAITS, LOAN_HELD };
 
 struct vcpu;
 
+/*
+ * The tables of a root, so that nobody has to look for them when it goes: those, too, that a larger
+ * page has replaced meanwhile. One page, and the next one when it is full.
+ */
+struct ept02_tables {
+	struct ept02_tables *before;
+	u64 count;
+	void *table[PAGE_SIZE / sizeof(void *) - 2];
+};
+
 struct ept02_root {
 	u64 eptp12; /* 0: unused */
 	u64 last_use;
 	u64 *table;
+	struct ept02_tables *tables; /* all of the root's, with itself */
 };
 
 struct ept02 {

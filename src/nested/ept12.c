@@ -5,62 +5,78 @@
 #include "mm/guest_memory.h"
 #include "nested/state.h"
 
-/* SDM "EPT Misconfigurations". */
-bool ept12_is_misconfigured(u64 entry, unsigned int level)
-{
-	const u64 address_reserved = BITS(51, nested_caps.maxphyaddr);
-	const u64 type = (entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT;
+/* What the CPU's capabilities make of entries. */
+struct entry_rules {
+	u64 address_reserved;
+	u32 rights_reserved; /* bit n: rights n cannot be */
+	bool large[EPT_LEVELS + 1];
+};
 
-	if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE)
+static inline struct entry_rules entry_rules(void)
+{
+	const u32 no_execute_only = nested_caps.ept_vpid & EPT_CAP_EXEC_ONLY ? 0 : BIT(EPT_EXEC);
+
+	return (struct entry_rules){
+		.address_reserved = BITS(51, nested_caps.maxphyaddr),
+		.rights_reserved =
+			(u32)(BIT(EPT_WRITE) | BIT(EPT_WRITE | EPT_EXEC)) | no_execute_only,
+		.large = {[2] = nested_caps.ept_vpid & EPT_CAP_2M,
+			  [3] = nested_caps.ept_vpid & EPT_CAP_1G},
+	};
+}
+
+/* SDM "EPT Misconfigurations". */
+__attribute__((always_inline)) static inline bool is_misconfigured(const struct entry_rules *rules,
+								   u64 entry, unsigned int level)
+{
+	const u32 types_reserved = 1 << 2 | 1 << 3 | 1 << 7;
+
+	if ((rules->rights_reserved >> (entry & EPT_RWX) & 1) || (entry & rules->address_reserved))
 		return true;
-	if ((entry & EPT_RWX) == EPT_EXEC && !(nested_caps.ept_vpid & EPT_CAP_EXEC_ONLY))
+	if (level == EPT_LEVELS)
+		return entry & BITS(7, 3);
+	if (!ept_is_leaf(entry, level))
+		return entry & BITS(6, 3);
+	if (level > 1 && (!rules->large[level] || (entry & (ept_level_size(level) - 1) & EPT_ADDR)))
 		return true;
-	if (entry & address_reserved)
-		return true;
-	if (level == 4 || (level > 1 && !(entry & EPT_LARGE)))
-		return entry & (level == 4 ? BITS(7, 3) : BITS(6, 3));
-	if (level == 3 && !(nested_caps.ept_vpid & EPT_CAP_1G))
-		return true;
-	if (level == 2 && !(nested_caps.ept_vpid & EPT_CAP_2M))
-		return true;
-	if (level > 1 && (entry & (ept_level_size(level) - 1) & EPT_ADDR))
-		return true;
-	return type == 2 || type == 3 || type == 7;
+	return types_reserved >> ((entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT) & 1;
 }
 
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out)
 {
+	const struct entry_rules rules = entry_rules();
 	paddr_t table = eptp12 & EPTP_ADDR;
+	u64 rights = EPT_RWX;
 
-	*out = (struct ept12_walk){.rights = EPT_RWX, .level = EPT_LEVELS};
+	out->rights = 0;
+	out->level = EPT_LEVELS;
+	out->entry[EPT_LEVELS] = 0;
 	/* Four levels reach no further. */
-	if (gpa >> EPT_MAX_WIDTH) {
-		out->rights = 0;
+	if (gpa >> EPT_MAX_WIDTH)
 		return EPT12_ABSENT;
-	}
-	for (;; out->level--) {
-		const unsigned int level = out->level;
+		/* Unrolled, the checks of each level are few. */
+#pragma clang loop unroll(full)
+	for (unsigned int level = EPT_LEVELS; level > 0; level--) {
 		const paddr_t at = table + 8 * ept_index(gpa, level);
-		u64 entry;
+		const u64 entry = guest_memory_read_word(at);
 
-		guest_memory_read(at, &entry, sizeof(entry));
+		out->level = level;
 		out->at[level] = at;
 		out->entry[level] = entry;
-		if (!ept_is_present(entry)) {
-			out->rights = 0;
+		if (!ept_is_present(entry))
 			return EPT12_ABSENT;
-		}
-		if (ept12_is_misconfigured(entry, level))
+		if (is_misconfigured(&rules, entry, level))
 			return EPT12_MISCONFIGURED;
-		out->upper = out->rights;
-		out->rights &= entry;
+		rights &= entry;
 		if (ept_is_leaf(entry, level)) {
+			out->rights = rights;
 			out->size = ept_level_size(level);
 			out->gpa1 = (entry & EPT_ADDR & ~(out->size - 1)) | (gpa & (out->size - 1));
 			return EPT12_PRESENT;
 		}
 		table = entry & EPT_ADDR;
 	}
+	__builtin_unreachable();
 }
 
 /* SDM "Accessed and Dirty Flags for EPT": what the entry of this level must have. */

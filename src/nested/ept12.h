@@ -16,14 +16,10 @@ struct ept12_walk {
 	unsigned int level;
 	u64 entry[EPT_LEVELS + 1];  /* by level … */
 	paddr_t at[EPT_LEVELS + 1]; /* … and where each is */
-	u64 rights;                 /* EPT_RWX of all levels together */
-	u64 upper;                  /* of those above the last */
+	u64 rights;                 /* EPT_RWX of all levels together, if present; else 0 */
 	paddr_t gpa1;               /* where it leads, if present: for the address asked for */
 	u64 size;                   /* of the page */
 };
-
-/* Whether an entry of this level is malformed: SDM "EPT Misconfigurations". */
-bool ept12_is_misconfigured(u64 entry, unsigned int level);
 
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out);
 

@@ -10,6 +10,9 @@ enum {
 	INDEX_MAX = 64,
 };
 
+/* What a field of a width holds. */
+enum : u64 { MASK_16 = UINT16_MAX, MASK_32 = UINT32_MAX, MASK_64 = ~0ull, MASK_N = ~0ull };
+
 const struct field_info field_info[F_COUNT] = {
 #define X(name_, width_, class_, policy_, needs_, invalidates_) \
 	[F_##name_] = {                                         \
@@ -20,6 +23,7 @@ const struct field_info field_info[F_COUNT] = {
 		.policy = POLICY_##policy_,                     \
 		.needs = NEEDS_##needs_,                        \
 		.invalidates = INVALIDATES_##invalidates_,      \
+		.mask = MASK_##width_,                          \
 	},
 	VMCS12_FIELDS(X)
 #undef X
@@ -57,16 +61,4 @@ int field_index(u32 encoding)
 	    (VMCS_FIELD_HIGH(encoding) && width != VMCS_WIDTH_64))
 		return -1;
 	return by_encoding[width][VMCS_FIELD_TYPE(encoding)][index] - 1;
-}
-
-u64 field_truncate(enum vmcs12_field field, u64 value)
-{
-	switch (field_info[field].width) {
-	case VMCS_WIDTH_16:
-		return (u16)value;
-	case VMCS_WIDTH_32:
-		return (u32)value;
-	default:
-		return value;
-	}
 }

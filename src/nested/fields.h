@@ -196,6 +196,7 @@ enum vmcs12_field {
 };
 
 struct field_info {
+	u64 mask; /* what it holds of a value */
 	u32 encoding;
 	const char *name;
 	u8 width;       /* enum vmcs_width */
@@ -211,4 +212,7 @@ extern const struct field_info field_info[F_COUNT];
 int field_index(u32 encoding);
 
 /* The part of `value` that a field of this width holds. */
-u64 field_truncate(enum vmcs12_field field, u64 value);
+static inline u64 field_truncate(enum vmcs12_field field, u64 value)
+{
+	return value & field_info[field].mask;
+}

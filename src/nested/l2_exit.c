@@ -144,7 +144,6 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_IO_INSTRUCTION] = l2_io,
 	[REASON_RDMSR] = l2_msr,
 	[REASON_WRMSR] = l2_msr,
-	[REASON_EPT_VIOLATION] = l2_ept_violation,
 	[REASON_EPT_MISCONFIG] = l2_ept_misconfiguration,
 	[REASON_VMREAD] = l2_vmcs_access,
 	[REASON_VMWRITE] = l2_vmcs_access,
@@ -153,6 +152,14 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_RDMSR_IMM] = l2_msr,
 	[REASON_WRMSRNS_IMM] = l2_msr,
 };
+
+/* For what L2 waits for most, a direct call: an indirect one is a retpoline. */
+static inline bool handle(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
+{
+	if (reason == REASON_EPT_VIOLATION)
+		return l2_ept_violation(vcpu, regs);
+	return handlers[reason] && handlers[reason](vcpu, regs);
+}
 
 void nested_exit_handle(struct guest_regs *regs)
 {
@@ -174,7 +181,7 @@ void nested_exit_handle(struct guest_regs *regs)
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)
 			vcpu->l2_exits[basic]++;
-		if (handlers[basic] && handlers[basic](vcpu, regs)) {
+		if (handle(vcpu, regs, basic)) {
 			/* Still L2, perhaps, and what waits for it may be due in another way. */
 			if ((vcpu->nmi_latched || vcpu->init_held || vcpu->mc_latched) &&
 			    vcpu->level)

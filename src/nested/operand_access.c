@@ -44,16 +44,13 @@ static bool is_plain(const struct operand *operand, u32 size)
 	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
 }
 
-/* The linear address of a memory operand; false: the fault has been injected. */
-static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
+/* Any operand's linear address; false: the fault has been injected. */
+__attribute__((noinline)) static bool compute_address(const struct operand *operand, bool write,
+						      u32 size, u64 *linear)
 {
 	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct segment_descriptor segment = {0};
 
-	if (is_plain(operand, size)) {
-		*linear = operand->offset;
-		return true;
-	}
 	if (mode.in_64bit_mode) {
 		segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, operand->segment));
 		mode.cr3 = vmreadn(VMCS_GUEST_CR3);
@@ -71,6 +68,12 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 		event_inject_gp0();
 		return false;
 	}
+}
+
+static inline bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
+{
+	*linear = operand->offset;
+	return is_plain(operand, size) || compute_address(operand, write, size, linear);
 }
 
 struct route {

@@ -195,6 +195,12 @@ static const struct table_errors fadt_errors = {
 	"the FADT has a wrong checksum",
 };
 
+static const struct table_errors dmar_errors = {
+	"the DMAR cannot be read",
+	"the DMAR's length is impossible",
+	"the DMAR has a wrong checksum",
+};
+
 /*
  * Maps a whole table of at least `min` bytes. `length` is to be used from then on: what the table
  * says of itself may have been read at another time.
@@ -414,6 +420,19 @@ static const char *parse_fadt(const struct reader *r, paddr_t pa, struct acpi_in
 	return NULL;
 }
 
+static const char *find_dmar(const struct reader *r, paddr_t pa, struct acpi_info *out)
+{
+	const void *table;
+	u32 length;
+	const char *error = map_table(r, pa, sizeof(struct header), &dmar_errors, &table, &length);
+
+	if (error)
+		return error;
+	out->dmar = pa;
+	out->dmar_length = length;
+	return NULL;
+}
+
 /* The RSDT or XSDT, checked; entries are `width` bytes each. */
 struct root {
 	const u8 *entries;
@@ -487,7 +506,7 @@ const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 {
 	const struct reader reader = {.map = map, .ctx = ctx};
 	struct root root;
-	bool seen_madt = false, seen_fadt = false;
+	bool seen_madt = false, seen_fadt = false, seen_dmar = false;
 	const char *error;
 
 	memset(out, 0, sizeof(*out));
@@ -512,6 +531,9 @@ const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 		} else if (!seen_fadt && has_signature(h, "FACP")) {
 			seen_fadt = true;
 			one = parse_fadt(&reader, pa, out);
+		} else if (!seen_dmar && has_signature(h, "DMAR")) {
+			seen_dmar = true;
+			one = find_dmar(&reader, pa, out);
 		}
 		if (!error)
 			error = one;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What Umbra needs of the ACPI tables: which CPUs there are, how the machine is reset, and a
- * timer of known frequency. Section titles are those of the ACPI Specification. All addresses
- * are physical.
+ * What Umbra needs of the ACPI tables: which CPUs there are, how the machine is reset, where DMA
+ * remapping is described, and a timer of known frequency. Section titles are those of the ACPI
+ * Specification. All addresses are physical.
  */
 #pragma once
 
@@ -50,13 +50,17 @@ struct acpi_info {
 	paddr_t facs; /* "Firmware ACPI Control Structure (FACS)"; 0: none */
 	u32 facs_length;
 
+	paddr_t dmar; /* the table of DMA remapping units, for dmar_parse(); 0: none that is sound
+		       */
+	u32 dmar_length;
+
 	u16 pm_timer_port;   /* counts at 3.579545 MHz; 0: none in I/O space */
 	bool pm_timer_32bit; /* else it wraps after 24 bits */
 };
 
 /*
- * Follow a copy of the RSDP to the MADT ("APIC") and the FADT ("FACP"). The XSDT is preferred;
- * the RSDT is used when there is no sound one. A missing MADT or FADT is no error.
+ * Follow a copy of the RSDP to the MADT ("APIC"), the FADT ("FACP") and the DMAR. The XSDT is
+ * preferred; the RSDT is used when there is no sound one. That one of them is missing is no error.
  * NULL, or what is wrong, for people. After an error of one table the others are still read: *out
  * holds what was sound (in a damaged MADT the entries before the damage, with has_madt false), and
  * the first error is returned.

@@ -5,6 +5,7 @@
 
 #include "lib/insn.h"
 #include "lib/log.h"
+#include "platform/vtd.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
 #include "vmx/instruction.h"
@@ -27,6 +28,8 @@ __attribute__((noinline)) static struct cpuid filtered(const struct vcpu *vcpu, 
 	};
 	struct cpuid answer = cpuid(effective, subleaf);
 
+	/* Systems ask for such leaves with each program that they start. */
+	vtd_poll();
 	cpuid_filter(&answer, effective, subleaf, &guest, &vcpu->cpuid_hidden);
 	return answer;
 }

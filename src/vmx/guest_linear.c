@@ -5,6 +5,7 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
+#include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "vmx/event.h"
@@ -97,7 +98,7 @@ static bool reach_identity(void *ctx, const struct guest_walk *walk, enum guest_
 static const struct guest_linear_via identity = {.ops = &walk_ops, .reach = reach_identity};
 
 /* Hypervisors keep the operands of VMX instructions on one page of their stack. */
-static inline bool recall(u64 linear, size_t size, enum guest_access_type type, paddr_t *pa)
+static inline void *recall(u64 linear, size_t size, enum guest_access_type type)
 {
 	const struct vcpu *vcpu = this_vcpu();
 	const struct guest_translation *last = &vcpu->translation;
@@ -106,7 +107,7 @@ static inline bool recall(u64 linear, size_t size, enum guest_access_type type, 
 	/* With both ends on the page. */
 	if (!last->steps || last->type != type || linear - last->page > PAGE_SIZE - size ||
 	    vcpu->level)
-		return false;
+		return NULL;
 	difference = (last->cr3 ^ vmreadn(VMCS_GUEST_CR3)) | (last->cr0 ^ vmreadn(VMCS_GUEST_CR0)) |
 		     (last->cr4 ^ vmreadn(VMCS_GUEST_CR4)) |
 		     (last->efer ^ vmread64(VMCS_GUEST_EFER)) |
@@ -114,8 +115,7 @@ static inline bool recall(u64 linear, size_t size, enum guest_access_type type, 
 	for (u32 i = 0; i < last->steps; i++)
 		difference |=
 			last->step[i].entry ^ *(const volatile u64 *)phys_to_virt(last->step[i].pa);
-	*pa = last->pa + (linear - last->page);
-	return !difference;
+	return difference ? NULL : phys_to_virt(last->pa + (linear - last->page));
 }
 
 static void remember(const struct guest_paging *paging, const struct guest_access *access,
@@ -139,12 +139,22 @@ static void remember(const struct guest_paging *paging, const struct guest_acces
 		.steps = walk->steps,
 		.pa = ALIGN_DOWN(walk->pa, PAGE_SIZE),
 	};
+	/* recall() has all of it used in place; where there is no memory that cannot be. */
+	if (!guest_memory_is_mapped(last->pa, PAGE_SIZE))
+		last->steps = 0;
 	for (u32 i = 0; i < walk->steps; i++) {
 		last->step[i] = walk->step[i];
-		/* recall() reads entries in place; where there is no memory it could not. */
 		if (!guest_memory_is_mapped(walk->step[i].pa, sizeof(walk->step[i].entry)))
 			last->steps = 0;
 	}
+}
+
+static inline void copy(void *dst, const void *src, size_t size)
+{
+	if (size == sizeof(u64))
+		__builtin_memcpy(dst, src, sizeof(u64));
+	else
+		memcpy(dst, src, size);
 }
 
 static bool translate(const struct guest_paging *paging, const struct guest_access *access,
@@ -249,22 +259,22 @@ __attribute__((noinline)) static bool walk_and_write(u64 linear, const void *src
 bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
 		       struct guest_fault *fault)
 {
-	paddr_t pa;
+	const void *known = recall(linear, size, GUEST_READ);
 
-	if (!recall(linear, size, GUEST_READ, &pa))
+	if (!known)
 		return walk_and_read(linear, dst, size, as, &identity, fault);
-	guest_memory_read(pa, dst, size);
+	copy(dst, known, size);
 	return true;
 }
 
 bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
 			struct guest_fault *fault)
 {
-	paddr_t pa;
+	void *known = recall(linear, size, GUEST_WRITE);
 
-	if (!recall(linear, size, GUEST_WRITE, &pa))
+	if (!known)
 		return walk_and_write(linear, src, size, as, &identity, fault);
-	guest_memory_write(pa, src, size);
+	copy(known, src, size);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include "mm/pages.h"
 #include "platform/delay.h"
 #include "platform/microcode.h"
+#include "platform/vtd.h"
 #include "smp/ap_start.h"
 #include "smp/panic.h"
 #include "smp/stop.h"
@@ -134,6 +135,8 @@ _Noreturn static void wake(struct cpu *self)
 	prepare(self);
 	/* Firmware may have set up other ones than before. */
 	ept01_mtrrs_written(&this_vcpu()->mtrr);
+	if (vtd_units_on() && vtd_start())
+		reset_machine("woken up, but a DMA remapping unit does not start");
 	ap_start_all(&work, sleep.page);
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("woken up from S3");

@@ -5,6 +5,7 @@
 #include "lib/insn.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "platform/vtd.h"
 
 static const u64 magic = 0x6172626d75;
 
@@ -17,6 +18,7 @@ enum statistics_function {
 	STATISTICS_L2_EXITS,
 	STATISTICS_VMCS,
 	STATISTICS_INTEGRITY,
+	STATISTICS_DMA,
 };
 
 /* Constant once the guest runs. */
@@ -110,6 +112,10 @@ static bool answer(struct guest_regs *regs)
 	case STATISTICS_INTEGRITY:
 		regs->rax = image_digest();
 		regs->rdx = pages_spoiled(&regs->rbx);
+		return true;
+	case STATISTICS_DMA:
+		regs->rax = vtd_units_on();
+		regs->rbx = vtd_faults();
 		return true;
 	default:
 		return false;

@@ -15,6 +15,8 @@
  *     7  whether anyone wrote to Umbra's memory: a digest of its code and constants, which must
  * stay the same; RBX: pages that Umbra has not used yet, which it filled with a pattern at boot;
  *        RDX: 8-byte words in them that have lost it, which must be 0. Takes milliseconds.
+ *     8  DMA remapping units that keep devices from Umbra's memory; how many of their accesses they
+ *        have refused
  *   An index out of range or an unknown function gives RAX = all ones, RBX unchanged.
  */
 #pragma once

@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Without a hosted test: what runs the file, by name of the boot tests (`./umbra test --list`).
 BOOTED = {
     "boot/chainload.c": "`chainload.*`, `probe.chainload`",
+    "boot/early_tables.S": "every boot test",
     "boot/efi_entry.S": "`uefi.*`",
     "boot/efi_firmware.c": "`uefi.*`",
     "boot/efi_main.c": "`uefi.*`",

@@ -519,11 +519,23 @@ static void step_change(void)
 		invept_l1((unsigned int)below(EPTPS));
 }
 
-/* Every entry of every ept02 at once, whoever asked for it. */
-NO_COVERAGE static void check_table(unsigned int root, paddr_t table, unsigned int level,
-				    paddr_t gpa, u64 *tables)
+/* How often the table is in the list of those that go with the root. */
+NO_COVERAGE static unsigned int listed(const struct ept02_root *root, paddr_t table)
 {
-	++*tables;
+	unsigned int times = 0;
+
+	for (const struct ept02_tables *list = root->tables; list; list = list->before) {
+		for (u64 i = 0; i < list->count; i++)
+			times += virt_to_phys(list->table[i]) == table;
+	}
+	return times;
+}
+
+/* Every entry of every ept02 at once, whoever asked for it. */
+NO_COVERAGE static void check_table(const struct ept02_root *kept, unsigned int root, paddr_t table,
+				    unsigned int level, paddr_t gpa)
+{
+	REQUIRE(listed(kept, table) == 1);
 	for (u64 i = 0; i < 512; i++) {
 		const paddr_t at = gpa | i << shift_of(level);
 		const u64 e = read_own(table + i * 8);
@@ -533,7 +545,7 @@ NO_COVERAGE static void check_table(unsigned int root, paddr_t table, unsigned i
 			continue;
 		REQUIRE(!misconfigured(e, level, ~0ull));
 		if (level > 1 && !(e >> 7 & 1)) {
-			check_table(root, e & BITS(51, 12), level - 1, at, tables);
+			check_table(kept, root, e & BITS(51, 12), level - 1, at);
 			continue;
 		}
 		t = walk(table, level, at, ~0ull, read_own, NULL);
@@ -553,20 +565,23 @@ static u64 lent_out(void)
 
 static void check_all(void)
 {
-	u64 tables = 0;
+	u64 pages = 0;
 
 	for (unsigned int i = 0; i < EPT02_ROOTS; i++) {
 		const struct ept02_root *kept = &nested.ept02.root[i];
 
+		REQUIRE(!kept->eptp12 == !kept->tables);
 		if (!kept->eptp12)
 			continue;
+		for (const struct ept02_tables *list = kept->tables; list; list = list->before)
+			pages += 1 + list->count;
 		for (unsigned int root = 0; root < EPTPS; root++) {
 			if (eptp12[root] == kept->eptp12)
-				check_table(root, virt_to_phys(kept->table), 4, 0, &tables);
+				check_table(kept, root, virt_to_phys(kept->table), 4, 0);
 		}
 	}
-	/* All pages are in some table, in the reserve, to be lent, or free. */
-	REQUIRE(tables + nested.ept02.reserved + lent_out() + pages_left() ==
+	/* All pages are some root's, in the reserve, to be lent, or free. */
+	REQUIRE(pages + nested.ept02.reserved + lent_out() + pages_left() ==
 		machine_memory.own_size / PAGE_SIZE);
 }
 

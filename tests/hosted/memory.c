@@ -223,6 +223,14 @@ void guest_memory_read(paddr_t gpa, void *dst, size_t size)
 	}
 }
 
+u64 guest_memory_read_word(paddr_t gpa)
+{
+	u64 word;
+
+	guest_memory_read(gpa, &word, sizeof(word));
+	return word;
+}
+
 void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words)
 {
 	for (u32 i = 0; i < count; i++)

@@ -695,6 +695,32 @@ static void test_bad_fadt(void **state)
 	expect(parse(), ACPI_FADT_UNREADABLE);
 }
 
+/* Its contents are dmar_parse()'s. */
+static void test_dmar(void **state)
+{
+	enum { DMAR = 0xb000, AGAIN = 0xb800 };
+
+	(void)state;
+	lapic(0, 1);
+	expect(parse(), NULL);
+	assert_int_equal(info.dmar, 0);
+	table(DMAR, "DMAR", 64);
+	append64(XSDT, DMAR);
+	table(AGAIN, "DMAR", 80);
+	append64(XSDT, AGAIN);
+	expect(parse(), NULL);
+	assert_int_equal(info.dmar, DMAR);
+	assert_int_equal(info.dmar_length, 64);
+	memory[DMAR + 63] ^= 1;
+	expect(parse(), "the DMAR has a wrong checksum");
+	assert_int_equal(info.dmar, 0);
+	assert_int_equal(info.cpu_count, 1);
+	set32(memory + DMAR + 4, 35);
+	expect(parse(), "the DMAR's length is impossible");
+	set32(memory + DMAR + 4, MEMORY);
+	expect(parse(), "the DMAR cannot be read");
+}
+
 /*
  * "Local APIC Flags": a CPU that is not enabled may be, later, by the flag "online capable" or, in
  * older tables, without. Those that were found to be there stay, as does everything else.
@@ -759,6 +785,7 @@ int main(void)
 		cmocka_unit_test_setup(test_reset_register, set_up),
 		cmocka_unit_test_setup(test_pm_timer, set_up),
 		cmocka_unit_test_setup(test_bad_fadt, set_up),
+		cmocka_unit_test_setup(test_dmar, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,7 @@ static void expect_defaults(void)
 	assert_false(o.hypervisor_pass);
 	assert_false(o.efi_end);
 	assert_int_equal(o.drive, 0x80);
+	assert_int_equal(o.wait, 0);
 	assert_true(o.nested);
 	assert_true(o.nested_shadow);
 	assert_int_equal(o.nested_pool, 2048);
@@ -112,6 +113,13 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.hypervisor_pass);
 	accept("hypervisor=pass hypervisor=hide");
 	assert_false(o.hypervisor_pass);
+	assert_int_equal(o.dma, DMA_AUTO);
+	accept("dma=pass");
+	assert_int_equal(o.dma, DMA_PASS);
+	accept("dma=pass dma=protect");
+	assert_int_equal(o.dma, DMA_PROTECT);
+	accept("dma=protect dma=auto");
+	assert_int_equal(o.dma, DMA_AUTO);
 	assert_int_equal(o.mitigations, MITIGATIONS_AUTO);
 	accept("mitigations=off");
 	assert_int_equal(o.mitigations, MITIGATIONS_OFF);
@@ -128,6 +136,8 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.nested);
 	accept("nested=off nested");
 	assert_true(o.nested);
+	accept("wait=3600");
+	assert_int_equal(o.wait, 3600);
 	accept("drive=0x81");
 	assert_int_equal(o.drive, 0x81);
 	accept("drive=0");
@@ -191,6 +201,8 @@ static void test_bad_values(void **state)
 		"serial=com1,9600,8n1",
 		"serial=,9600",
 		"serial=none,9600",
+		"dma",
+		"dma=on",
 		"mitigations",
 		"mitigations=on",
 		"mitigations=forced",
@@ -203,6 +215,9 @@ static void test_bad_values(void **state)
 		"loglevel=debu",
 		"drive",
 		"drive=",
+		"wait=3601",
+		"wait=-1",
+		"wait=",
 		"drive=0x100",
 		"drive=c:",
 		"drive=4294967296",

@@ -17,6 +17,7 @@
 #include <x86/vmx.h>
 
 #include "lib/insn.h"
+#include "mm/ept.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
@@ -177,6 +178,47 @@ static void test_low_page(void **state)
 	assert_true(ept01_is_hidden(page, 1));
 }
 
+/*
+ * Registers are nobody's memory to Umbra, and one page of Umbra's to the guest, which takes what it
+ * writes. Wherever they are: a shortcut for the memory in between must not miss them.
+ */
+static void test_registers(void **state)
+{
+	static const paddr_t places[] = {0xfed90000, 0x20fffffc000, 0x40000000, 0x1000};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		const paddr_t at = places[i];
+		const u64 *ones;
+		struct ept_walk walk[2];
+
+		build(EPT_CAP_1G | EPT_CAP_2M);
+		assert_true(ept01_hide_page(0x9d000));
+		assert_false(ept01_is_hidden(at, 2 * PAGE_SIZE));
+		assert_true(ept01_hide_registers(at, 2 * PAGE_SIZE));
+		assert_true(ept01_is_hidden(at, 1));
+		assert_true(ept01_is_hidden(at + 2 * PAGE_SIZE - 1, 1));
+		assert_true(ept01_is_hidden(at - 1, 2));
+		assert_false(ept01_is_hidden(at - PAGE_SIZE, PAGE_SIZE));
+		assert_false(ept01_is_hidden(at + 2 * PAGE_SIZE, PAGE_SIZE));
+		assert_true(ept01_is_hidden(HOME, 1) && ept01_is_hidden(0x9d000, 1));
+		for (u64 page = 0; page < 2; page++) {
+			struct ept map = {.root = phys_to_virt(ept01_eptp() & EPT_ADDR),
+					  .limit = BIT(46)};
+
+			assert_true(ept_walk(&map, at + page * PAGE_SIZE, &walk[page]));
+			assert_int_equal(walk[page].size, PAGE_SIZE);
+			assert_int_equal(walk[page].perm, EPT_READ | EPT_WRITE);
+		}
+		assert_int_equal(walk[0].pa, walk[1].pa);
+		assert_true(ept01_is_hidden(walk[0].pa, PAGE_SIZE));
+		assert_int_not_equal(walk[0].pa, ept01_ones());
+		ones = phys_to_virt(walk[0].pa);
+		for (size_t word = 0; word < PAGE_SIZE / sizeof(*ones); word++)
+			assert_true(ones[word] == ~0ull);
+	}
+}
+
 /* Four levels reach 48 bits; beyond there is nothing, whatever the CPU can address. */
 static void test_beyond_four_levels(void **state)
 {
@@ -235,6 +277,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_key_ids, setup),
 		cmocka_unit_test_setup(test_low_page, setup),
+		cmocka_unit_test_setup(test_registers, setup),
 		cmocka_unit_test_setup(test_beyond_four_levels, setup),
 		cmocka_unit_test_setup(test_write_back, setup),
 		cmocka_unit_test_setup(test_pages_used_up, setup),

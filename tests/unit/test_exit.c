@@ -17,6 +17,7 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "platform/vtd.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
@@ -51,6 +52,16 @@ void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 {
 	(void)vcpu;
 	given_activity = activity;
+}
+
+u32 vtd_units_on(void)
+{
+	return 77;
+}
+
+u64 vtd_faults(void)
+{
+	return 88;
 }
 
 static struct vcpu *vcpu;
@@ -507,6 +518,8 @@ static void test_statistics(void **state)
 	assert_int_equal(ask(7, 0, 0), image_digest());
 	assert_int_equal(regs.rbx, pages_left());
 	assert_int_equal(regs.rdx, 0);
+	assert_int_equal(ask(8, 0, 0), 77);
+	assert_int_equal(regs.rbx, 88);
 	/* No such CPU, exit reason or function. */
 	assert_true(ask(1, 1, 10) == ~0ull);
 	assert_true(ask(1, 0, REASON_COUNT) == ~0ull);

@@ -14,6 +14,7 @@
 #include "mm/layout.h"
 #include "platform/delay.h"
 #include "platform/microcode.h"
+#include "platform/vtd.h"
 #include "smp/ap_start.h"
 #include "smp/stop.h"
 #include "vmx/guest_level.h"
@@ -43,6 +44,8 @@ static u8 *facs;
 /* What the machine does once SLP_EN is written. */
 static enum outcome { STAYS_AWAKE, COMES_BACK, LOSES_ALL } outcome;
 static bool others_stop;
+static u32 units; /* of DMA remapping */
+static const char *unit_error;
 static jmp_buf entered;
 
 static struct {
@@ -55,6 +58,7 @@ static struct {
 	void (*wake)(struct cpu *cpu);
 	struct cpu *wakes;
 	struct guest_start start;
+	u32 unit_starts, ap_starts_before_units;
 	bool reset_machine;
 } seen;
 
@@ -181,6 +185,18 @@ void ap_start_all(const struct ap_work *work, paddr_t page)
 	seen.ap_starts++;
 }
 
+u32 vtd_units_on(void)
+{
+	return units;
+}
+
+const char *vtd_start(void)
+{
+	seen.unit_starts++;
+	seen.ap_starts_before_units = seen.ap_starts;
+	return unit_error;
+}
+
 void cpu_forget(struct cpu *cpu)
 {
 	cpu->stop = STOP_NOT;
@@ -259,6 +275,8 @@ static int setup(void **state)
 	list[1] = &machine_cpu(1)->cpu;
 	offered_vmx.reset = reset_l1;
 	others_stop = true;
+	units = 0;
+	unit_error = NULL;
 	outcome = COMES_BACK;
 	machine_maps_guest = true;
 	facs = machine_memory.guest + FACS;
@@ -418,6 +436,28 @@ static void test_wake_in_real_mode(void **state)
 	assert_int_equal(seen.releases, 1);
 }
 
+/* Before anything of the guest's runs; a machine whose devices are not kept from Umbra does not go
+ * on.
+ */
+static void test_units_start_again(void **state)
+{
+	(void)state;
+	init();
+	set_facs32(WAKING_VECTOR, 0x12345);
+	lose_all();
+	assert_int_equal(seen.unit_starts, 0);
+	memset(&seen, 0, sizeof(seen));
+	units = 2;
+	lose_all();
+	assert_int_equal(seen.unit_starts, 1);
+	assert_int_equal(seen.ap_starts_before_units, 0);
+	assert_int_equal(seen.start.cs, 0x1234);
+	memset(&seen, 0, sizeof(seen));
+	unit_error = "a unit does not start";
+	lose_all();
+	assert_true(seen.reset_machine);
+}
+
 static void test_wake_in_protected_mode(void **state)
 {
 	(void)state;
@@ -481,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup(test_two_registers, setup),
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_wake_in_real_mode, setup),
+		cmocka_unit_test_setup(test_units_start_again, setup),
 		cmocka_unit_test_setup(test_wake_in_protected_mode, setup),
 		cmocka_unit_test_setup(test_short_facs, setup),
 		cmocka_unit_test_setup(test_no_vector, setup),

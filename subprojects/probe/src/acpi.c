@@ -123,6 +123,11 @@ static const struct acpi_table *find(const char *signature)
 	return NULL;
 }
 
+bool acpi_has_table(const char *signature)
+{
+	return find(signature);
+}
+
 bool acpi_cpus(struct acpi_cpus *out)
 {
 	const struct acpi_table *madt = find("APIC");

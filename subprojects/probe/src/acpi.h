@@ -22,6 +22,9 @@ struct acpi_sleep {
 /* Finds the root table; rsdp is the loader's word for it, or 0 to look in the BIOS area. */
 bool acpi_init(paddr_t rsdp);
 
+/* Whether the root table lists one. */
+bool acpi_has_table(const char *signature);
+
 /* The enabled processors of the MADT, in its order. False if there is no MADT. */
 bool acpi_cpus(struct acpi_cpus *out);
 

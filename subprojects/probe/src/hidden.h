@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The hypervisor's memory, as hidden=0xSTART-0xEND on the command line tells it. */
+/*
+ * The hypervisor's memory, as hidden=0xSTART-0xEND on the command line tells it, or by hidden=map
+ * the memory map: what is above 1 MiB and no RAM, begins where RAM ends, and reads as ones.
+ */
 #pragma once
 
 #include "probe.h"

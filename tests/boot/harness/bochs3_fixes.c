@@ -15,6 +15,8 @@
  *    RIP of what raised the exception, though RSP is the handler's: RIP at the end of the last
  *    instruction, to which Bochs goes back for these exits, is not moved on. SDM "Saving RIP, RSP,
  *    RFLAGS, and SSP": the RIP that is saved is where the guest would have gone on.
+ *  - A SIPI sent to all other CPUs reaches only the first of those that wait for it in VMX non-root
+ *    operation (mend_sipi()).
  *
  * A function is replaced only where Bochs exports it under the name, and so with the parameters,
  * that it has in those versions.
@@ -169,6 +171,7 @@ __attribute__((constructor)) static void mend(void)
 {
 	replace_function("_Z9long_idivP7Bit128sPlPKS_l", (void (*)())long_idiv);
 	mend_delivery();
+	mend_sipi();
 	read_flags = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11force_flagsEv");
 	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
 	exception_class = dlsym(RTLD_DEFAULT, "_Z19get_exception_classj");

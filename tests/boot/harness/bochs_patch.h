@@ -5,13 +5,14 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PAGE = 4096, ANY = -1 };
+enum { PAGE = 4096, ANY = -1, JUMP_SIZE = 14 };
 
 /* An instruction of Bochs's, or two, that call a mend instead. RBX is the CPU there. */
 enum { SITE_SIZE = 7 };
@@ -64,6 +65,15 @@ static uint8_t *put(uint8_t *cave, const void *code, size_t size)
 	return cave + size;
 }
 
+static void change(uint8_t *code, const uint8_t *with, size_t size)
+{
+	uint8_t *page = (uint8_t *)((uintptr_t)code & ~(uintptr_t)(PAGE - 1));
+
+	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	memcpy(code, with, size);
+	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+}
+
 /* The mend is called with all registers kept that a function may change. Returns the cave's end. */
 static uint8_t *replace(const struct site *site, uint8_t *cave)
 {
@@ -76,8 +86,8 @@ static uint8_t *replace(const struct site *site, uint8_t *cave)
 	static const uint8_t restore[] = {0x41, 0x5b, 0x41, 0x5a, 0x41, 0x59, 0x41,
 					  0x58, 0x5f, 0x5e, 0x5a, 0x59, 0x58};
 	static const uint8_t ret = 0xc3;
-	uint8_t *page = (uint8_t *)((uintptr_t)site->code & ~(uintptr_t)(PAGE - 1));
 	const int32_t distance = (int32_t)(cave - (site->code + 5));
+	uint8_t code[SITE_SIZE] = {0xe8, [5] = 0x90, 0x90};
 
 	cave = put(cave, save, sizeof(save));
 	cave = put(cave, arguments, sizeof(arguments));
@@ -87,25 +97,57 @@ static uint8_t *replace(const struct site *site, uint8_t *cave)
 	if (site->keep)
 		cave = put(cave, site->code, SITE_SIZE);
 	cave = put(cave, &ret, sizeof(ret));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	site->code[0] = 0xe8;
-	memcpy(site->code + 1, &distance, sizeof(distance));
-	memset(site->code + 5, 0x90, SITE_SIZE - 5);
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+	memcpy(code + 1, &distance, sizeof(distance));
+	change(site->code, code, sizeof(code));
 	return cave;
 }
 
 static void replace_function(const char *symbol, void (*with)())
 {
 	/* jmp [rip], and the address behind it */
-	uint8_t jump[6 + sizeof(with)] = {0xff, 0x25};
+	uint8_t jump[JUMP_SIZE] = {0xff, 0x25};
 	uint8_t *function = dlsym(RTLD_DEFAULT, symbol);
-	uint8_t *page = (uint8_t *)((uintptr_t)function & ~(uintptr_t)(PAGE - 1));
 
 	if (!function)
 		return;
 	memcpy(jump + 6, &with, sizeof(with));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
-	memcpy(function, jump, sizeof(jump));
-	mprotect(page, 2 * PAGE, PROT_READ | PROT_EXEC);
+	change(function, jump, sizeof(jump));
+}
+
+/*
+ * Bochs ends every VM exit by a jump to the loop that runs the current CPU. In an exit by a SIPI
+ * that is the sender: it does not come to the end of its instruction, and the other CPUs that a
+ * broadcast is for never get it. SDM "Issuing Interprocessor Interrupts": the destination shorthand
+ * "all excluding self" sends to all of them. So such an exit jumps no further than to here.
+ */
+static struct {
+	void (*function)(void *cpu, unsigned int vector);
+	jmp_buf *loop;
+	uint8_t own[JUMP_SIZE];
+} deliver_sipi;
+
+static void deliver_sipi_to_the_end(void *cpu, unsigned int vector)
+{
+	uint8_t jump[JUMP_SIZE];
+	jmp_buf loop;
+
+	memcpy(jump, deliver_sipi.function, JUMP_SIZE);
+	memcpy(loop, *deliver_sipi.loop, sizeof(loop));
+	change((uint8_t *)deliver_sipi.function, deliver_sipi.own, JUMP_SIZE);
+	if (!_setjmp(*deliver_sipi.loop))
+		deliver_sipi.function(cpu, vector);
+	change((uint8_t *)deliver_sipi.function, jump, JUMP_SIZE);
+	memcpy(*deliver_sipi.loop, loop, sizeof(loop));
+}
+
+static void mend_sipi(void)
+{
+	static const char symbol[] = "_ZN8BX_CPU_C12deliver_SIPIEj";
+
+	deliver_sipi.function = (void (*)(void *, unsigned int))dlsym(RTLD_DEFAULT, symbol);
+	deliver_sipi.loop = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11jmp_buf_envE");
+	if (!deliver_sipi.function || !deliver_sipi.loop)
+		return;
+	memcpy(deliver_sipi.own, deliver_sipi.function, JUMP_SIZE);
+	replace_function(symbol, (void (*)())deliver_sipi_to_the_end);
 }

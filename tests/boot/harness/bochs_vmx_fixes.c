@@ -30,6 +30,8 @@
  *  - A VM entry into real-address mode is refused if the two lowest bits of the CS selector are not
  *    0. SDM "Checks on Guest Segment Registers" has no such check with "unrestricted guest": the
  *    selector is a segment's address there.
+ *  - A SIPI sent to all other CPUs reaches only the first of those that wait for it in VMX non-root
+ *    operation (mend_sipi()).
  *
  * Bochs 3 has those of INIT and SIPI mended. The sites are found by the instructions there, inside
  * exported functions; where they are not found Bochs is left as it is.
@@ -273,4 +275,5 @@ __attribute__((constructor)) static void mend(void)
 		cave = replace(&sites[i], cave);
 	allow_any_selector(cave);
 	replace_function("_ZN8BX_CPU_C12deliver_INITEv", deliver_init);
+	mend_sipi();
 }

@@ -32,6 +32,11 @@ def kexec_load(destination):
     return build(destination, "kexec_load.c")
 
 
+def dma(destination):
+    """Aims a device at Umbra's memory."""
+    return build(destination, "dma.c")
+
+
 def below(destination):
     """Asks the Umbra below whether it is as it was."""
     return build(destination, "below.c")

@@ -102,6 +102,37 @@ PROBE_CASE(smp_start_fast, "smp.start_without_pauses", CASE_ONCE)
 	}
 }
 
+/*
+ * SDM "Issuing Interprocessor Interrupts", "all excluding self": firmware starts its CPUs so. Only
+ * one finds a stack; each is started once more by itself.
+ */
+PROBE_CASE(smp_start_together, "smp.start_by_broadcast", CASE_ONCE)
+{
+	enum { ROUNDS = 2 };
+	const u32 others = smp_count() - 1;
+	const u32 sipi = (u32)APIC_STARTUP | (u32)(memory_low() >> PAGE_SHIFT);
+	const u32 before = smp_arrivals();
+
+	SKIP_UNLESS(t, others, "one CPU");
+	for (u32 round = 1; round <= ROUNDS; round++) {
+		apic_send_shorthand((u32)APIC_INIT | APIC_TO_OTHERS);
+		timer_wait(SETTLE_US);
+		apic_send_shorthand(sipi | APIC_TO_OTHERS);
+		timer_wait(SETTLE_US);
+		CHECK_EQ(t, smp_arrivals(), before + round * others);
+	}
+	for (unsigned i = 1; i <= others; i++) {
+		struct cpu *cpu = smp_cpu(i);
+		u32 n = 0;
+
+		smp_prepare_restart(cpu);
+		smp_send_init(cpu->apic_id);
+		smp_send_sipi(cpu->apic_id);
+		CHECK(t, smp_wait_online(RESTART_WAIT_US), "CPU %u did not start", i);
+		CHECK(t, smp_run_on(cpu, count_in, &n) && n == 1, "CPU %u does not work", i);
+	}
+}
+
 static struct {
 	volatile bool in_handler;
 	volatile bool armed;

@@ -16,6 +16,7 @@ enum msr {
 	MSR_IA32_BIOS_SIGN_ID = 0x8b,
 	MSR_IA32_SMM_MONITOR_CTL = 0x9b,
 	MSR_IA32_SMBASE = 0x9e,
+	MSR_IA32_XAPIC_DISABLE_STATUS = 0xbd,
 	MSR_IA32_PMC0 = 0xc1,
 	MSR_IA32_CORE_CAPABILITIES = 0xcf,
 	MSR_IA32_MTRRCAP = 0xfe,
@@ -105,17 +106,20 @@ enum msr {
 #define PRED_CMD_IBPB BIT(0)
 #define FLUSH_CMD_L1D BIT(0)
 
-#define ARCH_CAP_RDCL_NO            BIT(0)
-#define ARCH_CAP_SKIP_L1DFL_VMENTRY BIT(3)
-#define ARCH_CAP_MDS_NO             BIT(5)
-#define ARCH_CAP_TSX_CTRL           BIT(7)
-#define ARCH_CAP_TAA_NO             BIT(8)
-#define ARCH_CAP_SBDR_SSDP_NO       BIT(13)
-#define ARCH_CAP_FBSDP_NO           BIT(14)
-#define ARCH_CAP_PSDP_NO            BIT(15)
-#define ARCH_CAP_FB_CLEAR           BIT(17)
-#define ARCH_CAP_RFDS_NO            BIT(27)
-#define ARCH_CAP_RFDS_CLEAR         BIT(28)
+#define ARCH_CAP_RDCL_NO              BIT(0)
+#define ARCH_CAP_SKIP_L1DFL_VMENTRY   BIT(3)
+#define ARCH_CAP_MDS_NO               BIT(5)
+#define ARCH_CAP_TSX_CTRL             BIT(7)
+#define ARCH_CAP_TAA_NO               BIT(8)
+#define ARCH_CAP_SBDR_SSDP_NO         BIT(13)
+#define ARCH_CAP_FBSDP_NO             BIT(14)
+#define ARCH_CAP_PSDP_NO              BIT(15)
+#define ARCH_CAP_FB_CLEAR             BIT(17)
+#define ARCH_CAP_XAPIC_DISABLE_STATUS BIT(21)
+#define ARCH_CAP_RFDS_NO              BIT(27)
+#define ARCH_CAP_RFDS_CLEAR           BIT(28)
+
+#define LEGACY_XAPIC_DISABLED BIT(0) /* x2APIC mode cannot be left */
 
 #define CORE_CAPABILITIES_RAR       BIT(1)
 #define CORE_CAPABILITIES_INTEGRITY BIT(2) /* in-field tests */

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A device that writes wherever it is told to (QEMU's edu: docs/specs/edu.rst there), aimed at a
+ * hypervisor's memory, on QEMU's machine with a DMA remapping unit. Umbra says by `stats` whether
+ * its memory is as it was.
+ */
+#include <x86/insn.h>
+
+#include "acpi.h"
+#include "hidden.h"
+#include "layout.h"
+#include "memory.h"
+#include "probe.h"
+#include "string.h"
+#include "timer.h"
+
+enum {
+	PCI_ADDRESS = 0xcf8,
+	PCI_DATA = 0xcfc,
+	PCI_COMMAND = 4,
+	PCI_MEMORY_AND_MASTER = 6,
+	PCI_BAR0 = 0x10,
+	EDU_ID = 0x11e81234,
+	EDU_SOURCE = 0x80,
+	EDU_DESTINATION = 0x88,
+	EDU_COUNT = 0x90,
+	EDU_COMMAND = 0x98,
+	EDU_RUN = 1,
+	EDU_TO_MEMORY = 2,
+	EDU_BUFFER = 0x40000,
+	CHUNK = 2048, /* half of that buffer: QEMU refuses one that ends with it */
+	TARGETS = 8,
+	UMBRA_INTEGRITY = 7, /* vmx/statistics.h of Umbra */
+	UMBRA_DMA = 8,
+	GLOBAL_COMMAND = 0x18, /* VT-d, "Global Command Register" */
+};
+
+static const u64 UMBRA = 0x6172626d75;
+static const u64 UNIT = 0xfed90000; /* where QEMU has it */
+
+struct answer {
+	u64 rax, rbx, rdx;
+};
+
+static struct answer ask(u64 function)
+{
+	struct answer a = {UMBRA, 0, 0};
+	struct fault f = TRY("vmcall",
+			     : "+a"(a.rax), "+b"(a.rbx), "+d"(a.rdx)
+			     : "c"(function)
+			     : "memory", "cc");
+
+	return f.raised || a.rax == UMBRA ? (struct answer){~0ull, 0, 0} : a;
+}
+
+static u32 pci_read(u32 device, u32 offset)
+{
+	outl(PCI_ADDRESS, 1u << 31 | device << 11 | offset);
+	return inl(PCI_DATA);
+}
+
+/* Its registers; 0: no such device. */
+static u64 find_edu(void)
+{
+	for (u32 device = 0; device < 32; device++) {
+		if (pci_read(device, 0) != EDU_ID)
+			continue;
+		const u32 command = pci_read(device, PCI_COMMAND) | PCI_MEMORY_AND_MASTER;
+
+		outl(PCI_DATA, command);
+		return pci_read(device, PCI_BAR0) & ~15u;
+	}
+	return 0;
+}
+
+static void transfer(u64 edu, u64 source, u64 destination, u32 direction)
+{
+	volatile u64 *const command = (volatile u64 *)(edu + EDU_COMMAND);
+
+	*(volatile u64 *)(edu + EDU_SOURCE) = source;
+	*(volatile u64 *)(edu + EDU_DESTINATION) = destination;
+	*(volatile u64 *)(edu + EDU_COUNT) = CHUNK;
+	*command = EDU_RUN | direction;
+	while (*command & EDU_RUN)
+		timer_wait(1000);
+}
+
+static bool is_filled(const volatile u8 *bytes, u8 with)
+{
+	for (unsigned i = 0; i < CHUNK; i++) {
+		if (bytes[i] != with)
+			return false;
+	}
+	return true;
+}
+
+/* So that the attempts below count: what is refused there works here. */
+PROBE_CASE(dma_other, "dma.other_memory", CASE_EXPLICIT)
+{
+	const u64 edu = find_edu();
+	u8 *from = memory_pages(1), *to = memory_pages(1);
+
+	SKIP_UNLESS(t, edu, "no edu device");
+	memset(from, 0x5a, CHUNK);
+	transfer(edu, (u64)from, EDU_BUFFER, 0);
+	transfer(edu, EDU_BUFFER, (u64)to, EDU_TO_MEMORY);
+	CHECK(t, is_filled(to, 0x5a), "DMA does not arrive");
+}
+
+PROBE_CASE(dma_units, "dma.units_are_hidden", CASE_EXPLICIT)
+{
+	SKIP_UNLESS(t, find_edu(), "no edu device");
+	CHECK(t, !acpi_has_table("DMAR"), "there is a DMAR");
+	for (u64 at = UNIT; at < UNIT + PAGE_SIZE; at += sizeof(u64))
+		CHECK(t, *(volatile u64 *)at == ~0ull, "%lx is no ones", at);
+	/* Translation off, if it were a unit. */
+	CHECK_OK(t, TRY("movl $0, (%0)", : : "r"(UNIT + GLOBAL_COMMAND) : "memory"));
+}
+
+PROBE_CASE(dma_hidden, "dma.hidden_memory", CASE_EXPLICIT)
+{
+	const u64 edu = find_edu();
+	u8 *from = memory_pages(1), *to = memory_pages(1);
+	u64 start, end;
+
+	SKIP_UNLESS(t, edu, "no edu device");
+	if (!hidden_range(t, &start, &end))
+		return;
+	const struct answer integrity = ask(UMBRA_INTEGRITY), dma = ask(UMBRA_DMA);
+	struct answer now;
+
+	CHECK(t, integrity.rax != ~0ull && integrity.rbx && !integrity.rdx, "nobody to ask");
+	CHECK(t, dma.rax - 1 < 64, "%lu units", dma.rax);
+	memset(from, 0x5a, CHUNK);
+	transfer(edu, (u64)from, EDU_BUFFER, 0);
+	for (u64 i = 0; i < TARGETS; i++) {
+		const u64 at = start + (end - start) / PAGE_SIZE * i / TARGETS * PAGE_SIZE;
+
+		transfer(edu, EDU_BUFFER, at, EDU_TO_MEMORY);
+		now = ask(UMBRA_DMA);
+		CHECK(t, now.rbx > dma.rbx + i, "DMA to %lx: %lu faults", at, now.rbx - dma.rbx);
+	}
+	transfer(edu, EDU_BUFFER, end - CHUNK, EDU_TO_MEMORY);
+	now = ask(UMBRA_INTEGRITY);
+	CHECK_EQ(t, now.rax, integrity.rax);
+	CHECK_EQ(t, now.rdx, 0);
+
+	/* What the device could not read it cannot tell. */
+	memset(to, 0, CHUNK);
+	transfer(edu, start, EDU_BUFFER, 0);
+	transfer(edu, EDU_BUFFER, (u64)to, EDU_TO_MEMORY);
+	CHECK(t, is_filled(to, 0x5a) || is_filled(to, 0), "Umbra's memory was read");
+}
