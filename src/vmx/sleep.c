@@ -41,7 +41,7 @@ enum {
 
 static struct {
 	const struct acpi_info *acpi; /* NULL: nothing is watched */
-	volatile struct facs *facs;
+	volatile struct facs *facs;   /* NULL: no sleep that Umbra could be woken from */
 	paddr_t page;
 	u8 *bitmaps;
 	/* What the guest wants, while the machine sleeps. */
@@ -204,6 +204,12 @@ bool sleep_by_write(u16 port, u32 size, u32 value)
 {
 	if (!enables_sleep(port, size, value))
 		return false;
+	/* Which of S1 to S5 it is only AML says, so that the machine is not switched off, either.
+	 */
+	if (!sleep.facs) {
+		log_warn("CPU %u: sleep refused: it would end Umbra", this_cpu()->index);
+		return true;
+	}
 	/* Other CPUs may hold locks, and could put back what is written to the FACS. */
 	if (!stop_others_for_now()) {
 		log_warn("CPU %u: sleep refused: another CPU does not stop", this_cpu()->index);
@@ -218,23 +224,24 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page)
 {
 	if (!acpi->pm1_control[0])
 		return;
+	sleep.bitmaps = pages_alloc(IO_BITMAP_PAGES);
+	if (!sleep.bitmaps)
+		fail("out of memory for the I/O bitmaps");
+	sleep.acpi = acpi;
+	sleep.page = page;
+	sleep.facs = NULL;
+	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
 	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
-		log_warn("suspend to RAM would end Umbra: %s",
+		log_warn("sleep and power-off by ACPI will be refused: %s",
 			 page ? "the ACPI tables do not say how the machine wakes"
 			      : "no free page below 640 KiB to wake at");
 		return;
 	}
-	sleep.bitmaps = pages_alloc(IO_BITMAP_PAGES);
-	if (!sleep.bitmaps)
-		fail("out of memory for the I/O bitmaps");
 	/* The page tables for it are made now: later the guest may have used up the memory. */
 	if (!ap_prepare_trampoline(page, cpus[0], wake))
 		fail("out of memory for waking up");
 	ap_withdraw_trampoline();
-	sleep.acpi = acpi;
-	sleep.page = page;
 	sleep.facs = phys_to_virt(acpi->facs);
 	/* Firmware would have to make page tables of the guest's for that, and Umbra cannot. */
 	sleep.facs->flags &= ~(u32)FACS_64BIT_WAKE_SUPPORTED;
-	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
 }
