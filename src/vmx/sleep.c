@@ -31,9 +31,15 @@ struct facs {
 
 enum {
 	FACS_64BIT_WAKE_SUPPORTED = 1 << 1,
-	/* "PM1 Control Registers": SLP_EN, in the second of the two bytes. */
+	/* "PM1 Control Registers": SLP_EN, in the second of the two bytes … */
 	SLEEP_ENABLE = 1 << 13,
 	SLEEP_ENABLE_BYTE = 1,
+	/* … and what is in that byte, as in "Sleep Control Register". */
+	BYTE_SLEEP_ENABLE = 1 << 5,
+	BYTE_SLEEP_TYPE_SHIFT = 2,
+	BYTE_SLEEP_TYPE = 7,
+	PM1_REGISTERS = 2,
+	REGISTERS = 3,
 	/* "PM1 Status Registers" */
 	WAKE_STATUS = 1 << 15,
 	WAIT_MS = 1000,
@@ -51,6 +57,14 @@ static struct {
 
 /* --- The ports -------------------------------------------------------------------------------- */
 
+/* The byte with SLP_EN of PM1a, of PM1b, or of the sleep control register; 0: none. */
+static u32 watched_port(u32 i)
+{
+	if (i == PM1_REGISTERS)
+		return sleep.acpi->sleep_control;
+	return sleep.acpi->pm1_control[i] ? sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE : 0;
+}
+
 static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
 {
 	u8 *bitmap = port < IO_BITMAP_PORTS ? bitmap_a : bitmap_b;
@@ -60,10 +74,9 @@ static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
 
 void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
 {
-	for (u32 i = 0; sleep.acpi && i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
-		if (sleep.acpi->pm1_control[i])
-			watch(bitmap_a, bitmap_b,
-			      sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE);
+	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
+		if (watched_port(i))
+			watch(bitmap_a, bitmap_b, watched_port(i));
 	}
 }
 
@@ -168,7 +181,7 @@ static void enable_other(u16 port)
 }
 
 /*
- * The same for S1 to S5, since only AML says which is which: from S1 the machine comes back here,
+ * The same for S1 to S5, since AML says which is which: from S1 the machine comes back here,
  * from S3 to wake(), and from S4 and S5 as one that has been switched on. Caches may be lost.
  */
 static void fall_asleep(u16 port, u32 size, u32 value)
@@ -188,28 +201,38 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 	ap_withdraw_trampoline();
 }
 
-static bool enables_sleep(u16 port, u32 size, u32 value)
+static bool enables_sleep(u16 port, u32 size, u32 value, bool *allowed, bool *watched_over)
 {
-	for (u32 i = 0; sleep.acpi && i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
-		const u32 watched = sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE;
+	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
+		const u32 watched = watched_port(i);
+		u32 byte;
 
-		if (sleep.acpi->pm1_control[i] && watched >= port && watched < port + size &&
-		    (value >> 8 * (watched - port) & SLEEP_ENABLE >> 8))
-			return true;
+		if (!watched || watched < port || watched >= port + size)
+			continue;
+		byte = value >> 8 * (watched - port);
+		if (!(byte & BYTE_SLEEP_ENABLE))
+			continue;
+		*watched_over = sleep.facs && i < PM1_REGISTERS;
+		*allowed = *watched_over ||
+			   (byte >> BYTE_SLEEP_TYPE_SHIFT & BYTE_SLEEP_TYPE) == sleep.acpi->s5_type;
+		return true;
 	}
 	return false;
 }
 
 bool sleep_by_write(u16 port, u32 size, u32 value)
 {
-	if (!enables_sleep(port, size, value))
+	bool allowed, watched_over;
+
+	if (!enables_sleep(port, size, value, &allowed, &watched_over))
 		return false;
-	/* Which of S1 to S5 it is only AML says, so that the machine is not switched off, either.
-	 */
-	if (!sleep.facs) {
+	if (!allowed) {
 		log_warn("CPU %u: sleep refused: it would end Umbra", this_cpu()->index);
 		return true;
 	}
+	/* The machine switches itself off. */
+	if (!watched_over)
+		return false;
 	/* Other CPUs may hold locks, and could put back what is written to the FACS. */
 	if (!stop_others_for_now()) {
 		log_warn("CPU %u: sleep refused: another CPU does not stop", this_cpu()->index);
@@ -222,7 +245,7 @@ bool sleep_by_write(u16 port, u32 size, u32 value)
 
 void sleep_init(const struct acpi_info *acpi, paddr_t page)
 {
-	if (!acpi->pm1_control[0])
+	if (!acpi->pm1_control[0] && !acpi->pm1_control[1] && !acpi->sleep_control)
 		return;
 	sleep.bitmaps = pages_alloc(IO_BITMAP_PAGES);
 	if (!sleep.bitmaps)
@@ -232,7 +255,7 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page)
 	sleep.facs = NULL;
 	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
 	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
-		log_warn("sleep and power-off by ACPI will be refused: %s",
+		log_warn("sleep by ACPI will be refused: %s",
 			 page ? "the ACPI tables do not say how the machine wakes"
 			      : "no free page below 640 KiB to wake at");
 		return;

@@ -285,6 +285,7 @@ static int setup(void **state)
 	acpi = (struct acpi_info){
 		.pm1_control = {CONTROL_A},
 		.pm1_status = {STATUS_A},
+		.s5_type = ACPI_NO_SLEEP_TYPE,
 		.facs = FACS,
 		.facs_length = 64,
 	};
@@ -520,10 +521,33 @@ static void test_no_way_to_wake(void **state)
 		assert_true(bit(phys_to_virt(bitmap[0]), CONTROL_A + 1));
 		assert_false(sleep_by_write(CONTROL_A, 2, SLP_TYP));
 		assert_true(sleep_by_write(CONTROL_A, 2, SLP_EN | SLP_TYP));
+		/* S5, soft off, is none to wake up from; the caller writes it. */
+		acpi.s5_type = 5;
+		assert_false(sleep_by_write(CONTROL_A, 2, SLP_EN | SLP_TYP));
+		assert_false(sleep_by_write(CONTROL_A + 1, 1, (SLP_EN | SLP_TYP) >> 8));
+		assert_true(sleep_by_write(CONTROL_A, 2, SLP_EN | 4 << 10));
 		assert_int_equal(seen.port, 0);
 		assert_int_equal(seen.stops, 0);
 		assert_int_equal(facs32(FLAGS), 3);
 	}
+}
+
+/* "Sleep Control Register": SLP_TYPx in bits 4:2, SLP_EN in bit 5; no vector is told there. */
+static void test_hardware_reduced(void **state)
+{
+	enum { SLEEP_CONTROL = 0x3c0 };
+	paddr_t bitmap[2];
+
+	(void)state;
+	acpi = (struct acpi_info){.sleep_control = SLEEP_CONTROL, .s5_type = 5};
+	sleep_init(&acpi, PAGE);
+	assert_true(sleep_io_bitmaps(bitmap));
+	assert_true(bit(phys_to_virt(bitmap[0]), SLEEP_CONTROL));
+	assert_true(sleep_by_write(SLEEP_CONTROL, 1, 1 << 5 | 3 << 2));
+	assert_false(sleep_by_write(SLEEP_CONTROL, 1, 1 << 5 | 5 << 2));
+	assert_false(sleep_by_write(SLEEP_CONTROL, 1, 5 << 2));
+	assert_int_equal(seen.port, 0);
+	assert_int_equal(seen.stops, 0);
 }
 
 int main(void)
@@ -532,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup(test_nothing_to_watch, setup),
 		cmocka_unit_test_setup(test_ports, setup),
 		cmocka_unit_test_setup(test_no_way_to_wake, setup),
+		cmocka_unit_test_setup(test_hardware_reduced, setup),
 		cmocka_unit_test_setup(test_what_is_no_sleep, setup),
 		cmocka_unit_test(test_ways_to_sleep),
 		cmocka_unit_test(test_back_at_once),
