@@ -109,10 +109,11 @@ static int vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	struct nested *nested = vcpu->nested;
 
 	/* Software should have cleared every VMCS; Umbra loses none for it. */
-	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
-		if (nested->cache[i].gpa != NO_VMCS)
-			vmcs12_evict(vcpu, &nested->cache[i]);
+	for (u32 i = 0; i < nested->cached; i++) {
+		if (nested->cache[i]->gpa != NO_VMCS)
+			vmcs12_evict(vcpu, nested->cache[i]);
 	}
+	vmcs12_trim(nested);
 	ept02_drop_all(vcpu);
 	shadow_stop();
 	nested_set_vmx_operation(vcpu, false);

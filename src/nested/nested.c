@@ -14,6 +14,7 @@
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "nested/switched.h"
+#include "nested/vmcs12_cache.h"
 #include "smp/panic.h"
 #include "vmx/guest_level.h"
 
@@ -28,7 +29,7 @@ enum {
 u64 nested_pages_per_cpu(void)
 {
 	return STATE_PAGES + 2 * MSR_LIST_PAGES + IO_BITMAP_PAGES +
-	       VMCS12_CACHE_SIZE * PAGES_PER_VMCS + EPT02_RESERVE;
+	       VMCS12_CACHE_MIN * PAGES_PER_VMCS + EPT02_RESERVE;
 }
 
 u64 nested_pages_shared(void)
@@ -63,8 +64,8 @@ static void reset(struct vcpu *vcpu)
 	memset(nested, 0, offsetof(struct nested, cache));
 	nested->vmxon_region = NO_VMCS;
 	nested_set_vmx_operation(vcpu, false);
-	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++)
-		nested->cache[i].gpa = NO_VMCS;
+	for (u32 i = 0; i < nested->cached; i++)
+		nested->cache[i]->gpa = NO_VMCS;
 	ept02_drop_all(vcpu);
 	/* Other CPUs may be waiting for what this one has borrowed for an L2 that is no more. */
 	ept02_end_loan(vcpu);
@@ -143,12 +144,8 @@ void nested_init_cpu(struct vcpu *vcpu)
 	vcpu->nested->io_bitmaps = alloc(vcpu, IO_BITMAP_PAGES);
 	vcpu->nested->vmxon_region = NO_VMCS;
 	switched_init(&vcpu->vmx, &vcpu->nested->switched);
-	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
-		struct nested_vmcs *vmcs = &vcpu->nested->cache[i];
-
-		vmcs->gpa = NO_VMCS;
-		vmcs->vmcs12 = alloc(vcpu, 1);
-		vmcs->msr_bitmap.page = alloc(vcpu, 1);
-		vmcs->vmcs02 = virt_to_phys(alloc(vcpu, 1));
+	while (vcpu->nested->cached < VMCS12_CACHE_MIN) {
+		if (!vmcs12_add(vcpu->nested))
+			out_of_memory(vcpu);
 	}
 }

@@ -14,6 +14,12 @@
 bool shadow_on;
 struct field_set shadow_fields;
 
+/* The same fields one after the other: all are copied when L1 changes to another VMCS. */
+static struct {
+	u16 field, encoding;
+} shadowed[F_COUNT];
+static u32 shadowed_count;
+
 /* Bit n set: VMREAD or VMWRITE of encoding n exits. */
 static u8 *vmread_bitmap, *vmwrite_bitmap;
 
@@ -53,6 +59,7 @@ void shadow_decide(const struct vmx_capabilities *vmx)
 	shadow_on = vmread_bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
 		    (vmx->misc & VMX_MISC_VMWRITE_RO);
 	shadow_fields = (struct field_set){0};
+	shadowed_count = 0;
 	if (!shadow_on)
 		return;
 	memset(vmread_bitmap, 0xff, PAGE_SIZE);
@@ -63,6 +70,8 @@ void shadow_decide(const struct vmx_capabilities *vmx)
 		if (!can_shadow((enum vmcs12_field)f))
 			continue;
 		field_set_add(&shadow_fields, (enum vmcs12_field)f);
+		shadowed[shadowed_count].field = (u16)f;
+		shadowed[shadowed_count++].encoding = (u16)encoding;
 		for (u32 high = 0; high <= (field_info[f].width == VMCS_WIDTH_64 ? 1u : 0u);
 		     high++) {
 			let_pass(vmread_bitmap, encoding + high);
@@ -99,14 +108,18 @@ void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	if (!shadow_on)
 		return;
 	vmcs_load(vmcs->vmcs02);
-	FOR_EACH_FIELD(f, &shadow_fields)
-	{
-		vmcs_write(field_info[f].encoding, vmcs->vmcs12->f[f]);
-		field_set_remove(&vmcs->dirty, (enum vmcs12_field)f);
-	}
+	for (u32 i = 0; i < shadowed_count; i++)
+		vmcs_write(shadowed[i].encoding, vmcs->vmcs12->f[shadowed[i].field]);
+	field_set_subtract(&vmcs->dirty, &shadow_fields);
 	vmcs_load(vcpu->vmcs01);
 	vmcs->stale = shadow_fields;
 	set_indicator(vcpu, vmcs, VMCS_SHADOW_INDICATOR);
+}
+
+void shadow_fetch(struct nested_vmcs *vmcs)
+{
+	for (u32 i = 0; i < shadowed_count; i++)
+		vmcs->vmcs12->f[shadowed[i].field] = vmcs_read(shadowed[i].encoding);
 }
 
 /* Without a current VMCS the hardware gives VMfailInvalid by itself. */

@@ -30,6 +30,9 @@ void shadow_stop(void);
 /* A new vmcs02 gets L1's values of the shadowed fields. vmcs01 is current before and after. */
 void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
+/* vmcs12 gets what L1 has made of them. vmcs02 is current. */
+void shadow_fetch(struct nested_vmcs *vmcs);
+
 /* The VMCS that L1's VMREAD and VMWRITE mean from now on: NULL for none. vmcs01 is current. */
 void shadow_link(const struct nested_vmcs *vmcs);
 

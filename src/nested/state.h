@@ -15,7 +15,8 @@
 #include "nested/vpid.h"
 #include "vmx/vcpu.h"
 
-enum { VMCS12_CACHE_SIZE = 8 };
+/* VMCSs that a CPU has at hand: so many always, and so many if there is memory. */
+enum { VMCS12_CACHE_MIN = 8, VMCS12_CACHE_MAX = 64 };
 
 static const paddr_t NO_VMCS = ~0ull;
 
@@ -26,7 +27,7 @@ static const paddr_t NO_VMCS = ~0ull;
 struct nested_vmcs {
 	paddr_t gpa; /* of L1's VMCS region, or NO_VMCS */
 	u64 last_use;
-	struct vmcs12 *vmcs12; /* a page */
+	struct vmcs12 *vmcs12; /* in the same page, at its start */
 	struct msr_bitmap02 msr_bitmap;
 	paddr_t vmcs02;
 	bool vmcs02_prepared; /* its constant fields are set */
@@ -74,7 +75,9 @@ struct nested {
 	} entry_event;
 
 	/* What Umbra has it in: a RESET empties each by itself, and the memory stays. */
-	struct nested_vmcs cache[VMCS12_CACHE_SIZE];
+	struct nested_vmcs *cache[VMCS12_CACHE_MAX];
+	u32 cached;                 /* how many there are */
+	u8 guess[VMCS12_CACHE_MAX]; /* by address: where in the cache a VMCS probably is */
 	struct switched_set switched;
 	struct ept02 ept02;
 	u8 *io_bitmaps;               /* two pages, for the vmcs02 that L2 runs on */

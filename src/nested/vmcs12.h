@@ -40,6 +40,21 @@ static inline void field_set_remove(struct field_set *set, enum vmcs12_field f)
 	set->bits[f / 64] &= ~(1ull << (f % 64));
 }
 
+static inline void field_set_subtract(struct field_set *set, const struct field_set *other)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(set->bits); i++)
+		set->bits[i] &= ~other->bits[i];
+}
+
+static inline bool field_set_is_empty(const struct field_set *set)
+{
+	u64 all = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(set->bits); i++)
+		all |= set->bits[i];
+	return !all;
+}
+
 /* Each field of the set as it is when its word is reached, which may be changed meanwhile. */
 #define FOR_EACH_FIELD(f, set)                                                                   \
 	for (u32 word_ = 0; word_ < ARRAY_SIZE((set)->bits); word_++)                            \

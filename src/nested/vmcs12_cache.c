@@ -4,35 +4,83 @@
 #include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
+#include "mm/pages.h"
 #include "nested/msr_bitmap.h"
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "vmx/vmcs.h"
 
+/* Pages in the pool, which is ept02's in the first place. */
+enum { PLENTY = 256 };
+
+_Static_assert(sizeof(struct vmcs12) + sizeof(struct nested_vmcs) <= PAGE_SIZE,
+	       "they share a page");
+
+static void free_pages_of(void *page, void *vmcs02, void *bitmap)
+{
+	void *const pages[] = {page, vmcs02, bitmap};
+
+	for (u32 i = 0; i < ARRAY_SIZE(pages); i++) {
+		if (pages[i])
+			pages_free(pages[i]);
+	}
+}
+
+bool vmcs12_add(struct nested *nested)
+{
+	u8 *page = pages_alloc(1), *vmcs02 = pages_alloc(1);
+	u64 *bitmap = pages_alloc(1);
+	struct nested_vmcs *vmcs;
+
+	if (!page || !vmcs02 || !bitmap) {
+		free_pages_of(page, vmcs02, bitmap);
+		return false;
+	}
+	vmcs = (void *)(page + sizeof(struct vmcs12));
+	vmcs->gpa = NO_VMCS;
+	vmcs->vmcs12 = (void *)page;
+	vmcs->vmcs02 = virt_to_phys(vmcs02);
+	vmcs->msr_bitmap.page = bitmap;
+	nested->cache[nested->cached++] = vmcs;
+	return true;
+}
+
+void vmcs12_trim(struct nested *nested)
+{
+	while (nested->cached > VMCS12_CACHE_MIN) {
+		struct nested_vmcs *vmcs = nested->cache[--nested->cached];
+
+		free_pages_of(vmcs->vmcs12, phys_to_virt(vmcs->vmcs02), vmcs->msr_bitmap.page);
+	}
+}
+
 struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
 {
-	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
-		if (nested->cache[i].gpa == gpa)
-			return &nested->cache[i];
+	u8 *guess = &nested->guess[gpa / PAGE_SIZE % VMCS12_CACHE_MAX];
+
+	if (*guess < nested->cached && nested->cache[*guess]->gpa == gpa)
+		return nested->cache[*guess];
+	for (u32 i = 0; i < nested->cached; i++) {
+		if (nested->cache[i]->gpa == gpa) {
+			*guess = (u8)i;
+			return nested->cache[i];
+		}
 	}
 	return NULL;
 }
 
 void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	bool switched = false;
-
+	if (field_set_is_empty(&vmcs->stale))
+		return;
+	vmcs_load(vmcs->vmcs02);
+	shadow_fetch(vmcs);
+	field_set_subtract(&vmcs->stale, &shadow_fields);
 	FOR_EACH_FIELD(f, &vmcs->stale)
-	{
-		if (!switched)
-			vmcs_load(vmcs->vmcs02);
-		switched = true;
-		vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
-	}
+	vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
 	/* L1 may change these again without a word. */
 	vmcs->stale = shadow_fields;
-	if (switched)
-		vmcs_load(vcpu->vmcs01);
+	vmcs_load(vcpu->vmcs01);
 }
 
 static void write_back(struct vcpu *vcpu, struct nested_vmcs *vmcs)
@@ -52,19 +100,22 @@ void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	}
 }
 
+/* An unused one, a new one while memory is plentiful, or the least recently used. */
 static struct nested_vmcs *choose_victim(struct vcpu *vcpu)
 {
 	struct nested *nested = vcpu->nested;
 	struct nested_vmcs *victim = NULL;
 
-	for (u32 i = 0; i < VMCS12_CACHE_SIZE; i++) {
-		struct nested_vmcs *candidate = &nested->cache[i];
+	for (u32 i = 0; i < nested->cached; i++) {
+		struct nested_vmcs *candidate = nested->cache[i];
 
 		if (candidate->gpa == NO_VMCS)
 			return candidate;
 		if (!victim || candidate->last_use < victim->last_use)
 			victim = candidate;
 	}
+	if (nested->cached < VMCS12_CACHE_MAX && pages_left() >= PLENTY && vmcs12_add(nested))
+		return nested->cache[nested->cached - 1];
 	vmcs12_evict(vcpu, victim);
 	return victim;
 }

@@ -8,10 +8,18 @@ struct nested;
 struct vcpu;
 struct nested_vmcs;
 
+/* Room for one more; false: out of memory. */
+bool vmcs12_add(struct nested *nested);
+
+/* Gives back the room beyond VMCS12_CACHE_MIN, of which nothing is in use. */
+void vmcs12_trim(struct nested *nested);
+
 /* The cached VMCS at this address, or NULL. */
 struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa);
 
-/* Brings it into the cache, where the least recently used one makes room; its revision was checked.
+/*
+ * Brings it into the cache, which grows while memory is plentiful; else the least recently used one
+ * makes room. Its revision was checked.
  */
 struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa);
 

@@ -8,7 +8,7 @@
 
 enum {
 	FIELDS = 4 * 4 * 64, /* width, type, index */
-	VMCS_MAX = 64,
+	VMCS_MAX = 256,
 	CPUS_MAX = 4,
 };
 

@@ -15,6 +15,7 @@
 #include "l1.h"
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
+#include "mm/pages.h"
 #include "nested/nested.h"
 #include "nested/shadow.h"
 #include "nested/state.h"
@@ -141,6 +142,45 @@ static void test_vmxoff(void **state)
 	/* No VMCS is current after the next VMXON. */
 	vmxon();
 	assert_int_equal(l1_execute(REASON_VMLAUNCH, 0), FAIL_INVALID);
+}
+
+/* Each has its own contents, however many Umbra has at hand. */
+static void use_in_turn(u32 at_hand)
+{
+	enum { FIRST = 0x10000, COUNT = VMCS12_CACHE_MAX + 8 };
+	u64 value;
+
+	for (u64 i = 0; i < COUNT; i++) {
+		l1_make_region(FIRST + i * PAGE_SIZE);
+		assert_int_equal(l1_with_address(REASON_VMPTRLD, FIRST + i * PAGE_SIZE), SUCCEED);
+		assert_int_equal(l1_vmwrite(VMCS_GUEST_RSP, i + 1), SUCCEED);
+	}
+	assert_int_equal(machine_cpu(0)->nested->cached, at_hand);
+	for (u64 i = 0; i < COUNT; i++) {
+		assert_int_equal(l1_with_address(REASON_VMPTRLD, FIRST + i * PAGE_SIZE), SUCCEED);
+		assert_int_equal(l1_vmread(VMCS_GUEST_RSP, &value), SUCCEED);
+		assert_int_equal(value, i + 1);
+	}
+}
+
+static void test_many_vmcss(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		u64 before;
+
+		l1_start(1, 256, shadow, true);
+		before = pages_left();
+		vmxon();
+		use_in_turn(VMCS12_CACHE_MAX);
+		assert_int_equal(l1_execute(REASON_VMXOFF, 0), SUCCEED);
+		assert_int_equal(pages_left(), before);
+		/* The page tables of L1's guests come first. */
+		while (pages_left() >= 256)
+			pages_alloc(1);
+		vmxon();
+		use_in_turn(VMCS12_CACHE_MIN);
+	}
 }
 
 /* No dual-monitor treatment of SMIs. */
@@ -325,6 +365,7 @@ int main(void)
 		cmocka_unit_test_setup(test_privilege, setup),
 		cmocka_unit_test_setup(test_vmxon, setup),
 		cmocka_unit_test_setup(test_vmxoff, setup),
+		cmocka_unit_test_setup(test_many_vmcss, setup),
 		cmocka_unit_test_setup(test_cpus_that_differ, setup),
 		cmocka_unit_test_setup(test_vmcall, setup),
 		cmocka_unit_test_setup(test_vmptrld_shadow_indicator, setup),
