@@ -30,7 +30,7 @@ def hotplug(client, more=""):
         hotplug_initrd(context, client))
 
 
-def suspend(rounds, kvm=False, native=False, more=""):
+def suspend(rounds, kvm=False, native=False):
     """Suspend to RAM. The machine wakes at once; without a console that stays on nothing is seen."""
     def cd(context):
         files = {"/tests/suspend": script("suspend")}
@@ -40,7 +40,7 @@ def suspend(rounds, kvm=False, native=False, more=""):
             files["/tests/below"] = tools.below(context.path("below"))
         initrd = context.initrd(modules=("kvm-intel",) if kvm else (), files=files)
         line = context.command_line(f"umbra.test=suspend umbra.rounds={rounds} no_console_suspend "
-                                    f"umbra.workload=off umbra.after=poweroff {more}")
+                                    "umbra.workload=off umbra.after=poweroff")
         if native:
             return native_linux(guest.bzimage(), line, initrd)
         return under_umbra(context.image, guest.vmlinux(), line, initrd, "stats")
@@ -129,9 +129,6 @@ TESTS = [
     test("suspend-1cpu", suspend(2), cpus=1, expect=suspend_lines(2), slow=True),
     test("suspend-native", suspend(2, native=True), expect=suspend_lines(2), variant=None,
          slow=True),
-    # The clock's own alarm: its stand-in by HPET does not wake a system of that kind in Bochs.
-    test("idle", suspend(2, more="umbra.sleep=freeze hpet=disable"), expect=suspend_lines(2),
-         timeout=400, slow=True),
     test("hibernate", hibernate, swap=256, slow=True, timeout=1500,
          expect=(r"HIBERNATE: looking for an image", CLIENT, r"HIBERNATE: falling asleep",
                  r"umbra: version", r"HIBERNATE: looking for an image", r"HIBERNATE: woken up",
