@@ -130,7 +130,7 @@ TESTS = [
     test("suspend-native", suspend(2, native=True), expect=suspend_lines(2), variant=None,
          slow=True),
     test("hibernate", hibernate, swap=256, slow=True, timeout=1500,
-         expect=(r"HIBERNATE: looking for an image", CLIENT, r"HIBERNATE: falling asleep",
+         expect=(r"HIBERNATE: looking for an image", CLIENT, r"PM: hibernation: hibernation entry",
                  r"umbra: version", r"HIBERNATE: looking for an image", r"HIBERNATE: woken up",
                  r"HIBERNATE: UMBRA-BELOW: .* 0 words changed", CLIENT,
                  r"UMBRA-GUEST: test hibernate=ok")),
