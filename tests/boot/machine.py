@@ -53,27 +53,6 @@ def suspend_lines(rounds, kvm=False):
             r"UMBRA-GUEST: test suspend=ok")
 
 
-def hibernate(context):
-    """By way of a reset of the machine: the emulator's disk lasts no longer than it runs."""
-    initrd = context.initrd(modules=("ata_piix", "sd_mod", "kvm-intel"), files={
-        "/tests/hibernate": script("hibernate"),
-        "/tests/kvm": tools.kvm_client(context.path("kvm_client")),
-        "/tests/below": tools.below(context.path("below")),
-    })
-    line = context.command_line("umbra.test=hibernate no_console_suspend reboot=pci "
-                                "umbra.workload=off umbra.after=poweroff")
-    return under_umbra(context.image, guest.vmlinux(), line, initrd, "stats")
-
-
-def panic(context):
-    initrd = context.initrd(modules=("kvm-intel",), files={
-        "/tests/panic": script("panic"),
-        "/tests/kvm": tools.kvm_client(context.path("kvm_client")),
-    })
-    line = context.command_line("umbra.test=panic panic=1 reboot=pci umbra.workload=off")
-    return under_umbra(context.image, guest.vmlinux(), line, initrd)
-
-
 def kexec_initrd(context, kvm):
     """The initramfs of both kernels; the first one's has the second one's in it."""
     modules = ("kvm-intel",) if kvm else ()
@@ -129,13 +108,6 @@ TESTS = [
     test("suspend-1cpu", suspend(2), cpus=1, expect=suspend_lines(2), slow=True),
     test("suspend-native", suspend(2, native=True), expect=suspend_lines(2), variant=None,
          slow=True),
-    test("hibernate", hibernate, cpus=1, swap=256, slow=True, timeout=1500,
-         expect=(r"HIBERNATE: looking for an image", CLIENT, r"PM: hibernation: hibernation entry",
-                 r"umbra: version", r"HIBERNATE: looking for an image", r"HIBERNATE: woken up",
-                 r"HIBERNATE: UMBRA-BELOW: .* 0 words changed", CLIENT,
-                 r"UMBRA-GUEST: test hibernate=ok")),
-    test("panic", panic, cpus=1, forbid=FORBID_BUT_PANIC, ends=False, slow=True,
-         expect=(r"PANIC: now", r"Kernel panic", r"umbra: version", r"Linux version ")),
     test("kdump", kexec(kvm=True, crash=True), forbid=FORBID_BUT_PANIC, expect=CRASH_LINES,
          timeout=1500, slow=True),
     test("kexec", kexec(), expect=kexec_lines(False), slow=True),

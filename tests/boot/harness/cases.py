@@ -67,12 +67,11 @@ class Context:
 @dataclasses.dataclass(frozen=True)
 class BootTest:
     """One boot. `cd` and `disk` make the GRUB entries, `esp` an EFI system partition, from a Context;
-    at least one is given. With `swap` there is an empty disk of so many MiB."""
+    at least one is given."""
     name: str
     cd: typing.Callable = None
     disk: typing.Callable = None
     esp: typing.Callable = None
-    swap: int = 0
     expect: tuple = ()               # patterns of serial lines, in this order
     forbid: tuple = FORBID_ERRORS
     tap: bool = False                # the guest reports by TAP instead
@@ -148,10 +147,6 @@ def boot(test):
         disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
         if test.esp:
             disk = media.make_esp(test.esp(context), context.path("disk.img"))
-        if test.swap:
-            disk = context.path("disk.img")
-            with open(disk, "wb") as image:
-                image.truncate(test.swap << 20)
         judge = judge_of(test)
         engine = engines.choose(test.engine)
         with engine(test.hardware, log_path(test), cdrom=cd, disk=disk) as machine:
