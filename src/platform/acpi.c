@@ -102,7 +102,8 @@ _Static_assert(sizeof(struct gas) == 12, "generic address");
 struct fadt {
 	struct header header;
 	u32 facs;
-	u8 before_pm1_event[16];
+	u32 dsdt;
+	u8 before_pm1_event[12];
 	u32 pm1_event[2];
 	u32 pm1_control[2];
 	u8 before_pm_timer[4];
@@ -115,11 +116,13 @@ struct fadt {
 	u8 reset_value;
 	u8 before_x_facs[3];
 	u64 x_facs;
-	u8 before_x_pm1_event[8];
+	u64 x_dsdt;
 	struct gas x_pm1_event[2];
 	struct gas x_pm1_control[2];
 	u8 before_x_pm_timer[12];
 	struct gas x_pm_timer;
+	u8 before_sleep_control[24];
+	struct gas sleep_control;
 } PACKED;
 _Static_assert(offsetof(struct fadt, facs) == 36, "FIRMWARE_CTRL");
 _Static_assert(offsetof(struct fadt, pm1_event) == 56, "PM1a_EVT_BLK");
@@ -133,9 +136,11 @@ _Static_assert(offsetof(struct fadt, flags) == 112, "Flags");
 _Static_assert(offsetof(struct fadt, reset) == 116, "RESET_REG");
 _Static_assert(offsetof(struct fadt, reset_value) == 128, "RESET_VALUE");
 _Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "X_PM_TMR_BLK");
+_Static_assert(offsetof(struct fadt, sleep_control) == 244, "SLEEP_CONTROL_REG");
 
-/* ACPI 1.0's FADT ends with the flags. */
-enum { FADT_V1_LEN = 116 };
+/* ACPI 1.0's FADT ends with the flags, 2.0's with the extended blocks. */
+enum { FADT_V1_LEN = 116, FADT_V2_LEN = 220 };
+_Static_assert(offsetof(struct fadt, before_sleep_control) == FADT_V2_LEN, "its end");
 
 /* "Fixed ACPI Description Table Fixed Feature Flags" */
 enum {
@@ -372,9 +377,46 @@ static void parse_pm_timer(const struct fadt *fadt, u32 length, struct acpi_info
 {
 	if (fadt->flags & FADT_HW_REDUCED_ACPI)
 		return;
-	out->pm_timer_port = io_port(length >= sizeof(*fadt), &fadt->x_pm_timer,
+	out->pm_timer_port = io_port(length >= FADT_V2_LEN, &fadt->x_pm_timer,
 				     fadt->pm_timer_len == 4 ? fadt->pm_timer : 0);
 	out->pm_timer_32bit = fadt->flags & FADT_TMR_VAL_EXT;
+}
+
+/*
+ * "\\_S5" is a named package of small integers, the first of them SLP_TYP. Firmware writes it as a
+ * constant: other operating systems without an interpreter look for it in this way, too.
+ */
+static u8 find_s5_type(const u8 *aml, size_t size)
+{
+	enum { AML_NAME = 0x08, AML_PACKAGE = 0x12, AML_BYTE = 0x0a, AML_ONE = 0x01 };
+	static const u8 name[] = {'_', 'S', '5', '_', AML_PACKAGE};
+	enum { LOOK_BEHIND = 2, LOOK_AHEAD = sizeof(name) + 4 + 1 + 2 };
+
+	for (size_t i = LOOK_BEHIND; i + LOOK_AHEAD <= size; i++) {
+		const u8 *p = aml + i;
+
+		if (memcmp(p, name, sizeof(name)) != 0 ||
+		    (p[-1] != AML_NAME && !(p[-1] == '\\' && p[-2] == AML_NAME)))
+			continue;
+		/* PkgLength's first byte tells how many follow it; then the element count. */
+		p += sizeof(name);
+		p += 1 + (*p >> 6) + 1;
+		if (*p <= AML_ONE)
+			return *p;
+		return *p == AML_BYTE && p[1] < 8 ? p[1] : (u8)ACPI_NO_SLEEP_TYPE;
+	}
+	return (u8)ACPI_NO_SLEEP_TYPE;
+}
+
+static u8 parse_dsdt(const struct reader *r, const struct fadt *fadt, u32 length)
+{
+	const bool wide = length >= offsetof(struct fadt, x_pm1_event) && fadt->x_dsdt;
+	const paddr_t pa = wide ? fadt->x_dsdt : fadt->dsdt;
+	const struct header *h = map_range(r, pa, sizeof(*h));
+	const u32 size = h ? h->length : 0;
+	const u8 *aml = size <= TABLE_MAX ? map_range(r, pa, size) : NULL;
+
+	return h && aml ? find_s5_type(aml, size) : (u8)ACPI_NO_SLEEP_TYPE;
 }
 
 /* The FACS has no checksum, since firmware and system both write to it. */
@@ -383,11 +425,13 @@ static void parse_sleep(const struct reader *r, const struct fadt *fadt, u32 len
 {
 	enum { FACS_LENGTH_AT = 4, FACS_MIN = 24, FACS_MAX = 4096 };
 	const bool has_facs64 = length >= offsetof(struct fadt, x_pm1_event);
-	const bool has_extended = length >= sizeof(*fadt);
+	const bool has_extended = length >= FADT_V2_LEN;
 	const paddr_t facs = has_facs64 && fadt->x_facs ? fadt->x_facs : fadt->facs;
 	const u8 *found;
 	u32 facs_length;
 
+	out->s5_type = parse_dsdt(r, fadt, length);
+	out->sleep_control = io_port(length >= sizeof(*fadt), &fadt->sleep_control, 0);
 	if (fadt->flags & FADT_HW_REDUCED_ACPI)
 		return;
 	for (u32 i = 0; i < 2; i++) {

@@ -21,6 +21,9 @@ enum acpi_space {
 	ACPI_SPACE_PCI = 2, /* bus 0; device, function and offset in bits 47:32, 31:16 and 15:0 */
 };
 
+/* SLP_TYP has three bits. */
+enum { ACPI_NO_SLEEP_TYPE = 0xff };
+
 /* More are a damaged table. */
 enum { ACPI_MAX_CPUS = 4096 };
 
@@ -46,6 +49,8 @@ struct acpi_info {
 
 	/* "PM1 Control Registers", the way into S1 to S5. A port 0: no such block in I/O space. */
 	u16 pm1_control[2];
+	u16 sleep_control; /* "Sleep Control Register", of hardware-reduced ACPI */
+	u8 s5_type;        /* SLP_TYP of S5, the soft off state */
 	u16 pm1_status[2];
 	paddr_t facs; /* "Firmware ACPI Control Structure (FACS)"; 0: none */
 	u32 facs_length;

@@ -31,9 +31,15 @@ struct facs {
 
 enum {
 	FACS_64BIT_WAKE_SUPPORTED = 1 << 1,
-	/* "PM1 Control Registers": SLP_EN, in the second of the two bytes. */
+	/* "PM1 Control Registers": SLP_EN, in the second of the two bytes … */
 	SLEEP_ENABLE = 1 << 13,
 	SLEEP_ENABLE_BYTE = 1,
+	/* … and what is in that byte, as in "Sleep Control Register". */
+	BYTE_SLEEP_ENABLE = 1 << 5,
+	BYTE_SLEEP_TYPE_SHIFT = 2,
+	BYTE_SLEEP_TYPE = 7,
+	PM1_REGISTERS = 2,
+	REGISTERS = 3,
 	/* "PM1 Status Registers" */
 	WAKE_STATUS = 1 << 15,
 	WAIT_MS = 1000,
@@ -41,7 +47,7 @@ enum {
 
 static struct {
 	const struct acpi_info *acpi; /* NULL: nothing is watched */
-	volatile struct facs *facs;
+	volatile struct facs *facs;   /* NULL: no sleep that Umbra could be woken from */
 	paddr_t page;
 	u8 *bitmaps;
 	/* What the guest wants, while the machine sleeps. */
@@ -50,6 +56,14 @@ static struct {
 } sleep;
 
 /* --- The ports -------------------------------------------------------------------------------- */
+
+/* The byte with SLP_EN of PM1a, of PM1b, or of the sleep control register; 0: none. */
+static u32 watched_port(u32 i)
+{
+	if (i == PM1_REGISTERS)
+		return sleep.acpi->sleep_control;
+	return sleep.acpi->pm1_control[i] ? sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE : 0;
+}
 
 static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
 {
@@ -60,10 +74,9 @@ static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
 
 void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
 {
-	for (u32 i = 0; sleep.acpi && i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
-		if (sleep.acpi->pm1_control[i])
-			watch(bitmap_a, bitmap_b,
-			      sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE);
+	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
+		if (watched_port(i))
+			watch(bitmap_a, bitmap_b, watched_port(i));
 	}
 }
 
@@ -168,7 +181,7 @@ static void enable_other(u16 port)
 }
 
 /*
- * The same for S1 to S5, since only AML says which is which: from S1 the machine comes back here,
+ * The same for S1 to S5, since AML says which is which: from S1 the machine comes back here,
  * from S3 to wake(), and from S4 and S5 as one that has been switched on. Caches may be lost.
  */
 static void fall_asleep(u16 port, u32 size, u32 value)
@@ -188,21 +201,37 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 	ap_withdraw_trampoline();
 }
 
-static bool enables_sleep(u16 port, u32 size, u32 value)
+static bool enables_sleep(u16 port, u32 size, u32 value, bool *allowed, bool *watched_over)
 {
-	for (u32 i = 0; sleep.acpi && i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
-		const u32 watched = sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE;
+	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
+		const u32 watched = watched_port(i);
+		u32 byte;
 
-		if (sleep.acpi->pm1_control[i] && watched >= port && watched < port + size &&
-		    (value >> 8 * (watched - port) & SLEEP_ENABLE >> 8))
-			return true;
+		if (!watched || watched < port || watched >= port + size)
+			continue;
+		byte = value >> 8 * (watched - port);
+		if (!(byte & BYTE_SLEEP_ENABLE))
+			continue;
+		*watched_over = sleep.facs && i < PM1_REGISTERS;
+		*allowed = *watched_over ||
+			   (byte >> BYTE_SLEEP_TYPE_SHIFT & BYTE_SLEEP_TYPE) == sleep.acpi->s5_type;
+		return true;
 	}
 	return false;
 }
 
 bool sleep_by_write(u16 port, u32 size, u32 value)
 {
-	if (!enables_sleep(port, size, value))
+	bool allowed, watched_over;
+
+	if (!enables_sleep(port, size, value, &allowed, &watched_over))
+		return false;
+	if (!allowed) {
+		log_warn("CPU %u: sleep refused: it would end Umbra", this_cpu()->index);
+		return true;
+	}
+	/* The machine switches itself off. */
+	if (!watched_over)
 		return false;
 	/* Other CPUs may hold locks, and could put back what is written to the FACS. */
 	if (!stop_others_for_now()) {
@@ -216,25 +245,26 @@ bool sleep_by_write(u16 port, u32 size, u32 value)
 
 void sleep_init(const struct acpi_info *acpi, paddr_t page)
 {
-	if (!acpi->pm1_control[0])
+	if (!acpi->pm1_control[0] && !acpi->pm1_control[1] && !acpi->sleep_control)
 		return;
+	sleep.bitmaps = pages_alloc(IO_BITMAP_PAGES);
+	if (!sleep.bitmaps)
+		fail("out of memory for the I/O bitmaps");
+	sleep.acpi = acpi;
+	sleep.page = page;
+	sleep.facs = NULL;
+	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
 	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
-		log_warn("suspend to RAM would end Umbra: %s",
+		log_warn("sleep by ACPI will be refused: %s",
 			 page ? "the ACPI tables do not say how the machine wakes"
 			      : "no free page below 640 KiB to wake at");
 		return;
 	}
-	sleep.bitmaps = pages_alloc(IO_BITMAP_PAGES);
-	if (!sleep.bitmaps)
-		fail("out of memory for the I/O bitmaps");
 	/* The page tables for it are made now: later the guest may have used up the memory. */
 	if (!ap_prepare_trampoline(page, cpus[0], wake))
 		fail("out of memory for waking up");
 	ap_withdraw_trampoline();
-	sleep.acpi = acpi;
-	sleep.page = page;
 	sleep.facs = phys_to_virt(acpi->facs);
 	/* Firmware would have to make page tables of the guest's for that, and Umbra cannot. */
 	sleep.facs->flags &= ~(u32)FACS_64BIT_WAKE_SUPPORTED;
-	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
 }

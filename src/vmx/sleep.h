@@ -13,8 +13,8 @@
 
 /*
  * On the boot processor, before the first vmx_setup_cpu(). `page` is below 1 MiB and hidden from
- * the guest; 0: there is none. Stops with a message if memory is short. What it cannot watch over
- * it reports.
+ * the guest; 0: there is none. Stops with a message if memory is short. Where Umbra
+ * could not be woken first, sleep is refused.
  */
 void sleep_init(const struct acpi_info *acpi, paddr_t page);
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What happens to a machine while it runs: CPUs go offline and come back, one kernel starts another."""
+"""What happens to a machine while it runs: CPUs go offline and come back, it sleeps, one kernel starts
+another."""
 
 from harness import guest, tools
 from harness.cases import FORBID_ERRORS, BootTest
@@ -7,6 +8,7 @@ from harness.engines import Hardware
 from harness.media import native_linux, under_umbra
 
 FORBID = FORBID_ERRORS + (r"UMBRA-GUEST: test \w+=failed",)
+FORBID_BUT_PANIC = tuple(pattern for pattern in FORBID if pattern != r"Kernel panic")
 CLIENT = r"KVM-CLIENT: end [1-9]\d* ok 0 failed"
 
 
@@ -65,9 +67,9 @@ def kexec_initrd(context, kvm):
     })
 
 
-def kexec(kvm=False, native=False):
+def kexec(kvm=False, native=False, crash=False):
     def cd(context):
-        first = "kvm" if kvm else "plain"
+        first = "crash crashkernel=192M" if crash else "kvm" if kvm else "plain"
         # Digests of kernel and initramfs take the emulator longer than Linux's watchdog waits.
         line = context.command_line(f"umbra.test=kexec umbra.kexec={first} umbra.after=poweroff "
                                     "umbra.workload=off nosoftlockup")
@@ -84,10 +86,16 @@ def kexec_lines(kvm):
             r"KEXEC: second kernel", *client, r"UMBRA-GUEST: test kexec=ok")
 
 
+CRASH_LINES = (CLIENT, r"KEXEC: crashing", r"Kernel panic", r"Linux version ",
+               r"KEXEC: crash kernel, memory of OSRELEASE=\d", CLIENT,
+               r"UMBRA-GUEST: test kexec=ok")
+
+
 def test(name, cd, cpus=2, **options):
     options.setdefault("timeout", 900)
-    return BootTest(f"machine.{name}", cd=cd, hardware=Hardware(cpus=cpus, memory=768), ends=True,
-                    forbid=FORBID, **options)
+    options.setdefault("forbid", FORBID)
+    options.setdefault("ends", True)
+    return BootTest(f"machine.{name}", cd=cd, hardware=Hardware(cpus=cpus, memory=768), **options)
 
 
 TESTS = [
@@ -100,6 +108,8 @@ TESTS = [
     test("suspend-1cpu", suspend(2), cpus=1, expect=suspend_lines(2), slow=True),
     test("suspend-native", suspend(2, native=True), expect=suspend_lines(2), variant=None,
          slow=True),
+    test("kdump", kexec(kvm=True, crash=True), forbid=FORBID_BUT_PANIC, expect=CRASH_LINES,
+         timeout=1500, slow=True),
     test("kexec", kexec(), expect=kexec_lines(False), slow=True),
     test("kexec-kvm", kexec(kvm=True), expect=kexec_lines(True), slow=True),
     test("kexec-native", kexec(native=True), expect=kexec_lines(False), variant=None, slow=True),

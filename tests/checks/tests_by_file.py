@@ -25,7 +25,6 @@ BOOTED = {
     "boot/main.c": "every boot test; `refuse.*`",
     "boot/microcode_files.c": "`microcode.refused`",
     "lib/log.c": "every boot test",
-    "mm/guest_memory.c": "the probe's `mem.*`, `vmx.*`; `attack.*`",
     "mm/host_paging.c": "every boot test; `mem.*`, `attack.*` of the probe",
     "platform/console.c": "every boot test",
     "platform/lapic.c": "every boot test with 2 CPUs",

@@ -765,6 +765,66 @@ static void test_hide_absent_cpus(void **state)
 	assert_int_equal(info.cpus_online_capable, 1);
 }
 
+/* "\\_S5" of the DSDT, by SLP_TYPa; "Sleep Control Register" of the FADT. */
+static void test_soft_off(void **state)
+{
+	enum { DSDT = OTHER, AT = DSDT + 60, SLEEP_CONTROL = 0x3c0 };
+	static const struct {
+		u8 aml[16];
+		u8 type;
+	} ways[] = {
+		{{0x08, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0x0a, 5}, 5},
+		{{0x08, '\\', '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 7}, 7},
+		{{0x08, '_', 'S', '5', '_', 0x12, 0x41, 0, 4, 0x0a, 3}, 3},
+		{{0x08, '_', 'S', '5', '_', 0x12, 6, 4, 0}, 0},
+		{{0x08, '_', 'S', '5', '_', 0x12, 6, 4, 1}, 1},
+		/* A use of the name, a type of more than three bits, another name, no package. */
+		{{0x70, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5}, ACPI_NO_SLEEP_TYPE},
+		{{0x08, '_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 8}, ACPI_NO_SLEEP_TYPE},
+		{{0x08, '_', 'S', '3', '_', 0x12, 6, 4, 0x0a, 5}, ACPI_NO_SLEEP_TYPE},
+		{{0x08, '_', 'S', '5', '_', 0x10, 6, 4, 0x0a, 5}, ACPI_NO_SLEEP_TYPE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		for (u32 wide = 0; wide < 2; wide++) {
+			table(DSDT, "DSDT", 80);
+			memcpy(memory + AT, ways[i].aml, sizeof(ways[i].aml));
+			seal(DSDT);
+			make_fadt();
+			if (wide)
+				set64(memory + FADT + 140, DSDT);
+			else
+				set32(memory + FADT + 40, DSDT);
+			seal(FADT);
+			expect(parse(), NULL);
+			assert_int_equal(info.s5_type, ways[i].type);
+			assert_int_equal(info.sleep_control, 0);
+		}
+	}
+	/* Cut off behind the name, or longer than memory. */
+	for (u32 length = 36; length < 80; length++) {
+		table(DSDT, "DSDT", 80);
+		memcpy(memory + AT, ways[0].aml, sizeof(ways[0].aml));
+		set32(memory + DSDT + 4, length);
+		expect(parse(), NULL);
+	}
+	set32(memory + DSDT + 4, MEMORY);
+	expect(parse(), NULL);
+	assert_int_equal(info.s5_type, ACPI_NO_SLEEP_TYPE);
+
+	table(FADT, "FACP", 268);
+	set32(memory + FADT + 112, BIT(20));
+	gas(FADT + 244, 1, 8, SLEEP_CONTROL);
+	seal(FADT);
+	expect(parse(), NULL);
+	assert_int_equal(info.sleep_control, SLEEP_CONTROL);
+	gas(FADT + 244, 0, 8, 0xfed00000);
+	seal(FADT);
+	expect(parse(), NULL);
+	assert_int_equal(info.sleep_control, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -785,6 +845,7 @@ int main(void)
 		cmocka_unit_test_setup(test_reset_register, set_up),
 		cmocka_unit_test_setup(test_pm_timer, set_up),
 		cmocka_unit_test_setup(test_bad_fadt, set_up),
+		cmocka_unit_test_setup(test_soft_off, set_up),
 		cmocka_unit_test_setup(test_dmar, set_up),
 	};
 

@@ -285,6 +285,7 @@ static int setup(void **state)
 	acpi = (struct acpi_info){
 		.pm1_control = {CONTROL_A},
 		.pm1_status = {STATUS_A},
+		.s5_type = ACPI_NO_SLEEP_TYPE,
 		.facs = FACS,
 		.facs_length = 64,
 	};
@@ -491,23 +492,62 @@ static void test_no_vector(void **state)
 	assert_true(seen.reset_machine);
 }
 
-/* Where Umbra could not be woken nothing is watched. The first of the tests. */
+/* Without ports there is nothing to watch. The first of the tests. */
 static void test_nothing_to_watch(void **state)
 {
-	const struct acpi_info whole = acpi;
 	paddr_t bitmap[2];
 
 	(void)state;
-	sleep_init(&acpi, 0);
-	acpi.facs = 0;
-	sleep_init(&acpi, PAGE);
-	acpi.facs = 4 * GIB;
-	sleep_init(&acpi, PAGE);
-	acpi = whole;
 	acpi.pm1_control[0] = 0;
 	sleep_init(&acpi, PAGE);
 	assert_false(sleep_io_bitmaps(bitmap));
 	assert_false(sleep_by_write(CONTROL_A, 2, SLP_EN));
+}
+
+/* Where Umbra could not be woken first the machine stays awake. */
+static void test_no_way_to_wake(void **state)
+{
+	static const struct {
+		paddr_t page, facs;
+	} ways[] = {{0, FACS}, {PAGE, 0}, {PAGE, 4 * GIB}};
+	paddr_t bitmap[2];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		setup(NULL);
+		acpi.facs = ways[i].facs;
+		sleep_init(&acpi, ways[i].page);
+		assert_true(sleep_io_bitmaps(bitmap));
+		assert_true(bit(phys_to_virt(bitmap[0]), CONTROL_A + 1));
+		assert_false(sleep_by_write(CONTROL_A, 2, SLP_TYP));
+		assert_true(sleep_by_write(CONTROL_A, 2, SLP_EN | SLP_TYP));
+		/* S5, soft off, is none to wake up from; the caller writes it. */
+		acpi.s5_type = 5;
+		assert_false(sleep_by_write(CONTROL_A, 2, SLP_EN | SLP_TYP));
+		assert_false(sleep_by_write(CONTROL_A + 1, 1, (SLP_EN | SLP_TYP) >> 8));
+		assert_true(sleep_by_write(CONTROL_A, 2, SLP_EN | 4 << 10));
+		assert_int_equal(seen.port, 0);
+		assert_int_equal(seen.stops, 0);
+		assert_int_equal(facs32(FLAGS), 3);
+	}
+}
+
+/* "Sleep Control Register": SLP_TYPx in bits 4:2, SLP_EN in bit 5; no vector is told there. */
+static void test_hardware_reduced(void **state)
+{
+	enum { SLEEP_CONTROL = 0x3c0 };
+	paddr_t bitmap[2];
+
+	(void)state;
+	acpi = (struct acpi_info){.sleep_control = SLEEP_CONTROL, .s5_type = 5};
+	sleep_init(&acpi, PAGE);
+	assert_true(sleep_io_bitmaps(bitmap));
+	assert_true(bit(phys_to_virt(bitmap[0]), SLEEP_CONTROL));
+	assert_true(sleep_by_write(SLEEP_CONTROL, 1, 1 << 5 | 3 << 2));
+	assert_false(sleep_by_write(SLEEP_CONTROL, 1, 1 << 5 | 5 << 2));
+	assert_false(sleep_by_write(SLEEP_CONTROL, 1, 5 << 2));
+	assert_int_equal(seen.port, 0);
+	assert_int_equal(seen.stops, 0);
 }
 
 int main(void)
@@ -515,6 +555,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_nothing_to_watch, setup),
 		cmocka_unit_test_setup(test_ports, setup),
+		cmocka_unit_test_setup(test_no_way_to_wake, setup),
+		cmocka_unit_test_setup(test_hardware_reduced, setup),
 		cmocka_unit_test_setup(test_what_is_no_sleep, setup),
 		cmocka_unit_test(test_ways_to_sleep),
 		cmocka_unit_test(test_back_at_once),

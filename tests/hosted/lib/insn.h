@@ -59,6 +59,19 @@ bool invvpid(enum invvpid_type type, u16 vpid, u64 address);
 void unblock_nmis(void);
 _Noreturn void cpu_halt_forever(void);
 
+/* The linker gives the section's bounds; a test of such code catches SIGSEGV. */
+struct extable_entry {
+	u64 fault;
+	u64 fixup;
+};
+extern const struct extable_entry __start_extable[], __stop_extable[];
+
+#define EXTABLE(fault, fixup)              \
+	".pushsection extable, \"aw\"\n\t" \
+	".balign 8\n\t"                    \
+	".quad " fault ", " fixup "\n\t"   \
+	".popsection\n\t"
+
 /* Nothing is guessed here. */
 static inline u32 index_masked(u32 index, u32 entries)
 {
