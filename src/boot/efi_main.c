@@ -267,7 +267,7 @@ static void take_low_page(void)
 		fail("the firmware's memory map has too many pieces");
 }
 
-static void move_home(u64 ept_cap)
+static void efi_move_home(u64 ept_cap)
 {
 	u64 address = 4 * GIB - 1;
 
@@ -363,7 +363,7 @@ static void slide_under(paddr_t load_base)
 	if (read_cr4() & CR4_LA57)
 		log_info("the firmware uses 5-level paging");
 	take_low_page();
-	move_home(vmx.ept_vpid);
+	efi_move_home(vmx.ept_vpid);
 	take_traps();
 	machine_create_cpus();
 	wrmsr(MSR_IA32_GS_BASE, (u64)cpus[0]);

@@ -196,10 +196,12 @@ void speculation_report(const struct vcpu *vcpu)
 
 	if (s != boot && memcmp(s, boot, sizeof(*s)) == 0)
 		return;
-	log_info("CPU %u: mitigations:%s%s%s%s", vcpu->cpu.index,
+	log_info("CPU %u: mitigations:%s%s%s%s%s%s", vcpu->cpu.index,
 		 s->clear_buffers || s->flush_l1d || s->barrier ? "" : " none",
 		 s->clear_buffers ? " VERW at entries" : "",
+		 s->clear_buffers && (s->flush_l1d || s->barrier) ? "," : "",
 		 s->flush_l1d ? " L1D flush at entries of L2" : "",
+		 s->flush_l1d && s->barrier ? "," : "",
 		 s->barrier ? " IBPB at exits of L2 to L1" : "");
 	if (s->unmet)
 		log_warn("CPU %u: its microcode is too old to mitigate:%s%s%s%s%s%s",

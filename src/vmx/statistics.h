@@ -13,7 +13,7 @@
  *     6  RDX = CPU, RBX = 0, 1, 2, 3: VMREADs, VMWRITEs, VMPTRLDs, VMCLEARs that Umbra has executed
  *        there, if it is built with -Dcount_vmcs=true
  *     7  whether anyone wrote to Umbra's memory: a digest of its code and constants, which must
- * stay the same; RBX: pages that Umbra has not used yet, which it filled with a pattern at boot;
+ *        stay the same; RBX: pages not used yet, which Umbra has filled with a pattern at boot;
  *        RDX: 8-byte words in them that have lost it, which must be 0. Takes milliseconds.
  *     8  DMA remapping units that keep devices from Umbra's memory; how many of their accesses they
  *        have refused

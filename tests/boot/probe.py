@@ -65,7 +65,7 @@ def watched(lines):
 
 def mitigated(*more):
     """That Umbra does what it says it does: VERW, which every CPU has, and more."""
-    line = "umbra: CPU 0: mitigations: " + " ".join(("VERW at entries",) + more)
+    line = "umbra: CPU 0: mitigations: " + ", ".join(("VERW at entries",) + more)
 
     def accept(lines):
         return [] if line in lines else [f"no line '{line}'"]

@@ -50,9 +50,10 @@ HEAD = """\
 
 The tests of KVM for x86 from `tools/testing/selftests/kvm` of Debian's `linux-source-6.1`, with KVM
 on the bare machine, under Umbra, and under Umbra with `nested.shadow=off`; all in Bochs with the
-CPU model Haswell and one CPU. What is ok on the bare machine must be ok under Umbra: that
-is what the slow boot tests `kvm.selftests` and `kvm.selftests-noshadow` check. Seconds are those of
-the machine's clock. Written by `./umbra selftests`; do not edit.
+CPU model Haswell and one CPU. The slow boot tests `kvm.selftests` and `kvm.selftests-noshadow` fail if
+a test that is ok on the bare machine is not ok under Umbra. The number after a result is the time in
+seconds, by the emulated machine's clock. An empty row was not run; the remark says why. Written by
+`./umbra selftests`; do not edit.
 
 | test | bare | Umbra | without VMCS shadowing | remark |
 |---|---|---|---|---|
