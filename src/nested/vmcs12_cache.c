@@ -104,14 +104,14 @@ void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 static struct nested_vmcs *choose_victim(struct vcpu *vcpu)
 {
 	struct nested *nested = vcpu->nested;
-	struct nested_vmcs *victim = NULL;
+	struct nested_vmcs *victim = nested->cache[0]; /* some there always are */
 
 	for (u32 i = 0; i < nested->cached; i++) {
 		struct nested_vmcs *candidate = nested->cache[i];
 
 		if (candidate->gpa == NO_VMCS)
 			return candidate;
-		if (!victim || candidate->last_use < victim->last_use)
+		if (candidate->last_use < victim->last_use)
 			victim = candidate;
 	}
 	if (nested->cached < VMCS12_CACHE_MAX && pages_left() >= PLENTY && vmcs12_add(nested))
