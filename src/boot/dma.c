@@ -63,19 +63,19 @@ static const char *read_table(const struct acpi_info *acpi)
 }
 
 /* Umbra reads registers as the MTRRs have them. */
-static bool is_uncached(const struct range *r)
+static bool is_uncached(const struct mtrr_state *mtrrs, const struct range *r)
 {
-	struct mtrr_state mtrrs;
 	bool uniform;
 
-	ept01_read_mtrrs(&mtrrs);
-	return mtrr_type_of_range(&mtrrs, r->start, r->size, &uniform) == MEMTYPE_UC && uniform;
+	return mtrr_type_of_range(mtrrs, r->start, r->size, &uniform) == MEMTYPE_UC && uniform;
 }
 
 static const char *add_units(unsigned int width, paddr_t top)
 {
 	const char *error = NULL;
+	struct mtrr_state mtrrs;
 
+	ept01_read_mtrrs(&mtrrs);
 	vtd_init();
 	for (u32 i = 0; i < dma.dmar.unit_count && !error; i++) {
 		const struct range *unit = &dma.dmar.unit[i];
@@ -83,7 +83,7 @@ static const char *add_units(unsigned int width, paddr_t top)
 		if (!is_below_4g(unit->start, unit->size) &&
 		    !host_paging_map(unit->start, unit->size))
 			return "out of memory for a unit's registers";
-		if (!is_uncached(unit))
+		if (!is_uncached(&mtrrs, unit))
 			return "a unit's registers are no device memory by the MTRRs";
 		error = vtd_add(phys_to_virt(unit->start), unit->size, width, top);
 	}

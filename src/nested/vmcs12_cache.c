@@ -77,7 +77,9 @@ void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	shadow_fetch(vmcs);
 	field_set_subtract(&vmcs->stale, &shadow_fields);
 	FOR_EACH_FIELD(f, &vmcs->stale)
-	vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
+	{
+		vmcs->vmcs12->f[f] = vmcs_read(field_info[f].encoding);
+	}
 	/* L1 may change these again without a word. */
 	vmcs->stale = shadow_fields;
 	vmcs_load(vcpu->vmcs01);

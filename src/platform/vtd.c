@@ -146,25 +146,15 @@ bool vtd_make_tables(void)
 
 /* --- Turning on ------------------------------------------------------------------------------- */
 
-static bool wait32(const struct unit *unit, u32 offset, u32 mask, u32 wanted)
-{
-	for (u32 us = 0; us < WAIT_US; us++) {
-		if ((read32(unit, offset) & mask) == wanted)
-			return true;
-		delay_us(1);
-	}
-	return false;
-}
-
-static bool wait64(const struct unit *unit, u32 offset, u64 mask)
-{
-	for (u32 us = 0; us < WAIT_US; us++) {
-		if (!(read64(unit, offset) & mask))
-			return true;
-		delay_us(1);
-	}
-	return false;
-}
+/* Whether it comes true in time; it is looked at again and again. */
+#define comes_true(condition)                                     \
+	({                                                        \
+		u32 us_ = 0;                                      \
+                                                                  \
+		for (; !(condition) && us_ < (u32)WAIT_US; us_++) \
+			delay_us(1);                              \
+		us_ < (u32)WAIT_US;                               \
+	})
 
 /*
  * "Global Command Register": one bit changes at a time, all that is on is written again, and the
@@ -173,22 +163,18 @@ static bool wait64(const struct unit *unit, u32 offset, u64 mask)
 static bool command(const struct unit *unit, u32 bit, bool on)
 {
 	const u32 status = read32(unit, VTD_GSTS) & ~(u32)VTD_ONE_SHOT;
+	/* A flush of the write buffer is done when its status is clear again. */
+	const u32 wanted = on && bit != VTD_WBF ? bit : 0;
 
 	if (!(bit & VTD_ONE_SHOT) && !(status & bit) == !on)
 		return true;
 	write32(unit, VTD_GCMD, on ? status | bit : status & ~bit);
-	/* A flush of the write buffer is done when its status is clear again. */
-	return wait32(unit, VTD_GSTS, bit, on && bit != VTD_WBF ? bit : 0);
+	return comes_true((read32(unit, VTD_GSTS) & bit) == wanted);
 }
 
-static bool wait_for_queue(const struct unit *unit)
+static bool queue_empties(const struct unit *unit)
 {
-	for (u32 us = 0; us < WAIT_US; us++) {
-		if (read64(unit, VTD_IQH) == read64(unit, VTD_IQT))
-			return true;
-		delay_us(1);
-	}
-	return false;
+	return comes_true(read64(unit, VTD_IQH) == read64(unit, VTD_IQT));
 }
 
 /*
@@ -198,7 +184,7 @@ static bool wait_for_queue(const struct unit *unit)
 static const char *take_over(const struct unit *unit)
 {
 	if ((read32(unit, VTD_GSTS) & VTD_QIE) &&
-	    (!wait_for_queue(unit) || !command(unit, VTD_QIE, false)))
+	    (!queue_empties(unit) || !command(unit, VTD_QIE, false)))
 		return "a unit's invalidation queue does not stop";
 	/* The guest knows of no remapping, and its interrupts would be blocked. */
 	if (!command(unit, VTD_IRE, false))
@@ -223,12 +209,12 @@ static bool set_root(const struct unit *unit)
 	if (unit->cap & VTD_CAP_ESRTPS)
 		return true;
 	write64(unit, VTD_CCMD, VTD_CCMD_INVALIDATE | VTD_CCMD_GLOBAL);
-	if (!wait64(unit, VTD_CCMD, VTD_CCMD_INVALIDATE))
+	if (!comes_true(!(read64(unit, VTD_CCMD) & VTD_CCMD_INVALIDATE)))
 		return false;
 	write64(unit, iotlb,
 		VTD_IOTLB_INVALIDATE | VTD_IOTLB_GLOBAL | VTD_IOTLB_DRAIN_READS |
 			VTD_IOTLB_DRAIN_WRITES);
-	return wait64(unit, iotlb, VTD_IOTLB_INVALIDATE);
+	return comes_true(!(read64(unit, iotlb) & VTD_IOTLB_INVALIDATE));
 }
 
 static bool unprotect_regions(const struct unit *unit)
@@ -237,7 +223,7 @@ static bool unprotect_regions(const struct unit *unit)
 	    !(read32(unit, VTD_PMEN) & VTD_PMEN_ENABLE))
 		return true;
 	write32(unit, VTD_PMEN, 0);
-	return wait32(unit, VTD_PMEN, VTD_PMEN_STATUS, 0);
+	return comes_true(!(read32(unit, VTD_PMEN) & VTD_PMEN_STATUS));
 }
 
 static u32 record(const struct unit *unit, u32 n)
