@@ -23,8 +23,6 @@
  */
 #include "bochs_patch.h"
 
-#include <stddef.h>
-
 enum {
 	REASON_EXCEPTION = 0,
 	REASON_APIC_ACCESS = 44,
@@ -81,40 +79,15 @@ static uint32_t exit_flags(void *cpu, unsigned int reason, unsigned int vector)
 	}
 }
 
-/* SDM "Activity State". */
-enum { WAIT_FOR_SIPI = 3, EVENT_INIT = 4 };
-
-/* Of class BX_CPU_C, one behind the other. */
-struct events {
-	uint32_t activity_state;
-	uint32_t pending;
-	uint32_t mask;
-	uint32_t look; /* before the next instruction */
-};
-
-static int32_t events_at;
-
-static void deliver_init(uint8_t *cpu)
-{
-	struct events *events = (struct events *)(cpu + events_at);
-
-	if (events->activity_state == WAIT_FOR_SIPI)
-		return;
-	events->pending |= EVENT_INIT;
-	if (!(events->mask & EVENT_INIT))
-		events->look = 1;
-}
-
 /* Bochs's own begins with ENDBR64 and TEST byte [rdi + mask], INIT. */
-static bool find_events(void)
+static bool find_event_mask(int32_t *mask_at)
 {
 	static const uint8_t begin[] = {0xf3, 0x0f, 0x1e, 0xfa, 0xf6, 0x87};
 	const uint8_t *code = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C12deliver_INITEv");
 
 	if (!code || memcmp(code, begin, sizeof(begin)) || code[sizeof(begin) + 4] != EVENT_INIT)
 		return false;
-	memcpy(&events_at, code + sizeof(begin), sizeof(events_at));
-	events_at -= (int32_t)offsetof(struct events, mask);
+	memcpy(mask_at, code + sizeof(begin), sizeof(*mask_at));
 	return true;
 }
 
@@ -169,14 +142,16 @@ static void mend_delivery(void)
 
 __attribute__((constructor)) static void mend(void)
 {
+	int32_t mask_at;
+
 	replace_function("_Z9long_idivP7Bit128sPlPKS_l", (void (*)())long_idiv);
 	mend_delivery();
 	mend_sipi();
 	read_flags = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C11force_flagsEv");
 	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
 	exception_class = dlsym(RTLD_DEFAULT, "_Z19get_exception_classj");
-	if (find_events())
-		replace_function("_ZN8BX_CPU_C12deliver_INITEv", (void (*)())deliver_init);
+	if (find_event_mask(&mask_at))
+		mend_init(mask_at);
 	if (read_flags && vmread32 && exception_class)
 		replace_function("_ZN8BX_CPU_C16VMexitReadEFLAGSEjj", (void (*)())exit_flags);
 }

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,4 +151,41 @@ static void mend_sipi(void)
 		return;
 	memcpy(deliver_sipi.own, deliver_sipi.function, JUMP_SIZE);
 	replace_function(symbol, (void (*)())deliver_sipi_to_the_end);
+}
+
+/* SDM "Activity State". */
+enum { WAIT_FOR_SIPI = 3, EVENT_INIT = 4 };
+
+/* Of class BX_CPU_C, one behind the other. */
+struct events {
+	uint32_t activity_state;
+	uint32_t pending;
+	uint32_t mask;
+	uint32_t look; /* before the next instruction */
+};
+
+static int32_t events_at;
+
+static struct events *events_of(uint8_t *cpu)
+{
+	return (struct events *)(cpu + events_at);
+}
+
+/* In place of Bochs's own, which forgets an INIT that is masked. */
+static void deliver_init(uint8_t *cpu)
+{
+	struct events *events = events_of(cpu);
+
+	if (events->activity_state == WAIT_FOR_SIPI)
+		return;
+	events->pending |= EVENT_INIT;
+	if (!(events->mask & EVENT_INIT))
+		events->look = 1;
+}
+
+/* `mask_at`: where Bochs has the mask of events in BX_CPU_C. */
+static void mend_init(int32_t mask_at)
+{
+	events_at = mask_at - (int32_t)offsetof(struct events, mask);
+	replace_function("_ZN8BX_CPU_C12deliver_INITEv", (void (*)())deliver_init);
 }

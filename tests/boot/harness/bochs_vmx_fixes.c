@@ -41,10 +41,8 @@
 enum {
 	EVENT_NMI = 1,
 	EVENT_SMI = 2,
-	EVENT_INIT = 4,
 	EVENT_VIRTUAL_NMI = 0x80,
 	EVENTS_MASKED_BY_IF = 0xf40,
-	WAIT_FOR_SIPI = 3,
 	PIN_CONTROLS = 0x4000,
 	PIN_VIRTUAL_NMIS = 0x20,
 	GUEST_INTERRUPTIBILITY = 0x4824,
@@ -64,45 +62,25 @@ static void (*vmwrite32)(void *cpu, unsigned int field, uint32_t value);
 static void (*vmwrite64)(void *cpu, unsigned int field, uint64_t value);
 static void (*interrupt_mask_changed)(void *cpu);
 static void (*deliver_nmi)(void *cpu);
-static int32_t event_mask_at, in_vmx_guest_at;
-
-static uint32_t *event_mask(uint8_t *cpu)
-{
-	return (uint32_t *)(cpu + event_mask_at);
-}
-
-static uint32_t *pending_event(uint8_t *cpu)
-{
-	return event_mask(cpu) - 1;
-}
-
-static uint32_t *async_event(uint8_t *cpu)
-{
-	return event_mask(cpu) + 1;
-}
-
-static uint32_t activity_state(uint8_t *cpu)
-{
-	return event_mask(cpu)[-2];
-}
+static int32_t in_vmx_guest_at;
 
 /* Bochs looks at events that are pending and not masked before the next instruction. */
 static void look_at_events(uint8_t *cpu)
 {
-	const uint32_t mask = *event_mask(cpu), pending = *pending_event(cpu);
+	const uint32_t mask = events_of(cpu)->mask, pending = events_of(cpu)->pending;
 
 	if (!(pending & ~mask))
 		return;
-	*event_mask(cpu) = 0;
+	events_of(cpu)->mask = 0;
 	deliver_nmi(cpu);
-	*event_mask(cpu) = mask;
-	*pending_event(cpu) = pending;
+	events_of(cpu)->mask = mask;
+	events_of(cpu)->pending = pending;
 }
 
 /* VMLAUNCH and VMRESUME: guest state is loaded, an event not yet injected. */
 static void at_entry(uint8_t *cpu)
 {
-	uint32_t *mask = event_mask(cpu);
+	uint32_t *mask = &events_of(cpu)->mask;
 
 	cpu[in_vmx_guest_at] = 1;
 	interrupt_mask_changed(cpu);
@@ -110,7 +88,7 @@ static void at_entry(uint8_t *cpu)
 	if (vmread32(cpu, GUEST_INTERRUPTIBILITY) & BLOCKING_BY_NMI)
 		*mask |= vmread32(cpu, PIN_CONTROLS) & PIN_VIRTUAL_NMIS ? EVENT_VIRTUAL_NMI
 									: EVENT_NMI;
-	if (activity_state(cpu) != WAIT_FOR_SIPI)
+	if (events_of(cpu)->activity_state != WAIT_FOR_SIPI)
 		*mask &= ~(uint32_t)EVENT_INIT;
 	look_at_events(cpu);
 }
@@ -131,27 +109,17 @@ static void at_loaded(uint8_t *cpu, uint32_t reason)
 /* The end of a VM exit; RFLAGS.IF is 0 by now. */
 static void at_exit(uint8_t *cpu)
 {
-	*event_mask(cpu) |= EVENTS_MASKED_BY_IF | EVENT_INIT;
+	events_of(cpu)->mask |= EVENTS_MASKED_BY_IF | EVENT_INIT;
 }
 
 static void at_init_exit(uint8_t *cpu)
 {
-	*pending_event(cpu) &= ~(uint32_t)EVENT_INIT;
+	events_of(cpu)->pending &= ~(uint32_t)EVENT_INIT;
 }
 
 static void at_sipi_exit(uint8_t *cpu)
 {
-	*event_mask(cpu) &= ~(uint32_t)(EVENT_NMI | EVENT_SMI);
-}
-
-/* In place of Bochs's own, which forgets an INIT that is masked. */
-static void deliver_init(uint8_t *cpu)
-{
-	if (activity_state(cpu) == WAIT_FOR_SIPI)
-		return;
-	*pending_event(cpu) |= EVENT_INIT;
-	if (!(*event_mask(cpu) & EVENT_INIT))
-		*async_event(cpu) = 1;
+	events_of(cpu)->mask &= ~(uint32_t)(EVENT_NMI | EVENT_SMI);
 }
 
 enum { ENTRY = 0 };
@@ -252,6 +220,7 @@ static void allow_any_selector(uint8_t *cave)
 __attribute__((constructor)) static void mend(void)
 {
 	uint8_t *cave;
+	int32_t mask_at;
 
 	vmread32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C8VMread32Ej");
 	vmwrite32 = dlsym(RTLD_DEFAULT, "_ZN8BX_CPU_C9VMwrite32Ejj");
@@ -269,11 +238,11 @@ __attribute__((constructor)) static void mend(void)
 		fprintf(stderr, "bochs_vmx_fixes: no memory near Bochs's code\n");
 		return;
 	}
-	memcpy(&event_mask_at, sites[ENTRY].code + 2, sizeof(event_mask_at));
+	memcpy(&mask_at, sites[ENTRY].code + 2, sizeof(mask_at));
 	memcpy(&in_vmx_guest_at, sites[ENTRY].code + 9, sizeof(in_vmx_guest_at));
 	for (size_t i = 0; i < SITES; i++)
 		cave = replace(&sites[i], cave);
 	allow_any_selector(cave);
-	replace_function("_ZN8BX_CPU_C12deliver_INITEv", deliver_init);
+	mend_init(mask_at);
 	mend_sipi();
 }
