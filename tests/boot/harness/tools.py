@@ -7,7 +7,8 @@ from . import host
 
 DIRECTORY = pathlib.Path(__file__).resolve().parents[1] / "tools"
 FLAGS = ("--target=x86_64-linux-gnu", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
-         "-Wconversion", "-Wshadow", "-static", "-pthread")
+         "-Wconversion", "-Wshadow", "-static", "-pthread",
+         f"-I{host.ROOT / 'subprojects/probe/include'}")
 
 
 def build(destination, *sources):

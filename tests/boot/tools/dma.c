@@ -11,21 +11,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <qemu/edu.h>
+
 enum {
 	STATISTICS_CHECK = 7,
 	STATISTICS_DMA = 8,
-	PCI_COMMAND = 4,
-	PCI_MEMORY_AND_MASTER = 6,
-	EDU_ID = 0x11e81234,
 	EDU_SIZE = 1 << 20,
-	EDU_SOURCE = 0x80,
-	EDU_DESTINATION = 0x88,
-	EDU_COUNT = 0x90,
-	EDU_COMMAND = 0x98,
-	EDU_RUN = 1,
-	EDU_TO_MEMORY = 2,
-	EDU_BUFFER = 0x40000,
-	CHUNK = 2048,
 };
 
 struct answer {
@@ -80,16 +71,9 @@ static volatile uint8_t *find_edu(void)
 	return edu;
 }
 
-static void write_to(volatile uint8_t *edu, uint64_t address)
+static void wait_a_little(void)
 {
-	volatile uint64_t *const command = (volatile uint64_t *)(edu + EDU_COMMAND);
-
-	*(volatile uint64_t *)(edu + EDU_SOURCE) = EDU_BUFFER;
-	*(volatile uint64_t *)(edu + EDU_DESTINATION) = address;
-	*(volatile uint64_t *)(edu + EDU_COUNT) = CHUNK;
-	*command = EDU_RUN | EDU_TO_MEMORY;
-	while (*command & EDU_RUN)
-		usleep(10000);
+	usleep(10000);
 }
 
 int main(int count, char **arguments)
@@ -102,7 +86,8 @@ int main(int count, char **arguments)
 		printf("DMA: no device, or no address\n");
 		return 1;
 	}
-	write_to(edu, strtoull(arguments[1], NULL, 16));
+	edu_transfer(edu, EDU_BUFFER, strtoull(arguments[1], NULL, 16), EDU_CHUNK, EDU_TO_MEMORY,
+		     wait_a_little);
 	dma = ask(STATISTICS_DMA);
 	now = ask(STATISTICS_CHECK);
 	printf("DMA: %llu units, %llu faults, %llu words changed\n", (unsigned long long)dma.rax,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Umbra's very sources for VT-d on a machine without VT-x: a kernel of its own sets up the units as
- * Umbra does, then has QEMU's edu device (its specification: docs/specs/edu.rst of QEMU) write to
+ * Umbra does, then has QEMU's edu device write to
  * memory that is Umbra's, and to other memory.
  */
+#include <qemu/edu.h>
 #include <x86/paging.h>
 #include <x86/types.h>
 #include <x86/vtd.h>
@@ -25,18 +26,6 @@
 enum {
 	PCI_ADDRESS = 0xcf8,
 	PCI_DATA = 0xcfc,
-	PCI_COMMAND = 4,
-	PCI_MEMORY_AND_MASTER = 6,
-	PCI_BAR0 = 0x10,
-	EDU_ID = 0x11e81234,
-	EDU_SOURCE = 0x80,
-	EDU_DESTINATION = 0x88,
-	EDU_COUNT = 0x90,
-	EDU_COMMAND = 0x98,
-	EDU_RUN = 1,
-	EDU_TO_MEMORY = 2,
-	EDU_BUFFER = 0x40000,
-	CHUNK = 2048, /* half of that buffer: QEMU refuses one that ends with it */
 	TABLES = 768 * PAGE_SIZE,
 };
 
@@ -103,14 +92,14 @@ static u8 *find_edu(void)
 	give_up("no edu device");
 }
 
+static void wait_a_little(void)
+{
+	delay_us(1000);
+}
+
 static void transfer(u64 source, u64 destination, u64 size, u32 direction)
 {
-	mmio_write64(test.edu + EDU_SOURCE, source);
-	mmio_write64(test.edu + EDU_DESTINATION, destination);
-	mmio_write64(test.edu + EDU_COUNT, size);
-	mmio_write64(test.edu + EDU_COMMAND, EDU_RUN | direction);
-	while (mmio_read64(test.edu + EDU_COMMAND) & EDU_RUN)
-		delay_us(1000);
+	edu_transfer(test.edu, source, destination, size, direction, wait_a_little);
 }
 
 static void device_writes(paddr_t to, u64 size)
@@ -144,8 +133,8 @@ static bool is_filled(paddr_t at, u64 size, u8 with)
 /* What the device holds is `with`, all of it. */
 static void load_device(u8 with)
 {
-	fill(ELSEWHERE, CHUNK, with);
-	device_reads(ELSEWHERE, CHUNK);
+	fill(ELSEWHERE, EDU_CHUNK, with);
+	device_reads(ELSEWHERE, EDU_CHUNK);
 }
 
 /* --- As Umbra does ---------------------------------------------------------------------------- */
@@ -210,41 +199,41 @@ static void start_units(void)
 
 static void test_unprotected(void)
 {
-	fill(HOME, CHUNK, 0xaa);
+	fill(HOME, EDU_CHUNK, 0xaa);
 	load_device(0x55);
-	device_writes(HOME, CHUNK);
-	check(is_filled(HOME, CHUNK, 0x55), "without a map the device writes to it");
-	fill(HOME, CHUNK, 0xaa);
+	device_writes(HOME, EDU_CHUNK);
+	check(is_filled(HOME, EDU_CHUNK, 0x55), "without a map the device writes to it");
+	fill(HOME, EDU_CHUNK, 0xaa);
 }
 
 /* Whatever `round` says it is after. */
 static void test_protected(const char *round)
 {
-	const paddr_t at[] = {HOME, HOME + HOME_SIZE / 2, HOME + HOME_SIZE - CHUNK};
-	const paddr_t beside[] = {HOME - CHUNK, HOME + HOME_SIZE};
+	const paddr_t at[] = {HOME, HOME + HOME_SIZE / 2, HOME + HOME_SIZE - EDU_CHUNK};
+	const paddr_t beside[] = {HOME - EDU_CHUNK, HOME + HOME_SIZE};
 	u64 faults = vtd_faults();
 
 	log_info("%s", round);
 	load_device(0x55);
 	for (u32 i = 0; i < ARRAY_SIZE(at); i++) {
-		fill(at[i], CHUNK, 0xaa);
-		device_writes(at[i], CHUNK);
-		check(is_filled(at[i], CHUNK, 0xaa), "hidden memory is unchanged");
+		fill(at[i], EDU_CHUNK, 0xaa);
+		device_writes(at[i], EDU_CHUNK);
+		check(is_filled(at[i], EDU_CHUNK, 0xaa), "hidden memory is unchanged");
 		check(vtd_faults() > faults, "the fault is recorded");
 		faults = vtd_faults();
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(beside); i++) {
-		fill(beside[i], CHUNK, 0xaa);
-		device_writes(beside[i], CHUNK);
-		check(is_filled(beside[i], CHUNK, 0x55), "memory beside it is written");
+		fill(beside[i], EDU_CHUNK, 0xaa);
+		device_writes(beside[i], EDU_CHUNK);
+		check(is_filled(beside[i], EDU_CHUNK, 0x55), "memory beside it is written");
 	}
 	check(vtd_faults() == faults, "without a fault");
 
 	/* What the device cannot read it does not get. */
-	device_reads(HOME, CHUNK);
+	device_reads(HOME, EDU_CHUNK);
 	check(vtd_faults() > faults, "a read of it is a fault");
-	device_writes(ELSEWHERE, CHUNK);
-	check(!is_filled(ELSEWHERE, CHUNK, 0xaa), "and gives nothing of it");
+	device_writes(ELSEWHERE, EDU_CHUNK);
+	check(!is_filled(ELSEWHERE, EDU_CHUNK, 0xaa), "and gives nothing of it");
 	faults = vtd_faults();
 
 	for (u32 i = 0; i < test.dmar.unit_count; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device that writes wherever it is told to (QEMU's edu: docs/specs/edu.rst there), aimed at a
+ * A device that writes wherever it is told to (QEMU's edu), aimed at a
  * hypervisor's memory, on QEMU's machine with a DMA remapping unit. Umbra says by `stats` whether
  * its memory is as it was.
  */
+#include <qemu/edu.h>
 #include <x86/insn.h>
 
 #include "acpi.h"
@@ -17,18 +18,6 @@
 enum {
 	PCI_ADDRESS = 0xcf8,
 	PCI_DATA = 0xcfc,
-	PCI_COMMAND = 4,
-	PCI_MEMORY_AND_MASTER = 6,
-	PCI_BAR0 = 0x10,
-	EDU_ID = 0x11e81234,
-	EDU_SOURCE = 0x80,
-	EDU_DESTINATION = 0x88,
-	EDU_COUNT = 0x90,
-	EDU_COMMAND = 0x98,
-	EDU_RUN = 1,
-	EDU_TO_MEMORY = 2,
-	EDU_BUFFER = 0x40000,
-	CHUNK = 2048, /* half of that buffer: QEMU refuses one that ends with it */
 	TARGETS = 8,
 	UMBRA_INTEGRITY = 7, /* vmx/statistics.h of Umbra */
 	UMBRA_DMA = 8,
@@ -73,21 +62,19 @@ static u64 find_edu(void)
 	return 0;
 }
 
+static void wait_a_little(void)
+{
+	timer_wait(1000);
+}
+
 static void transfer(u64 edu, u64 source, u64 destination, u32 direction)
 {
-	volatile u64 *const command = (volatile u64 *)(edu + EDU_COMMAND);
-
-	*(volatile u64 *)(edu + EDU_SOURCE) = source;
-	*(volatile u64 *)(edu + EDU_DESTINATION) = destination;
-	*(volatile u64 *)(edu + EDU_COUNT) = CHUNK;
-	*command = EDU_RUN | direction;
-	while (*command & EDU_RUN)
-		timer_wait(1000);
+	edu_transfer((volatile u8 *)edu, source, destination, EDU_CHUNK, direction, wait_a_little);
 }
 
 static bool is_filled(const volatile u8 *bytes, u8 with)
 {
-	for (unsigned i = 0; i < CHUNK; i++) {
+	for (unsigned i = 0; i < EDU_CHUNK; i++) {
 		if (bytes[i] != with)
 			return false;
 	}
@@ -101,7 +88,7 @@ PROBE_CASE(dma_other, "dma.other_memory", CASE_EXPLICIT)
 	u8 *from = memory_pages(1), *to = memory_pages(1);
 
 	SKIP_UNLESS(t, edu, "no edu device");
-	memset(from, 0x5a, CHUNK);
+	memset(from, 0x5a, EDU_CHUNK);
 	transfer(edu, (u64)from, EDU_BUFFER, 0);
 	transfer(edu, EDU_BUFFER, (u64)to, EDU_TO_MEMORY);
 	CHECK(t, is_filled(to, 0x5a), "DMA does not arrive");
@@ -131,7 +118,7 @@ PROBE_CASE(dma_hidden, "dma.hidden_memory", CASE_EXPLICIT)
 
 	CHECK(t, integrity.rax != ~0ull && integrity.rbx && !integrity.rdx, "nobody to ask");
 	CHECK(t, dma.rax - 1 < 64, "%lu units", dma.rax);
-	memset(from, 0x5a, CHUNK);
+	memset(from, 0x5a, EDU_CHUNK);
 	transfer(edu, (u64)from, EDU_BUFFER, 0);
 	for (u64 i = 0; i < TARGETS; i++) {
 		const u64 at = start + (end - start) / PAGE_SIZE * i / TARGETS * PAGE_SIZE;
@@ -140,13 +127,13 @@ PROBE_CASE(dma_hidden, "dma.hidden_memory", CASE_EXPLICIT)
 		now = ask(UMBRA_DMA);
 		CHECK(t, now.rbx > dma.rbx + i, "DMA to %lx: %lu faults", at, now.rbx - dma.rbx);
 	}
-	transfer(edu, EDU_BUFFER, end - CHUNK, EDU_TO_MEMORY);
+	transfer(edu, EDU_BUFFER, end - EDU_CHUNK, EDU_TO_MEMORY);
 	now = ask(UMBRA_INTEGRITY);
 	CHECK_EQ(t, now.rax, integrity.rax);
 	CHECK_EQ(t, now.rdx, 0);
 
 	/* What the device could not read it cannot tell. */
-	memset(to, 0, CHUNK);
+	memset(to, 0, EDU_CHUNK);
 	transfer(edu, start, EDU_BUFFER, 0);
 	transfer(edu, EDU_BUFFER, (u64)to, EDU_TO_MEMORY);
 	CHECK(t, is_filled(to, 0x5a) || is_filled(to, 0), "Umbra's memory was read");
