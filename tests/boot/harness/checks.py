@@ -15,7 +15,7 @@ from . import build, host, kernels
 # Other versions format otherwise, and find other faults.
 FORMAT, TIDY = "clang-format-14", "clang-tidy-19"
 TIDY_CLANG = 19
-SOURCE_DIRECTORIES = ("src", "subprojects", "tests")
+SOURCE_DIRECTORIES = ("src", "subprojects", "tests", "tools")
 
 # Files of data only, one row a line.
 TABLES = ("font.c", "fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
