@@ -42,3 +42,8 @@ def dma(destination):
 def below(destination):
     """Asks the Umbra below whether it is as it was."""
     return build(destination, "below.c")
+
+
+def ask(destination):
+    """Asks Umbra by its interface, or tries to; runs programs as another user."""
+    return build(destination, "ask.c")
