@@ -6,4 +6,9 @@
 
 typedef int command_run(const struct request *request);
 
+command_run check_run;
+command_run log_run;
+command_run report_run;
+command_run stat_run;
 command_run status_run;
+command_run top_run;

@@ -71,31 +71,42 @@ static bool answers(void)
 	return answer;
 }
 
-static int complain(int code, const char *text)
+static int try_to(const char **why)
 {
-	fprintf(stderr, "umbractl: %s\n", text);
-	return code;
+	struct stat unused;
+
+	*why = "no Umbra shows itself here; it does with its option hv-leaves=on";
+	if (!umbra_find())
+		return CODE_NO_UMBRA;
+	if (!umbra_rdmsr(0, UMBRA_MSR_TOKEN, &token)) {
+		*why = "only root may ask Umbra";
+		if (errno == EACCES || errno == EPERM)
+			return CODE_NOT_PERMITTED;
+		*why = "the kernel does not let Umbra's token be read";
+		if (stat("/dev/cpu/0/msr", &unused) == 0)
+			return CODE_NOT_PERMITTED;
+		*why = "/dev/cpu/0/msr is missing: modprobe msr, as root";
+		return CODE_TROUBLE;
+	}
+	*why = "Umbra does not answer";
+	return answers() ? CODE_OK : CODE_NO_UMBRA;
+}
+
+int umbra_try(void)
+{
+	const char *why;
+
+	return try_to(&why);
 }
 
 int umbra_open(void)
 {
-	struct stat unused;
+	const char *why;
+	const int code = try_to(&why);
 
-	if (!umbra_find())
-		return complain(CODE_NO_UMBRA,
-				"no Umbra shows itself here; it does with its option hv-leaves=on");
-	if (!umbra_rdmsr(0, UMBRA_MSR_TOKEN, &token)) {
-		if (errno == EACCES || errno == EPERM)
-			return complain(CODE_NOT_PERMITTED, "only root may ask Umbra");
-		if (stat("/dev/cpu/0/msr", &unused) < 0)
-			return complain(CODE_TROUBLE,
-					"/dev/cpu/0/msr is missing: modprobe msr, as root");
-		return complain(CODE_NOT_PERMITTED,
-				"the kernel does not let Umbra's token be read");
-	}
-	if (!answers())
-		return complain(CODE_NO_UMBRA, "Umbra does not answer");
-	return CODE_OK;
+	if (code != CODE_OK)
+		fprintf(stderr, "umbractl: %s\n", why);
+	return code;
 }
 
 bool umbra_ask(enum umbra_function function, uint64_t first, uint64_t second,

@@ -16,6 +16,9 @@
  */
 int umbra_open(void);
 
+/* The same without a word. */
+int umbra_try(void);
+
 /* An unprivileged look: the version of the interface, 0 without one. */
 uint32_t umbra_find(void);
 
