@@ -173,6 +173,10 @@ static void test_offers(void **state)
 	(void)state;
 	assert_true(n > 80 && n <= OFFERS_MAX);
 	for (unsigned int i = 0; i < n; i++) {
+		/* A key of JSON's. */
+		for (unsigned int k = 0; k < i; k++)
+			assert_true(strcmp(offers[i].text, offers[k].text) != 0 ||
+				    strcmp(offers[i].at, offers[k].at) != 0);
 		assert_int_not_equal(offers[i].verdict, NOT_BY_CPU);
 		assert_true((offers[i].verdict == NOT_BY_UMBRA) == (strlen(offers[i].why) > 0));
 	}
@@ -198,10 +202,10 @@ static void test_offers(void **state)
 static void test_offers_printed(void **state)
 {
 	struct offer offers[] = {
-		{OFFERED, "alpha", ""},
-		{OFFERED, "beta", ""},
-		{NOT_BY_UMBRA, "gamma", "it is late"},
-		{NOT_BY_CPU, "delta", ""},
+		{OFFERED, "alpha", "", ""},
+		{OFFERED, "beta", "", ""},
+		{NOT_BY_UMBRA, "gamma", " at VM exit", "it is late"},
+		{NOT_BY_CPU, "delta", "", ""},
 	};
 	struct json json;
 	char *text = NULL;
@@ -212,7 +216,7 @@ static void test_offers_printed(void **state)
 	offers_print(out, offers, 4);
 	fclose(out);
 	assert_string_equal(text, "2 of the CPU's 3 controls and features\n"
-				  "             not gamma: it is late\n"
+				  "             not gamma at VM exit: it is late\n"
 				  "             the CPU itself lacks:\n"
 				  "             delta; \n");
 	free(text);
@@ -224,7 +228,7 @@ static void test_offers_printed(void **state)
 	fclose(out);
 	assert_string_equal(text, "{\n  \"nested\": {\n    \"offered\": [\n      \"alpha\",\n"
 				  "      \"beta\"\n    ],\n    \"not_offered\": {\n"
-				  "      \"gamma\": \"it is late\"\n    },\n"
+				  "      \"gamma at VM exit\": \"it is late\"\n    },\n"
 				  "    \"not_in_cpu\": [\n      \"delta\"\n    ]\n  }\n}\n");
 	free(text);
 }

@@ -41,6 +41,7 @@ static const struct feature misc_features[] = {
 static struct offer judge(bool cpu, bool guest, const char *text, const char *why)
 {
 	return (struct offer){
+		.at = "",
 		.verdict = guest ? OFFERED
 			   : cpu ? NOT_BY_UMBRA
 				 : NOT_BY_CPU,
@@ -61,6 +62,10 @@ static unsigned int add_features(struct offer *out, const struct feature *featur
 unsigned int offers_make(const struct vmx_capabilities *cpu, const struct vmx_capabilities *guest,
 			 struct offer offers[OFFERS_MAX])
 {
+	static const char *const at[CONTROL_WORDS] = {
+		[CONTROL_WORD_EXIT] = " at VM exit",
+		[CONTROL_WORD_ENTRY] = " at VM entry",
+	};
 	unsigned int n = 0;
 
 	_Static_assert(CONTROL_COUNT + ARRAY_SIZE(ept_features) + ARRAY_SIZE(misc_features) <=
@@ -72,6 +77,8 @@ unsigned int offers_make(const struct vmx_capabilities *cpu, const struct vmx_ca
 		offers[n++] = judge(vmx_can_set(cpu->control[c->word], c->bit),
 				    vmx_can_set(guest->control[c->word], c->bit), c->text,
 				    *c->why ? c->why : "the CPU lacks what it goes with");
+		if (at[c->word])
+			offers[n - 1].at = at[c->word];
 	}
 	n += add_features(offers + n, ept_features, ARRAY_SIZE(ept_features), cpu->ept_vpid,
 			  guest->ept_vpid);

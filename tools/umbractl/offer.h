@@ -16,6 +16,7 @@ enum offer_verdict {
 struct offer {
 	enum offer_verdict verdict;
 	const char *text; /* the SDM's name */
+	const char *at;   /* " at VM entry" or " at VM exit", where two have the same name */
 	const char *why;  /* not by Umbra */
 };
 

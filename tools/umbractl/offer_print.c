@@ -24,11 +24,11 @@ static void print_names(FILE *out, const struct offer *offers, unsigned int coun
 	for (unsigned int i = 0; i < count; i++) {
 		if (offers[i].verdict != verdict)
 			continue;
-		if (used + strlen(offers[i].text) + 2 > WIDTH) {
+		if (used + strlen(offers[i].text) + strlen(offers[i].at) + 2 > WIDTH) {
 			fprintf(out, "\n%*s", INDENT, "");
 			used = INDENT;
 		}
-		used += (size_t)fprintf(out, "%s; ", offers[i].text);
+		used += (size_t)fprintf(out, "%s%s; ", offers[i].text, offers[i].at);
 	}
 	fputc('\n', out);
 }
@@ -41,12 +41,25 @@ void offers_print(FILE *out, const struct offer *offers, unsigned int count)
 		count - by_cpu);
 	for (unsigned int i = 0; i < count; i++) {
 		if (offers[i].verdict == NOT_BY_UMBRA)
-			fprintf(out, "%*snot %s: %s\n", INDENT, "", offers[i].text, offers[i].why);
+			fprintf(out, "%*snot %s%s: %s\n", INDENT, "", offers[i].text, offers[i].at,
+				offers[i].why);
 	}
 	if (by_cpu) {
 		fprintf(out, "%*sthe CPU itself lacks:", INDENT, "");
 		print_names(out, offers, count, NOT_BY_CPU);
 	}
+}
+
+struct name {
+	char of[80];
+};
+
+static struct name name_of(const struct offer *offer)
+{
+	struct name name;
+
+	snprintf(name.of, sizeof(name.of), "%s%s", offer->text, offer->at);
+	return name;
 }
 
 static void names_json(struct json *json, const char *key, const struct offer *offers,
@@ -55,7 +68,7 @@ static void names_json(struct json *json, const char *key, const struct offer *o
 	json_open(json, key, '[');
 	for (unsigned int i = 0; i < count; i++) {
 		if (offers[i].verdict == verdict)
-			json_string(json, NULL, offers[i].text);
+			json_string(json, NULL, name_of(&offers[i]).of);
 	}
 	json_close(json, ']');
 }
@@ -67,7 +80,7 @@ void offers_json(struct json *json, const char *key, const struct offer *offers,
 	json_open(json, "not_offered", '{');
 	for (unsigned int i = 0; i < count; i++) {
 		if (offers[i].verdict == NOT_BY_UMBRA)
-			json_string(json, offers[i].text, offers[i].why);
+			json_string(json, name_of(&offers[i]).of, offers[i].why);
 	}
 	json_close(json, '}');
 	names_json(json, "not_in_cpu", offers, count, NOT_BY_CPU);
