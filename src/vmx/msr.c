@@ -193,8 +193,10 @@ static bool read_offered(u32 msr, u64 *value)
 {
 	const u32 index = msr - MSR_IA32_VMX_BASIC;
 
+	if (msr == UMBRA_MSR_TOKEN)
+		return interface_token(value);
 	if (index >= ARRAY_SIZE(offered_vmx.msr))
-		return msr == UMBRA_MSR_TOKEN && interface_token(value);
+		return false;
 	*value = offered_vmx.msr[index];
 	return offered_vmx.msrs >> index & 1;
 }
