@@ -15,6 +15,7 @@ enum { LEAF_PERFMON = 0xa, PERFMON_WITH_GLOBAL_CTRL = 2, DEFAULT_WIDTH = 36 };
 static const u32 LEAF_ADDRESS_WIDTHS = 0x80000008;
 
 static bool refused;
+static int refusal; /* the system's error number */
 
 static u64 read_seen(u32 msr)
 {
@@ -22,6 +23,7 @@ static u64 read_seen(u32 msr)
 
 	if (!umbra_rdmsr(0, msr, &value)) {
 		refused = true;
+		refusal = errno;
 		return 0;
 	}
 	return value;
@@ -46,8 +48,8 @@ static const char *trouble(void)
 
 	if (stat("/dev/cpu/0/msr", &unused) < 0)
 		return "load the kernel's module for that: modprobe msr, as root";
-	return errno == EACCES || errno == EPERM ? "run this as root"
-						 : "the kernel does not let MSRs be read";
+	return refusal == EACCES || refusal == EPERM ? "run this as root"
+						     : "the kernel does not let MSRs be read";
 }
 
 static const char *capabilities(struct vmx_capabilities *out, bool has_vmx, u64 (*read)(u32 msr))

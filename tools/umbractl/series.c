@@ -72,6 +72,8 @@ struct curve {
 
 enum { OTHERS = -1, BY_FUNCTION = -2 };
 
+enum kind { KIND_STACKED_RATES, KIND_RATES, KIND_PAGES };
+
 static uint64_t l2_entries(const struct change *c)
 {
 	return c->l2_entries;
@@ -102,7 +104,7 @@ static double value_of(const struct change *c, const struct curve *curve,
 {
 	uint64_t value = 0;
 
-	if (curve->reason == BY_FUNCTION) {
+	if (curve->of) {
 		value = curve->of(c);
 	} else if (curve->reason == OTHERS) {
 		value = c->all_exits;
@@ -114,10 +116,17 @@ static double value_of(const struct change *c, const struct curve *curve,
 	return rate ? change_rate(c, value) : (double)value;
 }
 
-static void draw(FILE *out, const struct series *s, const char *title, const char *unit,
-		 const struct curve *curves, unsigned int count, bool stacked, bool rate)
+/* Curves of rates, or of what there is at the end of each time. */
+static void draw(FILE *out, const struct series *s, const char *title, const struct curve *curves,
+		 unsigned int count, enum kind kind)
 {
-	struct chart chart = {.lines = count, .points = s->count, .stacked = stacked, .unit = unit};
+	const bool rate = kind != KIND_PAGES;
+	struct chart chart = {
+		.lines = count,
+		.points = s->count,
+		.stacked = kind == KIND_STACKED_RATES,
+		.unit = rate ? "/s" : " pages",
+	};
 
 	chart.value = calloc((size_t)count * s->count + 1, sizeof(double));
 	chart.until = calloc(s->count + 1, sizeof(double));
@@ -163,7 +172,7 @@ static void exits_chart(FILE *out, const struct series *s)
 	if (guests > STACKED)
 		curves[count++] = (struct curve){"others", OTHERS, NULL};
 	if (count)
-		draw(out, s, "Exits of the guest, by reason", "/s", curves, count, true, true);
+		draw(out, s, "Exits of the guest, by reason", curves, count, KIND_STACKED_RATES);
 }
 
 static void reasons_table(FILE *out, const struct series *s)
@@ -244,8 +253,8 @@ void series_html(FILE *out, const struct series *s)
 	tiles(out, s);
 	exits_chart(out, s);
 	if (s->whole->all_l2_exits || s->whole->l2_entries)
-		draw(out, s, "Virtual machines of the guest", "/s", l2, 3, false, true);
-	draw(out, s, "Memory", " pages", memory, 2, false, false);
+		draw(out, s, "Virtual machines of the guest", l2, 3, KIND_RATES);
+	draw(out, s, "Memory", memory, 2, KIND_PAGES);
 	reasons_table(out, s);
 	cpus_table(out, s);
 	fputs("</body></html>\n", out);

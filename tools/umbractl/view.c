@@ -8,6 +8,8 @@
 
 enum { LEAST_COLUMNS = 20, REASON_ROWS = 4, BAR = 20 };
 
+static const uint32_t NO_CPU = UINT32_MAX;
+
 struct screen {
 	FILE *out;
 	int columns, rows, used;
@@ -80,46 +82,52 @@ static void cpu_line(struct screen *s, const char *name, const struct change *c)
 	     rate(c, c->vmcs_access).of, text_count(c->ept02_pages).of, rate(c, c->evicted).of);
 }
 
+static uint64_t exits_of(const struct view *view, uint32_t cpu)
+{
+	const struct change c = change_between(view->before, view->after, (int)cpu);
+
+	return c.all_exits + c.all_l2_exits;
+}
+
+/* The CPU that comes next after this one, which has so many exits: by their number, then its own.
+ */
+static uint32_t next_busiest(const struct view *view, uint64_t exits, uint32_t cpu)
+{
+	uint32_t next = view->after->cpus;
+	uint64_t most = 0;
+
+	for (uint32_t i = 0; i < view->after->cpus; i++) {
+		const uint64_t own = exits_of(view, i);
+		const bool comes = own < exits || (own == exits && (i > cpu || cpu == NO_CPU));
+
+		if (comes && (next == view->after->cpus || own > most)) {
+			next = i;
+			most = own;
+		}
+	}
+	return next;
+}
+
 /* The busiest ones, if not all have room; then a line tells of the rest. */
 static void cpus(struct screen *s, const struct view *view, int room)
 {
 	const uint32_t count = view->after->cpus;
 	const bool some = s->rows && (int)count > room;
 	const uint32_t shown = some ? (uint32_t)(room > 1 ? room - 1 : 0) : count;
-	uint64_t before = UINT64_MAX;
-	uint32_t before_index = 0;
+	uint64_t exits = UINT64_MAX;
+	uint32_t cpu = NO_CPU;
 
 	line(s, "1", "%4s %9s %9s %9s %9s %9s %7s %8s", "CPU", "exits/s", "L2 in/s", "L2 out/s",
 	     "by Umbra", "VMRD/WR", "ept02", "evict/s");
 	for (uint32_t n = 0; n < shown; n++) {
-		struct change best = {0};
-		uint32_t index = n;
+		struct change c;
 		char name[16];
 
-		if (some) {
-			/* The next one in the order of exits, then of numbers. */
-			bool found = false;
-
-			for (uint32_t i = 0; i < count; i++) {
-				const struct change c =
-					change_between(view->before, view->after, (int)i);
-				const uint64_t exits = c.all_exits + c.all_l2_exits;
-
-				if (exits > before || (exits == before && i <= before_index))
-					continue;
-				if (!found || exits > best.all_exits + best.all_l2_exits) {
-					best = c;
-					index = i;
-					found = true;
-				}
-			}
-			before = best.all_exits + best.all_l2_exits;
-			before_index = index;
-		} else {
-			best = change_between(view->before, view->after, (int)n);
-		}
-		snprintf(name, sizeof(name), "%u", index);
-		cpu_line(s, name, &best);
+		cpu = some ? next_busiest(view, exits, cpu) : n;
+		exits = exits_of(view, cpu);
+		c = change_between(view->before, view->after, (int)cpu);
+		snprintf(name, sizeof(name), "%u", cpu);
+		cpu_line(s, name, &c);
 	}
 	if (some)
 		line(s, NULL, "     and %u CPUs with fewer", count - shown);
