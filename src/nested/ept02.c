@@ -24,13 +24,14 @@ static void *take_page(struct ept02 *ept02)
 {
 	void *page = pages_alloc(1);
 
-	if (page)
-		return page;
-	__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
-	if (ept02->reserved) {
+	if (!page) {
+		__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
+		if (!ept02->reserved)
+			return NULL;
 		page = ept02->reserve[--ept02->reserved];
 		memset(page, 0, PAGE_SIZE);
 	}
+	ept02->pages++;
 	return page;
 }
 
@@ -38,6 +39,7 @@ static void free_page(struct ept02 *ept02, void *page)
 {
 	const u32 own = ept02->loan == LOAN_HELD ? EPT02_LARGEST : EPT02_RESERVE;
 
+	ept02->pages--;
 	if (ept02->reserved < own)
 		ept02->reserve[ept02->reserved++] = page;
 	else

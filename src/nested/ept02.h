@@ -56,6 +56,7 @@ struct ept02 {
 	struct ept02 *waits_next; /* of those that wait for it */
 	u64 clock;
 	u64 faults; /* violations resolved without L1 */
+	u64 pages;  /* that the roots have */
 };
 
 /* What an EPT violation or misconfiguration of L2 came to. */

@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <umbra/interface.h>
+
 PROGRAM(time_cpuid);
 PROGRAM(time_vmcall);
 PROGRAM(pages);
@@ -28,12 +30,9 @@ enum {
 	ROUND_TRIPS = 2000,
 	MIB = 1024 * 1024,
 	HUGE_PAGE = 2 * MIB,
-	SWEPT = 16 * MIB,        /* where the swept memory begins */
-	STATISTICS_L2_EXITS = 5, /* of src/vmx/statistics.h */
+	SWEPT = 16 * MIB, /* where the swept memory begins */
 	REASON_EPT_VIOLATION = 48,
 };
-
-static const uint64_t umbra_magic = 0x6172626d75;
 
 static sigjmp_buf no_umbra;
 
@@ -60,17 +59,15 @@ static void illegal_instruction(int signal)
  * VMX root operation. */
 static bool count_ept_violations(uint64_t *count)
 {
-	uint64_t answer, reason = REASON_EPT_VIOLATION, cpu = 0;
+	uint64_t answer, results[UMBRA_RESULTS];
 
 	signal(SIGILL, illegal_instruction);
 	signal(SIGSEGV, illegal_instruction);
 	if (sigsetjmp(no_umbra, 1))
 		return false;
-	__asm__ volatile("vmcall"
-			 : "=a"(answer), "+b"(reason), "+d"(cpu)
-			 : "a"(umbra_magic), "c"((uint64_t)STATISTICS_L2_EXITS));
-	*count = answer;
-	return answer != ~0ull;
+	answer = umbra_call(0, UMBRA_ASK_L2_EXITS, 0, REASON_EPT_VIOLATION, results);
+	*count = results[0];
+	return answer == 0;
 }
 
 /* One of KVM's own counters of a VCPU. */
