@@ -2,8 +2,6 @@
 """What Umbra cannot run on, or cannot start, is refused with one line that says why. With
 on-refuse=boot the kernel is started all the same, without Umbra."""
 
-import dataclasses
-
 from harness import guest
 from harness.cases import BootTest, FORBID
 from harness.engines import Hardware
@@ -54,17 +52,11 @@ def refused(name, cd, reason, **options):
                     forbid=NO_GUEST, linger=2, **options)
 
 
-def locked_off(entry):
-    """The same with VT-x as firmware locks it off on the boot processor: IA32_FEATURE_CONTROL."""
-    return dataclasses.replace(entry, commands=("wrmsr 0x3a 1", *entry.commands))
-
-
-def bare(name, reason, more="", make=lambda entry: entry, kernel=guest.bzimage, cpus=1, **options):
+def bare(name, reason, more="", kernel=guest.bzimage, cpus=1, **options):
     """The refusal, told on serial port and screen, and then Linux on the machine as it is."""
     def cd(context):
-        return make(under_umbra(context.image, kernel(),
-                                context.command_line("umbra.after=poweroff"), context.initrd(),
-                                f"on-refuse=boot {more}"))
+        return under_umbra(context.image, kernel(), context.command_line("umbra.after=poweroff"),
+                           context.initrd(), f"on-refuse=boot {more}")
 
     options.setdefault("engine", "bochs")
     options.setdefault("slow", True)
@@ -97,7 +89,6 @@ TESTS = [
     bare("no-vmx-vmlinux", r"VMX", kernel=guest.vmlinux, engine="tcg"),
     bare("no-vmx-2cpu", r"VMX", cpus=2, engine="tcg", hardware=Hardware(cpus=2), slow=False),
     bare("no-ept", r"EPT", hardware=Hardware(cpu_model="core2_penryn_t9600")),
-    bare("locked-off", r"VMX, which the firmware has locked off", make=locked_off),
     # … when all CPUs have answered the roll call …
     bare("little-memory", r"no \d+ KiB of free memory", "nested.pool=1048576", cpus=2,
          hardware=Hardware(cpus=2)),

@@ -14,7 +14,7 @@ GRUB = pathlib.Path("/usr/lib/grub")
 GRUB_DIRECTORY = GRUB / "i386-pc"
 # What GRUB is made of on a CD, by the firmware that starts it.
 CD_GRUB = {
-    "bios": (GRUB_DIRECTORY, "acpi biosdisk iso9660 normal multiboot2 linux serial test wrmsr"),
+    "bios": (GRUB_DIRECTORY, "acpi biosdisk iso9660 normal multiboot2 linux serial test"),
     # grub-mkrescue loads modules for all kinds of partitions before it looks for the CD.
     "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video "
              + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),

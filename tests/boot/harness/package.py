@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The Debian package, and installing without dpkg."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from . import build, host, roots
+
+PACKAGES = ("debhelper", "dpkg-dev", "lintian")
+PREFIX = pathlib.Path("/usr/local")
+# What was installed, one path a line; below the prefix.
+MANIFEST = PREFIX / "lib/umbra/installed"
+SETTINGS = pathlib.Path("/etc/default/umbra")
+
+
+def make():
+    """Build the package from the files that git knows, and check it; returns its path in build/."""
+    host.ensure_packages(host.BUILD_PACKAGES + PACKAGES)
+    with tempfile.TemporaryDirectory(prefix="umbra-deb-") as work:
+        source = pathlib.Path(work) / "umbra"
+        roots.copy_sources(source)
+        host.run_long(["dpkg-buildpackage", "--build=binary", "--no-sign"], "building the package",
+                      cwd=source)
+        [package] = pathlib.Path(work).glob("*.deb")
+        host.run(["lintian", "--fail-on", "error,warning", "--allow-root", package])
+        host.ROOT.joinpath("build").mkdir(exist_ok=True)
+        return pathlib.Path(shutil.copy(package, host.ROOT / "build"))
+
+
+def inside(root, path):
+    """Where the path of the installed system is from here."""
+    return pathlib.Path(root) / path.relative_to("/")
+
+
+def install(root):
+    """The package's files, below /usr/local where they would be below /usr."""
+    host.ensure_packages(host.BUILD_PACKAGES)
+    settings = inside(root, SETTINGS)
+    kept = settings.read_bytes() if settings.exists() else None
+    with tempfile.TemporaryDirectory(prefix="umbra-install-") as work:
+        tree, directory = pathlib.Path(work) / "tree", host.ROOT / "build/install"
+        options = [*build.Variant(tests=False).options(), f"--prefix={PREFIX}", "--sysconfdir=/etc"]
+        with host.locked(directory):
+            if not (directory / "build.ninja").exists():
+                host.run_long(["meson", "setup", directory, host.ROOT, *options], "configuring")
+            host.run_long(["ninja", "-C", directory], "building")
+            host.run(["meson", "install", "-C", directory, "--no-rebuild", "--destdir", tree])
+        files = sorted(path.relative_to(tree) for path in tree.rglob("*") if not path.is_dir())
+        uninstall(root, quiet=True)
+        manifest = inside(tree, MANIFEST)
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text("".join(f"/{path}\n" for path in files), encoding="utf-8")
+        shutil.copytree(tree, root, dirs_exist_ok=True)
+    if kept is not None:
+        settings.write_bytes(kept)
+    update_menu(root)
+    return len(files)
+
+
+def uninstall(root, quiet=False):
+    """Removes what install() has put there, and the directories that are empty then."""
+    manifest = inside(root, MANIFEST)
+    if not manifest.exists():
+        if quiet:
+            return
+        raise host.Failure(f"{manifest}: not installed by ./umbra install")
+    for line in [*manifest.read_text(encoding="utf-8").splitlines(), str(MANIFEST)]:
+        path = inside(root, pathlib.Path(line))
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if "umbra" not in parent.name and parent.name not in ("man7",):
+                break
+            try:
+                parent.rmdir()
+            except OSError:
+                break
+    if not quiet:
+        update_menu(root)
+
+
+def update_menu(root):
+    """As the package does. In another root there is no telling what its disks are."""
+    if pathlib.Path(root) == pathlib.Path("/") and os.path.exists("/boot/grub/grub.cfg") \
+            and shutil.which("update-grub"):
+        subprocess.run(["update-grub"], check=True)
