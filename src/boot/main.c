@@ -71,6 +71,20 @@ static void read_options(void)
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
+/* The kernel shows it in /proc/cmdline; left out where the line has no room for it. */
+static void tell_kernel(struct mb2_module *kernel)
+{
+	static const char mark[] = " umbra.refused";
+	static char line[2048]; /* of Linux on x86 */
+
+	if (kernel->length + sizeof(mark) > sizeof(line))
+		return;
+	str_copy(line, sizeof(line), kernel->string);
+	str_copy(line + kernel->length, sizeof(mark), mark);
+	kernel->string = line;
+	kernel->length += (u32)sizeof(mark) - 1;
+}
+
 /*
  * In place of a halt: the guest's kernel gets the machine, with Umbra's home reserved if there is
  * one, for CPUs that Umbra has started halt there. Of another CPU all hangs on the boot processor.
@@ -94,6 +108,7 @@ static _Noreturn void go_on_without(void)
 		delay_us(1000 * 1000);
 	if (!boot.home.size)
 		memmap_reserve(&boot.room, boot.load_base, image_size());
+	tell_kernel(&boot.mb2.module[0]);
 	guest_load(&boot.mb2, &boot.room, &boot.options, boot.home, &start);
 	/* The early page tables have all of its memory at its physical address anyway. */
 	if (boot.home.size && !host_paging_map_trampoline(start.gdt_base))

@@ -75,6 +75,12 @@ def check_messages():
         raise host.Failure("\n".join([*odd, "fmt_vsnprintf() does not know these"]))
 
 
+def check_man():
+    """The man pages, as mandoc likes them."""
+    need("mandoc")
+    host.run(["mandoc", "-Tlint", "-Wwarning", *sorted((host.ROOT / "docs").glob("*.[1-8]"))])
+
+
 def code_lines(path):
     """Lines of a C or assembly file that are neither blank nor comment."""
     text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
@@ -159,7 +165,7 @@ def check_static_analysis():
 def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
-              ("checks.messages", check_messages),
+              ("checks.messages", check_messages), ("checks.man", check_man),
               ("checks.lines", count_lines), ("checks.payloads", check_payloads)]
     for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
                                                   (True, False)):

@@ -119,23 +119,28 @@ def make_cd(entry, destination, firmware="bios"):
 
 def make_disk(entry, destination, megabytes=64):
     """A disk image: GRUB in the MBR and the gap after it, one ext2 partition. Needs no root."""
-    sectors = megabytes * 2048
     with tempfile.TemporaryDirectory() as work:
         tree = pathlib.Path(work) / "tree"
         _lay_out(entry, tree)
         core = pathlib.Path(work) / "core.img"
         host.run(["grub-mkimage", "-d", GRUB_DIRECTORY, "-O", "i386-pc", "-o", core,
                   "-p", "(hd0,msdos1)/boot/grub", *DISK_MODULES])
-        with open(destination, "wb") as disk:
-            disk.truncate(sectors * 512)
-            disk.write(boot_sector(sectors))
-            # GRUB's first sector says by default that the rest follows at sector 2.
-            disk.write(core.read_bytes())
-            if disk.tell() > PARTITION_START * 512:
-                raise host.Failure("GRUB's core image does not fit before the partition")
-        host.run(["/usr/sbin/mke2fs", "-q", "-t", "ext2", "-b", "1024",
-                  "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
-                  f"{(sectors - PARTITION_START) // 2}k"])
+        return disk_of(tree, core, destination, megabytes)
+
+
+def disk_of(tree, core, destination, megabytes, kind="ext2", boot=GRUB_DIRECTORY / "boot.img"):
+    """A disk image with that file system, of those files, and GRUB's two images before it."""
+    sectors = megabytes * 2048
+    with open(destination, "wb") as disk:
+        disk.truncate(sectors * 512)
+        disk.write(boot_sector(sectors, boot))
+        # GRUB's first sector says by default that the rest follows at sector 2.
+        disk.write(core.read_bytes())
+        if disk.tell() > PARTITION_START * 512:
+            raise host.Failure("GRUB's core image does not fit before the partition")
+    host.run(["/usr/sbin/mke2fs", "-q", "-t", kind, "-b", "1024",
+              "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
+              f"{(sectors - PARTITION_START) // 2}k"])
     return destination
 
 
@@ -194,9 +199,9 @@ def make_esp(esp, destination, megabytes=96):
     return destination
 
 
-def boot_sector(sectors):
+def boot_sector(sectors, boot=GRUB_DIRECTORY / "boot.img"):
     """GRUB's boot sector with a partition table of one active Linux partition."""
-    mbr = bytearray((GRUB_DIRECTORY / "boot.img").read_bytes())
+    mbr = bytearray(boot.read_bytes())
     entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff",
                         PARTITION_START, sectors - PARTITION_START)
     mbr[446:510] = entry.ljust(64, b"\0")

@@ -11,7 +11,7 @@ from . import build, host, roots
 
 PACKAGES = ("debhelper", "dpkg-dev", "lintian")
 PREFIX = pathlib.Path("/usr/local")
-# What was installed, one path a line; below the prefix.
+# What was installed, one path a line; a directory that was not there before ends in a slash.
 MANIFEST = PREFIX / "lib/umbra/installed"
 SETTINGS = pathlib.Path("/etc/default/umbra")
 
@@ -32,7 +32,7 @@ def make():
 
 def inside(root, path):
     """Where the path of the installed system is from here."""
-    return pathlib.Path(root) / path.relative_to("/")
+    return root / path.relative_to("/")
 
 
 def install(root):
@@ -48,41 +48,41 @@ def install(root):
                 host.run_long(["meson", "setup", directory, host.ROOT, *options], "configuring")
             host.run_long(["ninja", "-C", directory], "building")
             host.run(["meson", "install", "-C", directory, "--no-rebuild", "--destdir", tree])
-        files = sorted(path.relative_to(tree) for path in tree.rglob("*") if not path.is_dir())
-        uninstall(root, quiet=True)
+        if inside(root, MANIFEST).exists():
+            remove(root)
         manifest = inside(tree, MANIFEST)
         manifest.parent.mkdir(parents=True, exist_ok=True)
-        manifest.write_text("".join(f"/{path}\n" for path in files), encoding="utf-8")
+        manifest.touch()
+        names = [f"/{path.relative_to(tree)}" + "/" * path.is_dir() for path in tree.rglob("*")
+                 if not path.is_dir() or not (root / path.relative_to(tree)).exists()]
+        manifest.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
         shutil.copytree(tree, root, dirs_exist_ok=True)
     if kept is not None:
         settings.write_bytes(kept)
     update_menu(root)
-    return len(files)
+    return sum(not name.endswith("/") for name in names)
 
 
-def uninstall(root, quiet=False):
-    """Removes what install() has put there, and the directories that are empty then."""
-    manifest = inside(root, MANIFEST)
-    if not manifest.exists():
-        if quiet:
-            return
-        raise host.Failure(f"{manifest}: not installed by ./umbra install")
-    for line in [*manifest.read_text(encoding="utf-8").splitlines(), str(MANIFEST)]:
-        path = inside(root, pathlib.Path(line))
-        path.unlink(missing_ok=True)
-        for parent in path.parents:
-            if "umbra" not in parent.name and parent.name not in ("man7",):
-                break
-            try:
-                parent.rmdir()
-            except OSError:
-                break
-    if not quiet:
-        update_menu(root)
+def remove(root):
+    """What install() has put there, and its directories if nothing else is in them."""
+    names = inside(root, MANIFEST).read_text(encoding="utf-8").splitlines()
+    for name in sorted(names, reverse=True):
+        path = inside(root, pathlib.Path(name))
+        if not name.endswith("/"):
+            path.unlink(missing_ok=True)
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def uninstall(root):
+    if not inside(root, MANIFEST).exists():
+        raise host.Failure(f"{inside(root, MANIFEST)}: not installed by ./umbra install")
+    remove(root)
+    update_menu(root)
 
 
 def update_menu(root):
     """As the package does. In another root there is no telling what its disks are."""
-    if pathlib.Path(root) == pathlib.Path("/") and os.path.exists("/boot/grub/grub.cfg") \
+    if root == pathlib.Path("/") and os.path.exists("/boot/grub/grub.cfg") \
             and shutil.which("update-grub"):
         subprocess.run(["update-grub"], check=True)
