@@ -3,6 +3,7 @@
 patched BIOS."""
 
 import dataclasses
+import itertools
 import pathlib
 import shutil
 import struct
@@ -125,22 +126,23 @@ def make_disk(entry, destination, megabytes=64):
         core = pathlib.Path(work) / "core.img"
         host.run(["grub-mkimage", "-d", GRUB_DIRECTORY, "-O", "i386-pc", "-o", core,
                   "-p", "(hd0,msdos1)/boot/grub", *DISK_MODULES])
-        return disk_of(tree, core, destination, megabytes)
+        return disk_of([(tree, megabytes)], core, destination)
 
 
-def disk_of(tree, core, destination, megabytes, kind="ext2", boot=GRUB_DIRECTORY / "boot.img"):
-    """A disk image with that file system, of those files, and GRUB's two images before it."""
-    sectors = megabytes * 2048
+def disk_of(trees, core, destination, kind="ext2", boot=GRUB_DIRECTORY / "boot.img"):
+    """A disk image with GRUB's two images, and a partition for each pair of a directory and MiB."""
+    ends = list(itertools.accumulate(megabytes * 2048 for _, megabytes in trees))
+    starts = [PARTITION_START, *ends[:-1]]
     with open(destination, "wb") as disk:
-        disk.truncate(sectors * 512)
-        disk.write(boot_sector(sectors, boot))
+        disk.truncate(ends[-1] * 512)
+        disk.write(boot_sector(zip(starts, ends), boot))
         # GRUB's first sector says by default that the rest follows at sector 2.
         disk.write(core.read_bytes())
         if disk.tell() > PARTITION_START * 512:
             raise host.Failure("GRUB's core image does not fit before the partition")
-    host.run(["/usr/sbin/mke2fs", "-q", "-t", kind, "-b", "1024",
-              "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
-              f"{(sectors - PARTITION_START) // 2}k"])
+    for (tree, _), start, end in zip(trees, starts, ends):
+        host.run(["/usr/sbin/mke2fs", "-q", "-t", kind, "-b", "1024", "-E", f"offset={start * 512}",
+                  "-d", tree, destination, f"{(end - start) // 2}k"])
     return destination
 
 
@@ -199,12 +201,14 @@ def make_esp(esp, destination, megabytes=96):
     return destination
 
 
-def boot_sector(sectors, boot=GRUB_DIRECTORY / "boot.img"):
-    """GRUB's boot sector with a partition table of one active Linux partition."""
+def boot_sector(partitions, boot):
+    """GRUB's boot sector with Linux partitions from and to these sectors, the first one active."""
+    entries = b"".join(
+        struct.pack("<B3sB3sII", 0x80 if number == 0 else 0, b"\xfe\xff\xff", 0x83,
+                    b"\xfe\xff\xff", start, end - start)
+        for number, (start, end) in enumerate(partitions))
     mbr = bytearray(boot.read_bytes())
-    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff",
-                        PARTITION_START, sectors - PARTITION_START)
-    mbr[446:510] = entry.ljust(64, b"\0")
+    mbr[446:510] = entries.ljust(64, b"\0")
     mbr[510:512] = b"\x55\xaa"
     return bytes(mbr)
 

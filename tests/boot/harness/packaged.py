@@ -22,6 +22,7 @@ GRUB_CMDLINE_LINUX_DEFAULT=quiet
 GRUB_CMDLINE_LINUX="{}"
 """
 MEGABYTES = 2048
+BOOT_MEGABYTES = 256
 BOOT_SECONDS = 1200
 FAILED = (r"PACKAGE: FAILED", r"Kernel panic")
 NO_UMBRA = (*FAILED, r"umbra: ")
@@ -31,8 +32,9 @@ def command_line():
     return f"{cases.Context.command_line()} init=/umbra-test/init"
 
 
-def prepare(root, log):
-    """Turn a fresh root into a Debian that boots; returns GRUB's image for its disk."""
+def prepare(root, log, grub):
+    """Turn a fresh root into a Debian that boots; returns GRUB's image for its disk, which looks for
+    its files there."""
     tree = root.directory
     shutil.rmtree(tree / "umbra")
     (tree / "umbra").mkdir()
@@ -47,7 +49,7 @@ def prepare(root, log):
              "installing a kernel and GRUB", log)
     root.run("mkdir -p /boot/grub && touch /boot/grub/grub.cfg && "
              "cp -r /usr/lib/grub/i386-pc /boot/grub/ && grub-editenv /boot/grub/grubenv create && "
-             "grub-mkimage -O i386-pc -o /umbra/core.img -p '(hd0,msdos1)/boot/grub' "
+             "grub-mkimage -O i386-pc -o /umbra/core.img " f"-p '(hd0,msdos1){grub}' "
              + " ".join(media.DISK_MODULES), "making GRUB's image", log)
     root.run("apt-get clean && rm -rf /var/lib/apt/lists/*", "cleaning up", log)
     test = tree / "umbra-test"
@@ -56,7 +58,7 @@ def prepare(root, log):
     (test / "init").chmod(0o755)
     (test / "step").write_text("install\n", encoding="ascii")
     shutil.copy(package.make(), test / "umbra.deb")
-    return shutil.move(tree / "umbra/core.img", tree.with_suffix(".core"))
+    return tree / "umbra/core.img"
 
 
 def boot(name, engine, expect, forbid=FAILED, hardware=engines.Hardware(memory=512), **media_of):
@@ -71,23 +73,26 @@ def boot(name, engine, expect, forbid=FAILED, hardware=engines.Hardware(memory=5
                                           f"{name}: {problem}"]))
 
 
-def check(release):
-    name = f"package.{release}"
+def check(release, separate=False):
+    """All the steps on a disk with one partition, or with one for /boot before it."""
+    name = f"package.{release}" + ("-boot" if separate else "")
     log = hosts.fresh_log(name)
     kept = engines.Hardware(memory=512, keep_disk=True)
     started = r"PACKAGE: nproc=1 started"
     with roots.fresh(release) as root, tempfile.TemporaryDirectory(dir="/var/tmp") as work:
         work = pathlib.Path(work)
-        core = pathlib.Path(prepare(root, log))
+        core = shutil.move(prepare(root, log, "/grub" if separate else "/boot/grub"), work)
         tree = root.directory
-        try:
-            disk = media.disk_of(tree, core, work / "disk.img", MEGABYTES, "ext4",
-                                 tree / "usr/lib/grub/i386-pc/boot.img")
-        finally:
-            core.unlink()
         [kernel], [initrd] = tree.glob("boot/vmlinuz-*"), tree.glob("boot/initrd.img-*")
-        cd = media.make_cd(media.native_linux(kernel, "root=/dev/sda1 " + command_line(), initrd),
-                           work / "cd.iso")
+        cd = media.make_cd(media.native_linux(
+            kernel, f"root=/dev/sda{2 if separate else 1} {command_line()}", initrd),
+            work / "cd.iso")
+        trees = [(tree, MEGABYTES)]
+        if separate:
+            trees.insert(0, (shutil.move(tree / "boot", work / "boot"), BOOT_MEGABYTES))
+            (tree / "boot").mkdir()
+        disk = media.disk_of(trees, pathlib.Path(core), work / "disk.img", "ext4",
+                             tree / "usr/lib/grub/i386-pc/boot.img")
         boot(f"{name}.install", "tcg", (
             r"PACKAGE: entry Debian GNU/Linux$", r"PACKAGE: entry Debian GNU/Linux, under Umbra",
             r"with Linux \S+, under Umbra", r"\(recovery mode\), under Umbra",
@@ -137,4 +142,5 @@ def all_tests():
     """Pairs of a name and a function that raises host.Failure or host.Skip."""
     return [("package.install", check_install),
             *((f"package.{release}", lambda release=release: check(release))
-              for release in hosts.RELEASES)]
+              for release in hosts.RELEASES),
+            (f"package.{hosts.RELEASES[0]}-boot", lambda: check(hosts.RELEASES[0], True))]
