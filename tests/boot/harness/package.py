@@ -14,6 +14,8 @@ PREFIX = pathlib.Path("/usr/local")
 # What was installed, one path a line; a directory that was not there before ends in a slash.
 MANIFEST = PREFIX / "lib/umbra/installed"
 SETTINGS = pathlib.Path("/etc/default/umbra")
+# What umbra-try remembers.
+STATE = pathlib.Path("/var/lib/umbra")
 
 
 def make():
@@ -78,6 +80,7 @@ def uninstall(root):
     if not inside(root, MANIFEST).exists():
         raise host.Failure(f"{inside(root, MANIFEST)}: not installed by ./umbra install")
     remove(root)
+    shutil.rmtree(inside(root, STATE), ignore_errors=True)
     update_menu(root)
 
 
