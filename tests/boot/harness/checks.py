@@ -121,7 +121,8 @@ def check_man_pages():
     """Man pages are well-formed; umbractl's, and the shell's completion, know all of its --help."""
     need("mandoc")
     found = []
-    for page in sorted((host.ROOT / "tools").rglob("*.8")):
+    for page in (*sorted((host.ROOT / "docs").glob("*.[1-8]")),
+                 *sorted((host.ROOT / "tools").rglob("*.8"))):
         done = subprocess.run(["mandoc", "-Tlint", "-Wstyle", page], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
         # Whether other pages are installed here is not the page's fault.

@@ -31,6 +31,7 @@ class Hardware:
     tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
     hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
+    keep_disk: bool = False          # QEMU: what is written to the disk stays in its file
     extra: tuple = ()                # QEMU: more arguments
 
 
@@ -238,7 +239,8 @@ class Qemu(Machine):
                    *self.firmware(), "-no-reboot", "-chardev", f"serial,id=com1,path={self.console.device}",
                    "-serial", "chardev:com1"]
         if self.disk:
-            command += ["-drive", f"file={self.disk},format=raw,if=ide,index=0,snapshot=on"]
+            snapshot = "off" if hardware.keep_disk else "on"
+            command += ["-drive", f"file={self.disk},format=raw,if=ide,index=0,snapshot={snapshot}"]
         if self.cdrom:
             command += ["-drive", f"file={self.cdrom},format=raw,if=ide,index=2,media=cdrom",
                         "-boot", "d"]
