@@ -18,7 +18,7 @@ TIDY_CLANG = 19
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests")
 
 # Files of data only, one row a line.
-TABLES = ("font.c", "fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
+TABLES = ("fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
           "vmcs_dump_table.h")
 
 SOURCES = (".c", ".h", ".S", ".inc")
