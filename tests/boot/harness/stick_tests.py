@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tests of the stick (`umbra image`): it is the disk of a machine in an emulator."""
+
+import pathlib
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+from . import build, cases, console, engines, guest, host, stick, transcript
+
+CASES = "wait=1 cases=smp,cpuid,xsetbv,cr,insn,mem,vmx.field,vmx.entry"
+# What makes Linux boot faster in an emulator, without its consoles.
+LINUX = " ".join(word for word in guest.COMMAND_LINE.split() if not word.startswith("console="))
+FONT = host.ROOT / "subprojects/screen/src/font.c"
+
+
+def options(default, probe_options="", linux_options=LINUX):
+    """An options.cfg that starts an entry of the menu by itself."""
+    return (f'set default={default}\nset timeout=1\nset umbra_options=""\n'
+            f'set probe_options="{probe_options}"\nset linux_options="{linux_options}"\n')
+
+
+def log_path(name):
+    path = host.ROOT / f"build/logs/{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def watch(machine, timeout, *expect):
+    """These lines appear in this order, and none that no guest may print."""
+    problem = console.watch(machine, console.Judge(expect, cases.FORBID_ERRORS), timeout)
+    if problem:
+        raise host.Failure("\n".join([*machine.console.tail(), *machine.emulator_tail(), problem]))
+
+
+def glyphs():
+    """What 16 rows of pixels show -> the character."""
+    rows = re.findall(r"0x([0-9a-f]{2})", FONT.read_text("ascii"))
+    data = bytes(int(row, 16) for row in rows)
+    return {data[at:at + 16]: chr(32 + at // 16) for at in range(0, len(data), 16)}
+
+
+def text_on(picture):
+    """The lines of text on a screen, from a picture in format PPM."""
+    _, width, height, _ = (int(word) if word.isdigit() else word for word in
+                           picture.split(maxsplit=4)[:4])
+    pixels = picture[-width * height * 3:]
+    known, lines = glyphs(), []
+
+    def character(column, row):
+        cell = bytes(sum(bool(pixels[3 * ((row * 16 + y) * width + column * 8 + x)]) << (7 - x)
+                         for x in range(8)) for y in range(16))
+        return known.get(cell, "?")
+
+    for row in range(height // 16):
+        lines.append("".join(character(column, row) for column in range(width // 8)).rstrip())
+    return lines
+
+
+def check_page():
+    """Under UEFI the probe's last page is on the screen as it is on the serial port."""
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        work = pathlib.Path(work)
+        variant = build.Variant()
+        build.build(variant)
+        image = stick.make(work / "stick.img", variant,
+                           options("probe-bare", "wait=60 cases=cpuid,insn"))
+        monitor, picture = work / "monitor", work / "screen.ppm"
+        hardware = engines.Hardware(cpus=2, memory=512, firmware="uefi", extra=(
+            "-monitor", f"unix:{monitor},server=on,wait=off"))
+        with engines.Tcg(hardware, log_path("stick.page"), disk=image) as machine:
+            watch(machine, 120, r"^TAP version", r"^PROBE-END", r"^It goes on by a key")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(monitor))
+                connection.sendall(f"screendump {picture}\nquit\n".encode())
+                while connection.recv(4096):
+                    pass
+            lines = [line.rstrip() for line in machine.console.lines]
+        page = lines[lines.index("The probe has ended. Please photograph this page."):]
+        shown = text_on(picture.read_bytes())
+        if len(page) > 25 or shown[:len(page)] != page or any(shown[len(page):]):
+            raise host.Failure("\n".join([*page, "on the screen there is", *shown,
+                                          "not what the serial port has said"]))
+        text = said(lines)[0]
+        if f"text      {digest_of(text)}, {len(text)} bytes kept" not in page:
+            raise host.Failure("\n".join([*page, f"not the digest of the text, {digest_of(text)}"]))
+        return f"{len(page)} lines"
+
+
+def said(lines):
+    """The texts of the probe's runs, as the console has said them."""
+    texts, text = [], None
+    for line in lines:
+        if line.startswith("TAP version"):
+            text = []
+        if text is not None:
+            text.append(line + "\n")
+            if line.startswith("PROBE-END"):
+                texts.append("".join(text).encode())
+                text = None
+    return texts
+
+
+def fnv1a(data):
+    digest = 0xcbf29ce484222325
+    for byte in data:
+        digest = (digest ^ byte) * 0x100000001b3 % 2 ** 64
+    return digest
+
+
+def digest_of(data):
+    digits = f"{fnv1a(data):016x}"
+    return " ".join(digits[at:at + 4] for at in range(0, 16, 4))
+
+
+def check_kept():
+    """The program that reads what is kept refuses what is not whole."""
+    text = b"TAP version 13\nok 1 - something\n"
+    head = struct.pack("<8sQQ", b"UMBRKEPT", len(text), fnv1a(text))
+    others = {
+        "nothing is kept there": b"\0" * 4096,
+        "it has changed since": head + text.replace(b"ok", b"OK"),
+        "its length is impossible": head.replace(struct.pack("<Q", len(text)),
+                                                 struct.pack("<Q", 4097)) + text,
+        "memory cannot be read": (head + text).ljust(4095, b"\0"),
+    }
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        work = pathlib.Path(work)
+        program, memory = stick.kept(work / "kept"), work / "memory"
+
+        def read(contents):
+            memory.write_bytes(b"\xff" * 4096 + contents)
+            done = subprocess.run([program, "0x1000-0x2000", memory], capture_output=True,
+                                  check=False)
+            return done.returncode, done.stdout, done.stderr
+
+        if read((head + text).ljust(4096, b"\0")) != (0, text, b""):
+            raise host.Failure("what is whole was not read")
+        for why, contents in others.items():
+            contents = contents if why.startswith("memory") else contents.ljust(4096, b"\0")
+            if read(contents) != (1, b"", f"kept: {why}\n".encode()):
+                raise host.Failure(f"not refused: {why}")
+    return f"{len(others)} refused"
+
+
+PROBE = (r"^PROBE-END pass", r"^text .* bytes kept")
+
+
+def linux(kind):
+    return (rf"^UMBRA-STICK: Linux .*, {kind}", r"^UMBRA-STICK: written to",
+            r"^UMBRA-STICK: summary ends")
+
+
+def walk(firmware):
+    """Everything, one after the other: what is written down then is what the consoles have said."""
+    name = f"stick.walk-{firmware}"
+    hardware = engines.Hardware(cpus=2, memory=512, firmware=firmware, writable=True)
+    variant = build.Variant()
+    build.build(variant)
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        image = stick.make(pathlib.Path(work) / "stick.img", variant,
+                           options("walk", CASES + engines.probe_options("bochs", hardware)))
+        with engines.Bochs(hardware, log_path(name), disk=image) as machine:
+            watch(machine, 2400, *PROBE, r"^umbra: .* reserved at", *PROBE,
+                  *linux("plain"), r"^umbra: .* reserved at", *linux("umbra"), "'off' switches off")
+            machine.console.write(b"off\n")
+            deadline = time.monotonic() + 120
+            while machine.alive():
+                machine.console.read(0.2)
+                if time.monotonic() > deadline:
+                    raise host.Failure("it does not switch off")
+            texts = said(machine.console.lines)
+        log = stick.log_at(image)
+        written = {name: host.run(["mtype", "-i", log, f"::{name}"]) for name in (
+            "probe-bare.txt", "probe-umbra.txt", "linux-plain.txt", "linux-umbra.txt", "report.txt",
+            "walk.env")}
+    check_written(written, texts)
+    return f"{len(written['report.txt'].splitlines())} lines of report"
+
+
+def check_written(written, texts):
+    if len(texts) != 2:
+        raise host.Failure(f"{len(texts)} runs of the probe")
+    for name, text in zip(("probe-bare.txt", "probe-umbra.txt"), texts):
+        if differences := transcript.unified(text.decode().splitlines(), written[name].splitlines()):
+            raise host.Failure("\n".join([*differences, f"{name} is not what the console said"]))
+    wanted = {
+        "linux-plain.txt": ("# nproc 2\n", "# /proc/iomem\n", "Run /init as init process"),
+        "linux-umbra.txt": ("# nproc 2\n", "# /proc/iomem\n", "Run /init as init process"),
+        "report.txt": ("Passed bare, failed under Umbra:\n    none\n", "Linux plain: 2 CPUs",
+                       "Linux umbra: 2 CPUs"),
+    }
+    for name, parts in wanted.items():
+        for part in parts:
+            if part not in written[name]:
+                raise host.Failure(f"{written[name]}\n{name} has no {part!r}")
+    totals = re.findall(r"^Probe.*: +passed (\d+), failed 0, skipped \d+$", written["report.txt"], re.M)
+    if len(totals) != 2 or not all(int(passed) > 20 for passed in totals):
+        raise host.Failure(f"{written['report.txt']}\nnot the totals of both runs")
+    if re.search(r"^walk=.", written["walk.env"], re.M):
+        raise host.Failure(f"{written['walk.env']}\nthe walk goes on")
+
+
+def check_read_only():
+    """A stick at a USB controller that cannot be written: the report comes page by page."""
+    variant = build.Variant()
+    build.build(variant)
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        image = stick.make(pathlib.Path(work) / "stick.img", variant, options("linux-plain"))
+        hardware = engines.Hardware(cpus=2, extra=(
+            "-drive", f"file={image},format=raw,if=none,id=stick,readonly=on", "-device", "qemu-xhci",
+            "-device", "usb-storage,drive=stick,bootindex=0", "-device", "usb-kbd"))
+        with engines.Tcg(hardware, log_path("stick.read-only")) as machine:
+            watch(machine, 300, r"^UMBRA-STICK: Linux", r"^Written to +nowhere",
+                  r"^UMBRA-STICK: summary ends", r"^Enter for the next page")
+            pages = []
+            while not pages or not any(line.startswith("Digests") for line in pages[-1]):
+                start = len(machine.console.lines)
+                machine.console.write(b"\n")
+                watch(machine, 60, r"^Enter (for|restarts)")
+                pages.append([line for line in machine.console.lines[start:]
+                              if not line.startswith(("Enter", "[")) and line])
+        text = [line for page in pages for line in page]
+        if text[0] != "Umbra on a real machine: a report" or "linux-plain.txt" not in text[-1]:
+            raise host.Failure("\n".join([*text, "not the whole report"]))
+        if any(len(page) > 22 for page in pages) or any(len(line) > 80 for line in text):
+            raise host.Failure("\n".join([*text, "more than a screen has room for"]))
+    return f"{len(pages)} pages"
+
+
+def all_tests():
+    """Pairs of a name and a function that raises host.Failure or host.Skip."""
+    return [("stick.kept", check_kept), ("stick.page", check_page)]
+
+
+def slow_tests():
+    return [(f"stick.walk-{firmware}", lambda firmware=firmware: walk(firmware))
+            for firmware in ("bios", "uefi")] + [("stick.read-only", check_read_only)]
