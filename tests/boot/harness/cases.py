@@ -67,11 +67,12 @@ class Context:
 @dataclasses.dataclass(frozen=True)
 class BootTest:
     """One boot. `cd` and `disk` make the GRUB entries, `esp` an EFI system partition, from a Context;
-    at least one is given."""
+    at least one is given. With `swap` there is an empty disk of so many MiB."""
     name: str
     cd: typing.Callable = None
     disk: typing.Callable = None
     esp: typing.Callable = None
+    swap: int = 0
     expect: tuple = ()               # patterns of serial lines, in this order
     forbid: tuple = FORBID_ERRORS
     tap: bool = False                # the guest reports by TAP instead
@@ -81,6 +82,8 @@ class BootTest:
     engine: str = "auto"
     hardware: engines.Hardware = engines.Hardware()
     timeout: int = 300               # seconds
+    keys: tuple = ()                 # (pattern, text, seconds): what is typed, from a line on, again
+                                     # and again after so many seconds
     linger: int = 0                  # watch so much longer for forbidden lines
     ends: bool = False               # the machine must switch itself off in the end
     slow: bool = False               # not run by default
@@ -147,10 +150,15 @@ def boot(test):
         disk = test.disk and media.make_disk(test.disk(context), context.path("disk.img"))
         if test.esp:
             disk = media.make_esp(test.esp(context), context.path("disk.img"))
+        if test.swap:
+            disk = context.path("disk.img")
+            with open(disk, "wb") as image:
+                image.truncate(test.swap << 20)
         judge = judge_of(test)
         engine = engines.choose(test.engine)
         with engine(test.hardware, log_path(test), cdrom=cd, disk=disk) as machine:
-            problem = console.watch(machine, judge, test.timeout, test.linger, test.ends)
+            problem = console.watch(machine, judge, test.timeout, test.linger, test.ends,
+                                    test.keys)
             detail = ""
             if problem:
                 detail = "\n".join([f"--- {log_path(test)}, its end:", *machine.console.tail(),

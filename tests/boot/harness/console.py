@@ -85,9 +85,27 @@ class Console:
         return (self.lines + self.rest())[-count:]
 
 
-def watch(machine, judge, timeout, linger=0, ends=False):
+class Typist:
+    """Types a text from a line on, again and again."""
+
+    def __init__(self, pattern, text, seconds):
+        self.pattern, self.text, self.seconds = re.compile(pattern), text.encode(), seconds
+        self.due = None
+
+    def line(self, text):
+        if self.due is None and self.pattern.search(text):
+            self.due = time.monotonic() + self.seconds
+
+    def type(self, console):
+        if self.due is not None and time.monotonic() >= self.due:
+            console.write(self.text)
+            self.due = time.monotonic() + self.seconds
+
+
+def watch(machine, judge, timeout, linger=0, ends=False, keys=()):
     """Run until the judge is satisfied (and for linger seconds more, or until the machine ends
     when it has to), the machine ends or time is up. Returns None or what was wrong."""
+    typist = Typist(*keys) if keys else None
     deadline = time.monotonic() + timeout
     done_at = None
     console = machine.console
@@ -99,6 +117,10 @@ def watch(machine, judge, timeout, linger=0, ends=False):
         ended = not alive and not data
         for line in lines + (console.rest() if ended else []):
             judge.line(line)
+            if typist:
+                typist.line(line)
+        if typist:
+            typist.type(console)
         now = time.monotonic()
         if judge.offence:
             return judge.complaint()
