@@ -47,7 +47,8 @@ static void serial_putc(char c)
 
 void console_init_screen(const struct framebuffer *fb)
 {
-	screen_init(&console.screen, fb, (u64)phys_to_virt(0));
+	/* Above 4 GiB there may be no mapping yet. */
+	screen_init(&console.screen, fb, (u64)phys_to_virt(0), 4 * GIB);
 }
 
 void console_write(const char *text, size_t n)

@@ -27,7 +27,7 @@ static u16 *text_screen(void)
 	u16 *cells = malloc(80 * 25 * sizeof(*cells));
 
 	memset(cells, 0xaa, 80 * 25 * sizeof(*cells));
-	screen_init(&s, NULL, (u64)cells - VGA_ADDRESS);
+	screen_init(&s, NULL, (u64)cells - VGA_ADDRESS, 4 * GIB);
 	return cells;
 }
 
@@ -118,7 +118,7 @@ static struct pixels pixel_screen(u32 width, u32 height, u8 bpp, u32 pad)
 	}
 	p.memory = malloc((size_t)p.fb.pitch * height);
 	memset(p.memory, 0xaa, (size_t)p.fb.pitch * height);
-	screen_init(&s, &p.fb, (u64)p.memory - FB_ADDRESS);
+	screen_init(&s, &p.fb, (u64)p.memory - FB_ADDRESS, ~0ull);
 	return p;
 }
 
@@ -230,13 +230,13 @@ static void test_left_alone(void **state)
 	fb[4].addr = 4 * GIB - 4096 * 768 + 1;
 	fb[5].width = 7;
 	for (size_t i = 0; i < ARRAY_SIZE(fb); i++) {
-		screen_init(&s, &fb[i], 0);
+		screen_init(&s, &fb[i], 0, 4 * GIB);
 		put("x\n");
 		screen_clear(&s);
 		assert_int_equal(s.kind, SCREEN_NONE);
 	}
 	fb[4].addr--;
-	screen_init(&s, &fb[4], 0);
+	screen_init(&s, &fb[4], 0, 4 * GIB);
 	assert_int_equal(s.kind, SCREEN_PIXELS);
 }
 

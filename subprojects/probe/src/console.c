@@ -2,10 +2,12 @@
 #include "console.h"
 
 #include <screen/screen.h>
+#include <x86/paging.h>
 #include <x86/pc.h>
 
 #include "insn.h"
 #include "keep.h"
+#include "memory.h"
 #include "printf.h"
 
 enum {
@@ -34,7 +36,17 @@ void console_init(void)
 
 void console_init_screen(const struct framebuffer *fb)
 {
-	screen_init(&screen, fb, 0);
+	u64 direct_map = 0;
+
+	/* Above 4 GiB, as firmware puts it where it decodes devices there, too: not mapped yet. */
+	if (fb && fb->type == FRAMEBUFFER_RGB) {
+		const u64 start = ALIGN_DOWN(fb->addr, LARGE_PAGE);
+		const u64 end = ALIGN_UP(fb->addr + (u64)fb->pitch * fb->height, LARGE_PAGE);
+
+		memory_map(SCREEN_WINDOW, start, end - start, LARGE_PAGE, PTE_P | PTE_W);
+		direct_map = SCREEN_WINDOW - start;
+	}
+	screen_init(&screen, fb, direct_map, ~0ull);
 	screen_clear(&screen);
 }
 

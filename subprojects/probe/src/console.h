@@ -8,7 +8,7 @@
 /* Sets up COM1 (115200 8N1) if there is one. */
 void console_init(void);
 
-/* And the screen, which it clears: NULL is VGA text, see screen_init(). */
+/* And the screen, which it clears: NULL is VGA text, see screen_init(). After memory_init(). */
 void console_init_screen(const struct framebuffer *fb);
 
 /* Begins a new page on the screen. */

@@ -5,7 +5,6 @@
 
 #include "boot_info.h"
 #include "cmdline.h"
-#include "console.h"
 #include "defs.h"
 #include "insn.h"
 
@@ -26,7 +25,7 @@ static bool is_free(u64 start, u64 end)
 	       !boot_info_is_taken(&boot_info, start, end - start);
 }
 
-void keep_init(void)
+bool keep_init(void)
 {
 	u64 start, end;
 	bool given = cmdline_range("keep", &start, &end), good = given && is_free(start, end);
@@ -37,11 +36,10 @@ void keep_init(void)
 		boot_info_take(&boot_info, start, end - start);
 		*kept = (struct kept){.digest = digest};
 		keep_message_end();
-	} else if (given) {
-		print("# keep=%lx-%lx is no free memory: nothing is kept\n", start, end);
 	}
 	if (cmdline_range("spare", &start, &end))
 		boot_info_take(&boot_info, start, end - start);
+	return good || !given;
 }
 
 void keep_put(char c)

@@ -10,9 +10,10 @@
 
 /*
  * Reads the command line, and sets keep='s pages and those of spare=0xSTART-0xEND apart from all
- * other use. Call before memory_init() and before the first message that shall be kept.
+ * other use. Call before memory_init() and before the first message that shall be kept. False if
+ * keep= is no free memory: nothing is kept then.
  */
-void keep_init(void);
+bool keep_init(void);
 
 /* The console's: one character, and the end of a message. */
 void keep_put(char c);

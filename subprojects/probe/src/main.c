@@ -38,17 +38,20 @@ void probe_main(u32 kind, u32 info)
 {
 	char how[OPTION_SIZE];
 	const struct results *results = NULL;
+	bool keeps;
 
 	console_init();
 	boot_info_read(&boot_info, kind, info);
 	cmdline_set(boot_info.cmdline);
+	keeps = keep_init();
+	memory_init();
 	console_init_screen(boot_info.has_fb ? &boot_info.fb : NULL);
-	keep_init();
 	print("TAP version 13\n# probe, started by %s: %s\n",
 	      kind == BOOT_KIND_MULTIBOOT2 ? "multiboot2" : "PVH", boot_info.cmdline);
 	if (*boot_info.loader)
 		print("# loaded by %s\n", boot_info.loader);
-	memory_init();
+	if (!keeps)
+		print("# keep= is no free memory: nothing is kept\n");
 	smp_init_bsp(cmdline_flag("x2apic"));
 	timer_init();
 	if (!acpi_init(boot_info.rsdp))

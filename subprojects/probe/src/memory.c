@@ -16,7 +16,6 @@ enum {
 };
 
 static const u64 HEAP_LIMIT = 4ull << 30;
-static const u64 LARGE_PAGE = 2ull << 20;
 
 extern u64 boot_pml4[];
 extern u8 __image_end[];

@@ -21,11 +21,12 @@ static u32 at_most(u32 value, u32 limit)
 	return value < limit ? value : limit;
 }
 
-static void init_pixels(struct screen *s, const struct framebuffer *fb, u64 direct_map)
+static void init_pixels(struct screen *s, const struct framebuffer *fb, u64 direct_map,
+			paddr_t limit)
 {
-	/* Above 4 GiB there may be no mapping yet, and 16-colour planes are not worth a driver. */
+	/* 16-colour planes are not worth a driver. */
 	if (fb->type != FRAMEBUFFER_RGB || (fb->bpp != 32 && fb->bpp != 24 && fb->bpp != 16) ||
-	    fb->addr + (u64)fb->pitch * fb->height > 4 * GIB)
+	    fb->addr + (u64)fb->pitch * fb->height > limit)
 		return;
 	s->scale = at_most(fb->width / (COLUMNS_WANTED * GLYPH_WIDTH),
 			   fb->height / (ROWS_WANTED * GLYPH_HEIGHT));
@@ -39,7 +40,7 @@ static void init_pixels(struct screen *s, const struct framebuffer *fb, u64 dire
 		s->kind = SCREEN_PIXELS;
 }
 
-void screen_init(struct screen *s, const struct framebuffer *fb, u64 direct_map)
+void screen_init(struct screen *s, const struct framebuffer *fb, u64 direct_map, paddr_t limit)
 {
 	for (u32 y = 0; y < SCREEN_ROWS_MAX; y++)
 		for (u32 x = 0; x < SCREEN_COLUMNS_MAX; x++)
@@ -48,7 +49,7 @@ void screen_init(struct screen *s, const struct framebuffer *fb, u64 direct_map)
 	s->y = 0;
 	s->kind = SCREEN_NONE;
 	if (fb && fb->type != FRAMEBUFFER_TEXT) {
-		init_pixels(s, fb, direct_map);
+		init_pixels(s, fb, direct_map, limit);
 		return;
 	}
 	s->kind = SCREEN_TEXT;

@@ -157,7 +157,9 @@ def linux(kind):
 def walk(firmware):
     """Everything, one after the other: what is written down then is what the consoles have said."""
     name = f"stick.walk-{firmware}"
-    hardware = engines.Hardware(cpus=2, memory=512, firmware=firmware, writable=True)
+    # Bochs's BIOS gets no answer from the keyboard after the probe has reset a machine of two CPUs.
+    cpus = 1 if firmware == "bios" else 2
+    hardware = engines.Hardware(cpus=cpus, memory=512, firmware=firmware, writable=True)
     variant = build.Variant()
     build.build(variant)
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
@@ -177,21 +179,21 @@ def walk(firmware):
         written = {name: host.run(["mtype", "-i", log, f"::{name}"]) for name in (
             "probe-bare.txt", "probe-umbra.txt", "linux-plain.txt", "linux-umbra.txt", "report.txt",
             "walk.env")}
-    check_written(written, texts)
+    check_written(written, texts, cpus)
     return f"{len(written['report.txt'].splitlines())} lines of report"
 
 
-def check_written(written, texts):
+def check_written(written, texts, cpus):
     if len(texts) != 2:
         raise host.Failure(f"{len(texts)} runs of the probe")
     for name, text in zip(("probe-bare.txt", "probe-umbra.txt"), texts):
         if differences := transcript.unified(text.decode().splitlines(), written[name].splitlines()):
             raise host.Failure("\n".join([*differences, f"{name} is not what the console said"]))
     wanted = {
-        "linux-plain.txt": ("# nproc 2\n", "# /proc/iomem\n", "Run /init as init process"),
-        "linux-umbra.txt": ("# nproc 2\n", "# /proc/iomem\n", "Run /init as init process"),
-        "report.txt": ("Passed bare, failed under Umbra:\n    none\n", "Linux plain: 2 CPUs",
-                       "Linux umbra: 2 CPUs"),
+        "linux-plain.txt": (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process"),
+        "linux-umbra.txt": (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process"),
+        "report.txt": ("Passed bare, failed under Umbra:\n    none\n", f"Linux plain: {cpus} CPUs",
+                       f"Linux umbra: {cpus} CPUs"),
     }
     for name, parts in wanted.items():
         for part in parts:

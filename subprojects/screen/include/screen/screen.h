@@ -21,10 +21,10 @@ struct screen {
 
 /*
  * The screen the loader left: NULL or a text-mode framebuffer means VGA text at 0xb8000, an RGB
- * one below 4 GiB is drawn on, others are left alone. Physical memory is mapped at direct_map.
- * Nothing is written yet; text begins at the top.
+ * one is drawn on, others are left alone. Physical memory below limit is mapped at direct_map, and
+ * what ends above it is left alone. Nothing is written yet; text begins at the top.
  */
-void screen_init(struct screen *s, const struct framebuffer *fb, u64 direct_map);
+void screen_init(struct screen *s, const struct framebuffer *fb, u64 direct_map, paddr_t limit);
 
 /* Blanks it; text begins at the top again. */
 void screen_clear(struct screen *s);
