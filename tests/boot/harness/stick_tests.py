@@ -36,6 +36,23 @@ def watch(machine, timeout, *expect):
         raise host.Failure("\n".join([*machine.console.tail(), *machine.emulator_tail(), problem]))
 
 
+def wait_for_end(machine):
+    deadline = time.monotonic() + 120
+    while machine.alive():
+        machine.console.read(0.2)
+        if time.monotonic() > deadline:
+            raise host.Failure("it does not switch off")
+
+
+def ask_monitor(path, *commands):
+    """Commands for QEMU, one after the other."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        for command in commands:
+            connection.sendall(f"{command}\n".encode())
+            time.sleep(0.5)
+
+
 def glyphs():
     """What 16 rows of pixels show -> the character."""
     rows = re.findall(r"0x([0-9a-f]{2})", FONT.read_text("ascii"))
@@ -73,11 +90,8 @@ def check_page():
             "-monitor", f"unix:{monitor},server=on,wait=off"))
         with engines.Tcg(hardware, log_path("stick.page"), disk=image) as machine:
             watch(machine, 120, r"^TAP version", r"^PROBE-END", r"^It goes on by a key")
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(monitor))
-                connection.sendall(f"screendump {picture}\nquit\n".encode())
-                while connection.recv(4096):
-                    pass
+            ask_monitor(monitor, f"screendump {picture}", "quit")
+            wait_for_end(machine)
             lines = [line.rstrip() for line in machine.console.lines]
         page = lines[lines.index("The probe has ended. Please photograph this page."):]
         shown = text_on(picture.read_bytes())
@@ -169,11 +183,7 @@ def walk(firmware):
             watch(machine, 2400, *PROBE, r"^umbra: .* reserved at", *PROBE,
                   *linux("plain"), r"^umbra: .* reserved at", *linux("umbra"), "'off' switches off")
             machine.console.write(b"off\n")
-            deadline = time.monotonic() + 120
-            while machine.alive():
-                machine.console.read(0.2)
-                if time.monotonic() > deadline:
-                    raise host.Failure("it does not switch off")
+            wait_for_end(machine)
             texts = said(machine.console.lines)
         log = stick.log_at(image)
         written = {name: host.run(["mtype", "-i", log, f"::{name}"]) for name in (
@@ -212,7 +222,9 @@ def check_read_only():
     build.build(variant)
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         image = stick.make(pathlib.Path(work) / "stick.img", variant, options("linux-plain"))
+        monitor = pathlib.Path(work) / "monitor"
         hardware = engines.Hardware(cpus=2, extra=(
+            "-monitor", f"unix:{monitor},server=on,wait=off",
             "-drive", f"file={image},format=raw,if=none,id=stick,readonly=on", "-device", "qemu-xhci",
             "-device", "usb-storage,drive=stick,bootindex=0", "-device", "usb-kbd"))
         with engines.Tcg(hardware, log_path("stick.read-only")) as machine:
@@ -225,6 +237,8 @@ def check_read_only():
                 watch(machine, 60, r"^Enter (for|restarts)")
                 pages.append([line for line in machine.console.lines[start:]
                               if not line.startswith(("Enter", "[")) and line])
+            ask_monitor(monitor, *(f"sendkey {key}" for key in ("o", "f", "f", "ret")))
+            wait_for_end(machine)
         text = [line for page in pages for line in page]
         if text[0] != "Umbra on a real machine: a report" or "linux-plain.txt" not in text[-1]:
             raise host.Failure("\n".join([*text, "not the whole report"]))
