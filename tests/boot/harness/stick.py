@@ -53,7 +53,8 @@ def initrd(destination, work, variant):
     """Busybox, the stick's own program, and modules."""
     there = {kernels.module_name(path) for path in KERNEL.tree().rglob("*.ko*")}
     names = [name for name in MODULES if name.replace("-", "_") in there]
-    files = {"/init": SOURCES / "init", "/bin/kept": kept(work / "kept")}
+    files = {f"/{name}": SOURCES / name for name in ("init", "report")}
+    files["/bin/kept"] = kept(work / "kept")
     if program := umbractl(variant):
         files |= guest.program_files(program)
     return guest.initramfs(destination, names, files, KERNEL)

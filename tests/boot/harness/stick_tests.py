@@ -160,6 +160,57 @@ def check_kept():
     return f"{len(others)} refused"
 
 
+# Texts as the stick finds them, and what the report says of them.
+BARE = """\
+ok 1 - a.same
+ok 2 - b.broken
+not ok 3 - c.machine
+ok 4 - d.skipped # SKIP no reason
+ok 5 - d.skipped.too # SKIP no reason
+# passed 2, failed 1, skipped 2
+PROBE-END fail
+"""
+UMBRA = """\
+ok 1 - a.same
+# b.broken:7: CPU 0: is 1, expected 2
+not ok 2 - b.broken
+not ok 3 - c.machine
+not ok 4 - d.skipped
+"""
+KERNEL = "# nproc {}\nerror before\n# dmesg\n[    0.{}] a warning\n[    1.0] fine\n"
+REPORTS = (
+    ({}, r"bare: +no text\nProbe under Umbra: +no text\nPassed bare, failed under Umbra:\n    none\n"
+         r"Failed bare:\n    none\nLinux plain: not seen\nLinux umbra: not seen\n"),
+    ({"probe-bare": BARE}, r"bare: +passed 2, failed 1, skipped 2\nProbe under Umbra: +no text\n"
+                           r"Passed bare, failed under Umbra:\n    none\nFailed bare:\n    c.machine\n"),
+    ({"probe-bare": BARE, "probe-umbra": UMBRA},
+     r"under Umbra: +it did not end: not ok 4 - d.skipped\n"
+     r"Passed bare, failed under Umbra:\n    b.broken\nFailed bare:\n    c.machine\n"),
+    ({"linux-plain": KERNEL.format(4, 1),
+      "linux-umbra": KERNEL.format(3, 2) + "[    2.0] BUG: new\n"},
+     r"plain: 4 CPUs, 1 lines of warnings\nLinux umbra: 3 CPUs, 2 lines of warnings\n"
+     r"Of them under Umbra alone:\n    BUG: new\n\n(.*\n)+    [0-9a-f]{16}  linux-plain.txt\n"),
+)
+
+
+def check_report():
+    """The report tells what is Umbra's from what is the machine's, by the programs of busybox."""
+    with tempfile.TemporaryDirectory(prefix="umbra-") as work:
+        work = pathlib.Path(work)
+        (work / "bin").mkdir()
+        host.run(["/bin/busybox", "--install", "-s", work / "bin"])
+        for number, (texts, wanted) in enumerate(REPORTS):
+            directory = work / str(number)
+            directory.mkdir()
+            for name, text in texts.items():
+                (directory / f"{name}.txt").write_text(text, "ascii")
+            report = host.run([work / "bin/sh", stick.SOURCES / "report", "UEFI"], cwd=directory,
+                              env={"PATH": str(work / "bin")})
+            if not re.search(wanted, report):
+                raise host.Failure(f"{report}\nnot found: {wanted}")
+    return f"{len(REPORTS)} of them"
+
+
 PROBE = (r"^PROBE-END pass", r"^text .* bytes kept")
 
 
@@ -249,7 +300,7 @@ def check_read_only():
 
 def all_tests():
     """Pairs of a name and a function that raises host.Failure or host.Skip."""
-    return [("stick.kept", check_kept), ("stick.page", check_page)]
+    return [("stick.kept", check_kept), ("stick.report", check_report), ("stick.page", check_page)]
 
 
 def slow_tests():
