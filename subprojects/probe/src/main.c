@@ -50,6 +50,9 @@ void probe_main(u32 kind, u32 info)
 	      kind == BOOT_KIND_MULTIBOOT2 ? "multiboot2" : "PVH", boot_info.cmdline);
 	if (*boot_info.loader)
 		print("# loaded by %s\n", boot_info.loader);
+	if (boot_info.has_fb && boot_info.fb.type == FRAMEBUFFER_RGB)
+		print("# screen of %u by %u pixels at %lx\n", boot_info.fb.width,
+		      boot_info.fb.height, boot_info.fb.addr);
 	if (!keeps)
 		print("# keep= is no free memory: nothing is kept\n");
 	smp_init_bsp(cmdline_flag("x2apic"));

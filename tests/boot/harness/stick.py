@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`umbra image`: a disk image for a USB stick that starts from BIOS and from UEFI, to try Umbra on a
-real machine. tools/stick has its menu and the program that its Linux runs."""
+"""`umbra image`: a disk image for a USB stick that starts from BIOS and from UEFI, to try Umbra on
+a real machine. tools/stick has its menu and the programs that its Linux runs."""
 
 import pathlib
 import shutil
@@ -19,8 +19,8 @@ ENVIRONMENT = "# GRUB Environment Block\n".ljust(1024, "#")
 # A real machine's: the kernel that Debian installs on it, not the one for clouds.
 KERNEL = kernels.Kernel("amd64", package="linux-image-amd64")
 
-# To find the stick, a keyboard, and what disks there are to be left alone. What a kernel has built in
-# is no module of it.
+# To find the stick and a keyboard, and for the disks' drivers to have run under Umbra. What a
+# kernel has built in is no module of it.
 MODULES = (
     "xhci-pci", "ehci-pci", "ohci-pci", "uhci-hcd", "usb-storage", "uas", "usbhid", "hid-generic",
     "sd-mod", "ahci", "ata-piix", "ata-generic", "nvme", "mmc-block", "sdhci-pci",
@@ -88,7 +88,7 @@ def make(destination, variant, options=None):
         (tree / "boot/grub/grub.cfg").write_text(menu, "ascii")
         log = make_log(work / "log.img", options)
         host.run(["grub-mkrescue", "--fonts=", "--locales=", "--themes=", "-o", destination, tree,
-                  "--", "-append_partition", LOG_NUMBER, hex(FAT), log])
+                  "--", "-volid", "UMBRA", "-append_partition", LOG_NUMBER, hex(FAT), log])
     return destination
 
 

@@ -12,7 +12,8 @@ import time
 from . import build, cases, console, engines, guest, host, stick, transcript
 
 CASES = "wait=1 cases=smp,cpuid,xsetbv,cr,insn,mem,vmx.field,vmx.entry"
-# What makes Linux boot faster in an emulator, without its consoles; and how it restarts Bochs (linux.reboot).
+# What makes Linux boot faster in an emulator, without its consoles; and how it restarts Bochs (see
+# linux.reboot).
 LINUX = " ".join(["reboot=pci", *(word for word in guest.COMMAND_LINE.split()
                                   if not word.startswith("console="))])
 FONT = host.ROOT / "subprojects/screen/src/font.c"
@@ -180,10 +181,12 @@ not ok 4 - d.skipped
 """
 KERNEL = "# nproc {}\nerror before\n# dmesg\n[    0.{}] a warning\n[    1.0] fine\n"
 REPORTS = (
-    ({}, r"bare: +no text\nProbe under Umbra: +no text\nPassed bare, failed under Umbra:\n    none\n"
+    ({}, r"bare: +no text\nProbe under Umbra: +no text\n"
+         r"Passed bare, failed under Umbra:\n    none\n"
          r"Failed bare:\n    none\nLinux plain: not seen\nLinux umbra: not seen\n"),
     ({"probe-bare": BARE}, r"bare: +passed 2, failed 1, skipped 2\nProbe under Umbra: +no text\n"
-                           r"Passed bare, failed under Umbra:\n    none\nFailed bare:\n    c.machine\n"),
+                           r"Passed bare, failed under Umbra:\n    none\n"
+                           r"Failed bare:\n    c.machine\n"),
     ({"probe-bare": BARE, "probe-umbra": UMBRA},
      r"under Umbra: +it did not end: not ok 4 - d.skipped\n"
      r"Passed bare, failed under Umbra:\n    b.broken\nFailed bare:\n    c.machine\n"),
@@ -242,6 +245,10 @@ def walk(firmware):
             "probe-bare.txt", "probe-umbra.txt", "linux-plain.txt", "linux-umbra.txt", "report.txt",
             "walk.env")}
     check_written(written, texts, cpus)
+    # Umbra hands on the screen that it has been told of.
+    screens = [re.findall(r"^# screen .*", text.decode(), re.M) for text in texts]
+    if screens[0] != screens[1] or len(screens[0]) != (firmware == "uefi"):
+        raise host.Failure(f"screens: {screens}")
     return f"{len(written['report.txt'].splitlines())} lines of report"
 
 
@@ -249,7 +256,8 @@ def check_written(written, texts, cpus):
     if len(texts) != 2:
         raise host.Failure(f"{len(texts)} runs of the probe")
     for name, text in zip(("probe-bare.txt", "probe-umbra.txt"), texts):
-        if differences := transcript.unified(text.decode().splitlines(), written[name].splitlines()):
+        differences = transcript.unified(text.decode().splitlines(), written[name].splitlines())
+        if differences:
             raise host.Failure("\n".join([*differences, f"{name} is not what the console said"]))
     wanted = {
         "linux-plain.txt": (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process"),
@@ -261,7 +269,8 @@ def check_written(written, texts, cpus):
         for part in parts:
             if part not in written[name]:
                 raise host.Failure(f"{written[name]}\n{name} has no {part!r}")
-    totals = re.findall(r"^Probe.*: +passed (\d+), failed 0, skipped \d+$", written["report.txt"], re.M)
+    totals = re.findall(r"^Probe.*: +passed (\d+), failed 0, skipped \d+$", written["report.txt"],
+                        re.M)
     if len(totals) != 2 or not all(int(passed) > 20 for passed in totals):
         raise host.Failure(f"{written['report.txt']}\nnot the totals of both runs")
     if re.search(r"^walk=.", written["walk.env"], re.M):
@@ -277,8 +286,9 @@ def check_read_only():
         monitor = pathlib.Path(work) / "monitor"
         hardware = engines.Hardware(cpus=2, extra=(
             "-monitor", f"unix:{monitor},server=on,wait=off",
-            "-drive", f"file={image},format=raw,if=none,id=stick,readonly=on", "-device", "qemu-xhci",
-            "-device", "usb-storage,drive=stick,bootindex=0", "-device", "usb-kbd"))
+            "-drive", f"file={image},format=raw,if=none,id=stick,readonly=on",
+            "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0",
+            "-device", "usb-kbd"))
         with engines.Tcg(hardware, log_path("stick.read-only")) as machine:
             watch(machine, 300, r"^UMBRA-STICK: Linux", r"^Written to +nowhere",
                   r"^UMBRA-STICK: summary ends", r"^Enter for the next page")
