@@ -19,7 +19,7 @@ TIDY_CLANG = 19
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests", "tools")
 
 # Files of data only, one row a line.
-TABLES = ("font.c", "fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
+TABLES = ("fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
           "vmcs_dump_table.h")
 
 SOURCES = (".c", ".h", ".S", ".inc")
