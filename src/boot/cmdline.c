@@ -226,6 +226,7 @@ static const struct option table[] = {
 	EITHER("cpuid", "known", "all", cpuid_all),
 	EITHER("hypervisor", "hide", "pass", hypervisor_pass),
 	EITHER("efi", "keep", "end", efi_end),
+	EITHER("on-refuse", "halt", "boot", refuse_boot),
 	{.name = "wait", .parse = parse_wait},
 	{.name = "dma", .parse = parse_dma},
 	{.name = "mitigations", .parse = parse_mitigations},

@@ -114,6 +114,7 @@ static _Noreturn void go_on_without(void)
 {
 	if (efi.own_traps)
 		give_traps_back();
+	dma_give_back();
 	if (efi.plan->next)
 		log_error("starting %s without Umbra", efi.next_name);
 	else

@@ -7,6 +7,8 @@
 
 #include <x86/types.h>
 
+#include "nested/ept12.h"
+
 enum {
 	EPT02_ROOTS = 4,
 	EPT02_FAULT_AROUND = 16, /* 4 KiB pages mapped for one fault */
@@ -46,7 +48,8 @@ struct ept02_root {
 struct ept02 {
 	struct ept02_root root[EPT02_ROOTS];
 	void *reserve[EPT02_LARGEST];
-	u32 last; /* the root used last */
+	struct ept12_walk walk; /* the last one of ept12 */
+	u32 last;               /* the root used last */
 	u32 shortages_seen;
 	u32 reserved; /* how many of them are free */
 	enum ept02_loan loan;

@@ -19,7 +19,7 @@ TIDY_CLANG = 19
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests", "tools")
 
 # Files of data only, one row a line.
-TABLES = ("font.c", "fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
+TABLES = ("fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
           "vmcs_dump_table.h")
 
 SOURCES = (".c", ".h", ".S", ".inc")
@@ -121,7 +121,8 @@ def check_man_pages():
     """Man pages are well-formed; umbractl's, and the shell's completion, know all of its --help."""
     need("mandoc")
     found = []
-    for page in sorted((host.ROOT / "tools").rglob("*.8")):
+    for page in (*sorted((host.ROOT / "docs").glob("*.[1-8]")),
+                 *sorted((host.ROOT / "tools").rglob("*.8"))):
         done = subprocess.run(["mandoc", "-Tlint", "-Wstyle", page], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
         # Whether other pages are installed here is not the page's fault.

@@ -29,6 +29,11 @@ def kvm_bench(destination):
     return build(destination, "kvm_bench.c", "kvm_vm.c", "kvm_guest.S")
 
 
+def compile_bench(destination):
+    """The first process of a Linux that compiles and ends."""
+    return build(destination, "compile_bench.c")
+
+
 def kexec_load(destination):
     """Starts another kernel."""
     return build(destination, "kexec_load.c")
