@@ -221,6 +221,7 @@ static const struct option table[] = {
 	SWITCH("nested.shadow", nested_shadow),
 	{.name = "nested.pool", .parse = parse_nested_pool},
 	SWITCH("microcode", microcode),
+	SWITCH("hv-leaves", hv_leaves),
 	SWITCH("stats", stats),
 	EITHER("cpuid", "known", "all", cpuid_all),
 	EITHER("hypervisor", "hide", "pass", hypervisor_pass),

@@ -6,7 +6,8 @@
  *   loglevel=error|warn|info|debug
  *   verbose[=on|off]
  *   drive=NUMBER           BIOS drive that a chainloaded boot sector finds in DL
- *   stats[=on|off]         answer the guest's VMCALLs for statistics (vmx/statistics.h)
+ *   hv-leaves[=on|off]     let programs find Umbra and ask it (umbra/interface.h)
+ *   stats[=on|off]         the same for anyone in the guest, for tests
  *   nested[=on|off]        let the guest use VMX
  *   nested.shadow[=on|off] use VMCS shadowing when the CPU has it
  *   nested.pool=KIB        memory for the page tables of the guest's virtual machines, for all CPUs
@@ -32,10 +33,12 @@
 enum dma_mode { DMA_AUTO, DMA_PROTECT, DMA_PASS };
 
 struct options {
-	u16 serial_port; /* I/O port of a 16550; 0: no serial console */
-	u32 serial_baud; /* divides 115200 */
+	const char *text; /* all of them as they were given; NULL: none were */
+	u16 serial_port;  /* I/O port of a 16550; 0: no serial console */
+	u32 serial_baud;  /* divides 115200 */
 	enum log_level log_level;
 	bool verbose;
+	bool hv_leaves;
 	bool stats;
 	u8 drive;
 	bool nested;

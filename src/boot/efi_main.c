@@ -32,9 +32,9 @@
 #include "platform/lapic.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
+#include "vmx/interface.h"
 #include "vmx/running_state.h"
 #include "vmx/setup.h"
-#include "vmx/statistics.h"
 #include "vmx/switch.h"
 
 enum {
@@ -382,7 +382,7 @@ static void slide_under(paddr_t load_base)
 	wipe_old_data(load_base);
 	log_set_console(console_write);
 	log_guest_owns_console(efi.options.verbose);
-	statistics_init(efi.options.stats, efi.home.size, efi.entry_tsc);
+	interface_begin(efi.home, efi.entry_tsc);
 	efi.plan->bridge = efi.bridge_cr3;
 }
 

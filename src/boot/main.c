@@ -21,8 +21,8 @@
 #include "smp/cpu.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
+#include "vmx/interface.h"
 #include "vmx/setup.h"
-#include "vmx/statistics.h"
 #include "vmx/switch.h"
 #include "vmx/vcpu.h"
 
@@ -210,6 +210,6 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 pages_left() * PAGE_SIZE / KIB);
 	log_guest_owns_console(boot.options.verbose);
-	statistics_init(boot.options.stats, boot.home.size, entry_tsc);
+	interface_begin(boot.home, entry_tsc);
 	switch_launch(&start.regs);
 }
