@@ -26,7 +26,7 @@ def make():
         roots.copy_sources(source)
         host.run_long(["dpkg-buildpackage", "--build=binary", "--no-sign"], "building the package",
                       cwd=source)
-        [package] = pathlib.Path(work).glob("*.deb")
+        [package] = pathlib.Path(work).glob("umbra_*.deb")
         host.run(["lintian", "--fail-on", "error,warning", "--allow-root", package])
         host.ROOT.joinpath("build").mkdir(exist_ok=True)
         return pathlib.Path(shutil.copy(package, host.ROOT / "build"))
