@@ -275,6 +275,7 @@ static void fill_multiboot2(const struct mb2_info *info, const struct placement_
 		.cmdline = data->cmdline,
 		.loader = info->loader[0] ? info->loader : NULL,
 		.map = &info->memmap,
+		.fb = info->has_fb && info->fb.type != FRAMEBUFFER_INDEXED ? &info->fb : NULL,
 		.module_count = info->module_count - 1,
 		.rsdp = info->rsdp,
 		.rsdp_size = info->rsdp_len,

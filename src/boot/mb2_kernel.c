@@ -213,6 +213,28 @@ static void put_basic_memory(struct mb2_writer *w, const struct memmap *map)
 	mb2_put(w, kib, sizeof(kib));
 }
 
+static void put_framebuffer(struct mb2_writer *w, const struct framebuffer *fb)
+{
+	const struct mb2_framebuffer tag = {
+		.addr = fb->addr,
+		.pitch = fb->pitch,
+		.width = fb->width,
+		.height = fb->height,
+		.bpp = fb->bpp,
+		.type = fb->type,
+	};
+	const struct mb2_framebuffer_rgb rgb = {
+		fb->red_pos,    fb->red_size, fb->green_pos,
+		fb->green_size, fb->blue_pos, fb->blue_size,
+	};
+	const size_t head = offsetof(struct mb2_framebuffer, addr);
+	const size_t colours = fb->type == FRAMEBUFFER_RGB ? sizeof(rgb) : 0;
+
+	mb2_put_tag(w, TAG_FRAMEBUFFER, sizeof(tag) - head + colours);
+	mb2_put(w, &tag.addr, sizeof(tag) - head);
+	mb2_put(w, &rgb, colours);
+}
+
 static void put_all(struct mb2_writer *w, const struct mb2_kernel_handover *handover, u32 total)
 {
 	enum { ACPI_1_SIZE = 20 };
@@ -227,6 +249,8 @@ static void put_all(struct mb2_writer *w, const struct mb2_kernel_handover *hand
 		put_module(w, &handover->module[i]);
 	put_basic_memory(w, handover->map);
 	mb2_put_map(w, handover->map);
+	if (handover->fb)
+		put_framebuffer(w, handover->fb);
 	if (handover->rsdp_size) {
 		mb2_put_tag(w, handover->rsdp_size > ACPI_1_SIZE ? TAG_RSDP_NEW : TAG_RSDP_OLD,
 			    handover->rsdp_size);

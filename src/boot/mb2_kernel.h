@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <screen/framebuffer.h>
 #include <x86/types.h>
 
 #include "boot/elf.h"
@@ -28,6 +29,7 @@ struct mb2_kernel_handover {
 	const char *cmdline;
 	const char *loader; /* NULL: unknown */
 	const struct memmap *map;
+	const struct framebuffer *fb; /* NULL: unknown; of a type that needs no palette */
 	u32 module_count;
 	struct mb2_kernel_module module[MB2_KERNEL_MODULES_MAX];
 	const void *rsdp; /* copied */

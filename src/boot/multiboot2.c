@@ -29,29 +29,6 @@ struct tag_mmap {
 };
 _Static_assert(sizeof(struct tag_mmap) == 16, "memory map tag");
 
-/*
- * The specification's figure gives `reserved` one byte, its header file two. GRUB is built from
- * the header file, so colour information starts at 32.
- */
-struct tag_framebuffer {
-	struct tag tag;
-	u64 addr;
-	u32 pitch;
-	u32 width;
-	u32 height;
-	u8 bpp;
-	u8 type;
-	u16 reserved;
-};
-_Static_assert(sizeof(struct tag_framebuffer) == 32, "framebuffer tag");
-
-struct fb_rgb {
-	u8 red_pos, red_size;
-	u8 green_pos, green_size;
-	u8 blue_pos, blue_size;
-};
-_Static_assert(sizeof(struct fb_rgb) == 6, "framebuffer colour information");
-
 struct tag_u32 {
 	struct tag tag;
 	u32 value;
@@ -142,7 +119,7 @@ static bool color_fits(u8 pos, u8 size, u8 bpp)
 
 static const char *parse_framebuffer(const struct tag *tag, struct mb2_info *out)
 {
-	const struct tag_framebuffer *f = (const void *)tag;
+	const struct mb2_framebuffer *f = (const void *)tag;
 	struct framebuffer fb = {
 		.addr = f->addr,
 		.pitch = f->pitch,
@@ -161,7 +138,7 @@ static const char *parse_framebuffer(const struct tag *tag, struct mb2_info *out
 	if ((u64)fb.pitch * fb.height > UINT64_MAX - fb.addr)
 		return "the framebuffer runs past the end of the address space";
 	if (fb.type == FRAMEBUFFER_RGB) {
-		const struct fb_rgb *rgb = (const void *)(f + 1);
+		const struct mb2_framebuffer_rgb *rgb = (const void *)(f + 1);
 
 		if (tag->size < sizeof(*f) + sizeof(*rgb))
 			return "a tag is too small for its type";
@@ -262,7 +239,7 @@ static const struct {
 	{TAG_LOADER, sizeof(struct tag), parse_loader},
 	{TAG_MODULE, sizeof(struct tag_module), parse_module},
 	{TAG_MMAP, sizeof(struct tag_mmap), parse_mmap},
-	{TAG_FRAMEBUFFER, sizeof(struct tag_framebuffer), parse_framebuffer},
+	{TAG_FRAMEBUFFER, sizeof(struct mb2_framebuffer), parse_framebuffer},
 	{TAG_EFI32, sizeof(struct tag_u32), parse_efi32},
 	{TAG_EFI64, sizeof(struct tag_u64), parse_efi64},
 	{TAG_RSDP_OLD, sizeof(struct tag) + RSDP_OLD_LEN, parse_rsdp_old},

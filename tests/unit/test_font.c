@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "platform/font.h"
+#include <screen/font.h>
 
 static const u8 *glyph(char c)
 {

@@ -198,6 +198,51 @@ static size_t find_tag(const u8 *info, u32 type, unsigned int n)
 	return 0;
 }
 
+/* Multiboot2 Specification, "Framebuffer info"; colours from 32 on, as GRUB has them. */
+static void screen(void **state)
+{
+	(void)state;
+	struct memmap map = {0};
+	struct framebuffer fb = {
+		.addr = 0x380fe0000000,
+		.pitch = 7680,
+		.width = 1900,
+		.height = 1080,
+		.bpp = 32,
+		.type = FRAMEBUFFER_RGB,
+		.red_pos = 16,
+		.red_size = 8,
+		.green_pos = 8,
+		.green_size = 7,
+		.blue_pos = 1,
+		.blue_size = 6,
+	};
+	struct mb2_kernel_handover h = {.cmdline = "", .map = &map};
+	static u8 b[512];
+
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	assert_int_equal(find_tag(b, 8, 0), 0);
+	h.fb = &fb;
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	size_t at = find_tag(b, 8, 0);
+	assert_int_equal(get(b, at + 4, 4), 38);
+	assert_int_equal(get(b, at + 8, 8), 0x380fe0000000);
+	assert_int_equal(get(b, at + 16, 4), 7680);
+	assert_int_equal(get(b, at + 20, 4), 1900);
+	assert_int_equal(get(b, at + 24, 4), 1080);
+	assert_int_equal(get(b, at + 28, 1), 32);
+	assert_int_equal(get(b, at + 29, 1), 1);
+	assert_memory_equal(b + at + 32, "\x10\x08\x08\x07\x01\x06", 6);
+	/* Text has no colours to be told. */
+	fb = (struct framebuffer){
+		.addr = 0xb8000, .pitch = 160, .width = 80, .height = 25, .bpp = 16, .type = 2};
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	at = find_tag(b, 8, 0);
+	assert_int_equal(get(b, at + 4, 4), 32);
+	assert_int_equal(get(b, at + 8, 8), 0xb8000);
+	assert_int_equal(get(b, at + 29, 1), 2);
+}
+
 static void information(void **state)
 {
 	(void)state;
@@ -299,9 +344,13 @@ static void basic_memory_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(entry_points),        cmocka_unit_test(demands),
-		cmocka_unit_test(where_the_header_is), cmocka_unit_test(malformed),
-		cmocka_unit_test(information),         cmocka_unit_test(basic_memory_limits),
+		cmocka_unit_test(entry_points),
+		cmocka_unit_test(demands),
+		cmocka_unit_test(where_the_header_is),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(screen),
+		cmocka_unit_test(information),
+		cmocka_unit_test(basic_memory_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

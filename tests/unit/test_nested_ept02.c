@@ -240,7 +240,8 @@ static void test_walk_after_walk(void **state)
 	/* Another 2 MiB, another EPTP: not this way. */
 	assert_int_equal(ept12_walk(eptp, 2 * MIB, &walk), EPT12_ABSENT);
 	assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_PRESENT);
-	/* Read from there, the entry for a page is one for a table with bits that it cannot have. */
+	/* Read from there, the entry for a page is one for a table with bits that it cannot have.
+	 */
 	assert_int_equal(ept12_walk(eptp + PAGE_SIZE, 0x1000, &walk), EPT12_MISCONFIGURED);
 	assert_int_equal(walk.level, 2);
 }

@@ -16,6 +16,9 @@ enum mb2_type {
 	MB2_LOADER = 2,
 	MB2_MODULE = 3,
 	MB2_MMAP = 6,
+	MB2_FRAMEBUFFER = 8,
+	MB2_EFI32 = 11,
+	MB2_EFI64 = 12,
 	MB2_ACPI_OLD = 14,
 	MB2_ACPI_NEW = 15,
 };
@@ -65,7 +68,7 @@ static void add_range(struct boot_info *b, u64 base, u64 length, u32 type)
 		b->map[b->map_entries++] = (struct memory_range){base, length, type};
 }
 
-static void note_taken(struct boot_info *b, u64 base, u64 length)
+void boot_info_take(struct boot_info *b, u64 base, u64 length)
 {
 	if (b->taken_entries < MEMORY_MAP_ENTRIES)
 		b->taken[b->taken_entries++] = (struct memory_range){base, length, 0};
@@ -98,11 +101,35 @@ static void read_mb2_mmap(struct boot_info *b, const struct mb2_mmap *m)
 	}
 }
 
+static void read_framebuffer(struct boot_info *b, const struct mb2_framebuffer *f)
+{
+	b->has_fb = true;
+	b->fb = (struct framebuffer){
+		.addr = f->addr,
+		.pitch = f->pitch,
+		.width = f->width,
+		.height = f->height,
+		.bpp = f->bpp,
+		.type = f->type,
+	};
+	if (f->type == FRAMEBUFFER_RGB) {
+		struct mb2_framebuffer_rgb rgb;
+
+		memcpy(&rgb, f + 1, sizeof(rgb));
+		b->fb.red_pos = rgb.red_pos;
+		b->fb.red_size = rgb.red_size;
+		b->fb.green_pos = rgb.green_pos;
+		b->fb.green_size = rgb.green_size;
+		b->fb.blue_pos = rgb.blue_pos;
+		b->fb.blue_size = rgb.blue_size;
+	}
+}
+
 static void read_multiboot2(struct boot_info *b, paddr_t info)
 {
 	u32 total = *(const u32 *)at(info);
 
-	note_taken(b, info, total);
+	boot_info_take(b, info, total);
 	for (u64 p = info + 8; p < info + total;) {
 		const struct mb2_tag *tag = at(p);
 
@@ -116,11 +143,18 @@ static void read_multiboot2(struct boot_info *b, paddr_t info)
 			copy_text(b->loader, sizeof(b->loader), at(p + sizeof(*tag)));
 			break;
 		case MB2_MODULE:
-			note_taken(b, ((const u32 *)at(p))[2],
-				   ((const u32 *)at(p))[3] - ((const u32 *)at(p))[2]);
+			boot_info_take(b, ((const u32 *)at(p))[2],
+				       ((const u32 *)at(p))[3] - ((const u32 *)at(p))[2]);
 			break;
 		case MB2_MMAP:
 			read_mb2_mmap(b, at(p));
+			break;
+		case MB2_FRAMEBUFFER:
+			read_framebuffer(b, at(p));
+			break;
+		case MB2_EFI32:
+		case MB2_EFI64:
+			b->efi = true;
 			break;
 		case MB2_ACPI_OLD:
 		case MB2_ACPI_NEW:
@@ -139,21 +173,21 @@ static void read_pvh(struct boot_info *b, paddr_t info)
 
 	if (s->magic != HVM_MAGIC)
 		panic("PVH start info at %lx has magic %x", info, s->magic);
-	note_taken(b, info, sizeof(*s));
+	boot_info_take(b, info, sizeof(*s));
 	if (s->cmdline) {
 		copy_cmdline(b, at(s->cmdline));
-		note_taken(b, s->cmdline, CMDLINE_SIZE);
+		boot_info_take(b, s->cmdline, CMDLINE_SIZE);
 	}
 	b->rsdp = s->rsdp;
 	modules = at(s->modlist);
 	for (u32 i = 0; i < s->nr_modules; i++)
-		note_taken(b, modules[i].base, modules[i].size);
+		boot_info_take(b, modules[i].base, modules[i].size);
 	if (s->version >= 1) {
 		const struct hvm_memmap_entry *e = at(s->memmap);
 
 		for (u32 i = 0; i < s->memmap_entries; i++)
 			add_range(b, e[i].base, e[i].size, e[i].type);
-		note_taken(b, s->memmap, s->memmap_entries * sizeof(*e));
+		boot_info_take(b, s->memmap, s->memmap_entries * sizeof(*e));
 	}
 }
 
@@ -177,6 +211,17 @@ bool boot_info_is_ram(const struct boot_info *b, u64 base, u64 length)
 		const struct memory_range *r = &b->map[i];
 
 		if (r->type == E820_RAM && base >= r->base && base + length <= r->base + r->length)
+			return true;
+	}
+	return false;
+}
+
+bool boot_info_is_taken(const struct boot_info *b, u64 base, u64 length)
+{
+	for (unsigned i = 0; i < b->taken_entries; i++) {
+		const struct memory_range *r = &b->taken[i];
+
+		if (base < r->base + r->length && base + length > r->base)
 			return true;
 	}
 	return false;

@@ -2,7 +2,7 @@
 /* What the loader said, copied out of its structures. */
 #pragma once
 
-#include <x86/types.h>
+#include <screen/framebuffer.h>
 
 enum {
 	MEMORY_MAP_ENTRIES = 64,
@@ -25,6 +25,8 @@ struct boot_info {
 	/* Where the loader's own structures and modules lie; type unused. */
 	struct memory_range taken[MEMORY_MAP_ENTRIES];
 	unsigned taken_entries;
+	bool has_fb, efi; /* told by multiboot2 alone */
+	struct framebuffer fb;
 	char cmdline[CMDLINE_SIZE];
 	char loader[LOADER_SIZE]; /* its name, by multiboot2 */
 };
@@ -34,6 +36,12 @@ void boot_info_read(struct boot_info *b, u32 kind, paddr_t info);
 
 /* True if all of [base, base + length) is usable RAM by the map. */
 bool boot_info_is_ram(const struct boot_info *b, u64 base, u64 length);
+
+/* Is any of it where the loader, or boot_info_take(), has put something? */
+bool boot_info_is_taken(const struct boot_info *b, u64 base, u64 length);
+
+/* Memory that nothing shall be put into. */
+void boot_info_take(struct boot_info *b, u64 base, u64 length);
 
 /* Filled by main. */
 extern struct boot_info boot_info;

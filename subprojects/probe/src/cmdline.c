@@ -81,6 +81,20 @@ u64 cmdline_number(const char *name, u64 fallback)
 	return parse_number(&p);
 }
 
+bool cmdline_range(const char *name, u64 *start, u64 *end)
+{
+	const char *p = find(name, true);
+
+	if (!p)
+		return false;
+	p++;
+	*start = parse_number(&p);
+	if (*p == '-')
+		p++;
+	*end = parse_number(&p);
+	return *start < *end && !(*start % PAGE_SIZE) && !(*end % PAGE_SIZE);
+}
+
 static bool ends(char c)
 {
 	return c == '\0' || c == ',';

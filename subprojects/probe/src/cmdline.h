@@ -16,6 +16,9 @@ bool cmdline_value(const char *name, char *out, size_t size);
 /* The number after name=, decimal or 0x…; fallback if absent. */
 u64 cmdline_number(const char *name, u64 fallback);
 
+/* name=0xSTART-0xEND, whole pages and at least one; false if absent or something else. */
+bool cmdline_range(const char *name, u64 *start, u64 *end);
+
 /* Reads a number at *p, moves *p past it. */
 u64 parse_number(const char **p);
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "console.h"
 
+#include <screen/screen.h>
+#include <x86/paging.h>
 #include <x86/pc.h>
 
 #include "insn.h"
+#include "keep.h"
+#include "memory.h"
 #include "printf.h"
-#include "string.h"
 
 enum {
 	COM1 = 0x3f8,
@@ -13,13 +16,11 @@ enum {
 	UART_PATIENCE = 100000,
 };
 
-static volatile u16 *const vga = (volatile u16 *)VGA_TEXT;
-
 static bool uart_present;
-static unsigned column, row;
+static struct screen screen;
 static int locked;
 
-static void uart_init(void)
+void console_init(void)
 {
 	if (inb(COM1 + UART_LINE_STATUS) == 0xff)
 		return;
@@ -33,6 +34,27 @@ static void uart_init(void)
 	uart_present = true;
 }
 
+void console_init_screen(const struct framebuffer *fb)
+{
+	u64 direct_map = 0;
+
+	/* Above 4 GiB, as firmware puts it where it decodes devices there, too: not mapped yet. */
+	if (fb && fb->type == FRAMEBUFFER_RGB) {
+		const u64 start = ALIGN_DOWN(fb->addr, LARGE_PAGE);
+		const u64 end = ALIGN_UP(fb->addr + (u64)fb->pitch * fb->height, LARGE_PAGE);
+
+		memory_map(SCREEN_WINDOW, start, end - start, LARGE_PAGE, PTE_P | PTE_W);
+		direct_map = SCREEN_WINDOW - start;
+	}
+	screen_init(&screen, fb, direct_map, ~0ull);
+	screen_clear(&screen);
+}
+
+void console_clear(void)
+{
+	screen_clear(&screen);
+}
+
 static void uart_put(char c)
 {
 	if (!uart_present)
@@ -42,27 +64,12 @@ static void uart_put(char c)
 	outb(COM1, (u8)c);
 }
 
-static void vga_scroll(void)
+bool console_typed(void)
 {
-	for (unsigned i = 0; i < VGA_COLUMNS * (VGA_ROWS - 1); i++)
-		vga[i] = vga[i + VGA_COLUMNS];
-	for (unsigned i = 0; i < VGA_COLUMNS; i++)
-		vga[VGA_COLUMNS * (VGA_ROWS - 1) + i] = VGA_GREY | ' ';
-	row = VGA_ROWS - 1;
-}
-
-static void vga_put(char c)
-{
-	if (c == '\n' || column == VGA_COLUMNS) {
-		column = 0;
-		row++;
-	}
-	if (row == VGA_ROWS)
-		vga_scroll();
-	if (c == '\n')
-		return;
-	vga[row * VGA_COLUMNS + column] = (u16)(VGA_GREY | (u8)c);
-	column++;
+	if (!uart_present || !(inb(COM1 + UART_LINE_STATUS) & UART_RX_READY))
+		return false;
+	inb(COM1 + UART_DATA);
+	return true;
 }
 
 static void put(void *unused, char c)
@@ -71,14 +78,8 @@ static void put(void *unused, char c)
 	if (c == '\n')
 		uart_put('\r');
 	uart_put(c);
-	vga_put(c);
-}
-
-void console_init(void)
-{
-	uart_init();
-	for (unsigned i = 0; i < VGA_COLUMNS * VGA_ROWS; i++)
-		vga[i] = VGA_GREY | ' ';
+	screen_put(&screen, c);
+	keep_put(c);
 }
 
 void vprint(const char *format, va_list args)
@@ -86,6 +87,7 @@ void vprint(const char *format, va_list args)
 	while (__atomic_exchange_n(&locked, 1, __ATOMIC_ACQUIRE))
 		cpu_pause();
 	print_format(put, NULL, format, args);
+	keep_message_end();
 	__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
 }
 

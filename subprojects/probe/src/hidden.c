@@ -43,17 +43,12 @@ static bool range_by_map(u64 *start, u64 *end)
 bool hidden_range_given(u64 *start, u64 *end)
 {
 	char text[OPTION_SIZE];
-	const char *p = text;
 
 	if (!cmdline_value("hidden", text, sizeof(text)))
 		return false;
 	if (memcmp(text, "map", 4) == 0)
 		return range_by_map(start, end);
-	*start = parse_number(&p);
-	if (*p == '-')
-		p++;
-	*end = parse_number(&p);
-	return *start < *end && !(*start % PAGE_SIZE) && !(*end % PAGE_SIZE);
+	return cmdline_range("hidden", start, end);
 }
 
 bool hidden_range(struct run *t, u64 *start, u64 *end)

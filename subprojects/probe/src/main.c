@@ -2,8 +2,10 @@
 #include "acpi.h"
 #include "apic.h"
 #include "boot_info.h"
+#include "keep.h"
 #include "layout.h"
 #include "memory.h"
+#include "page.h"
 #include "power.h"
 #include "probe.h"
 #include "string.h"
@@ -35,16 +37,24 @@ static void print_machine(void)
 void probe_main(u32 kind, u32 info)
 {
 	char how[OPTION_SIZE];
-	unsigned failed = 0;
+	const struct results *results = NULL;
+	bool keeps;
 
 	console_init();
 	boot_info_read(&boot_info, kind, info);
 	cmdline_set(boot_info.cmdline);
+	keeps = keep_init();
+	memory_init();
+	console_init_screen(boot_info.has_fb ? &boot_info.fb : NULL);
 	print("TAP version 13\n# probe, started by %s: %s\n",
 	      kind == BOOT_KIND_MULTIBOOT2 ? "multiboot2" : "PVH", boot_info.cmdline);
 	if (*boot_info.loader)
 		print("# loaded by %s\n", boot_info.loader);
-	memory_init();
+	if (boot_info.has_fb && boot_info.fb.type == FRAMEBUFFER_RGB)
+		print("# screen of %u by %u pixels at %lx\n", boot_info.fb.width,
+		      boot_info.fb.height, boot_info.fb.addr);
+	if (!keeps)
+		print("# keep= is no free memory: nothing is kept\n");
 	smp_init_bsp(cmdline_flag("x2apic"));
 	timer_init();
 	if (!acpi_init(boot_info.rsdp))
@@ -55,10 +65,12 @@ void probe_main(u32 kind, u32 info)
 	if (cmdline_flag("bench"))
 		bench_run();
 	else
-		failed = probe_run();
+		results = probe_run();
 	if (cmdline_flag("coverage"))
 		coverage_report();
-	print("PROBE-END %s\n", failed ? "fail" : "pass");
+	print("PROBE-END %s\n", results && results->failed ? "fail" : "pass");
+	if (results && cmdline_value("wait", how, sizeof(how)))
+		page_show(results, cmdline_number("wait", 0));
 
 	cmdline_value("exit", how, sizeof(how));
 	if (memcmp(how, "reboot", 7) == 0)

@@ -16,7 +16,6 @@ enum {
 };
 
 static const u64 HEAP_LIMIT = 4ull << 30;
-static const u64 LARGE_PAGE = 2ull << 20;
 
 extern u64 boot_pml4[];
 extern u8 __image_end[];
@@ -57,23 +56,12 @@ static void find_heap(void)
 		panic("no RAM behind the image's end, %lx, by the memory map", image_end);
 }
 
-static bool is_taken(u64 base, u64 length)
-{
-	for (unsigned i = 0; i < boot_info.taken_entries; i++) {
-		const struct memory_range *r = &boot_info.taken[i];
-
-		if (base < r->base + r->length && base + length > r->base)
-			return true;
-	}
-	return false;
-}
-
 void memory_init(void)
 {
 	find_heap();
 	for (u64 p = LOW_TOP; p >= LOW_BOTTOM; p -= PAGE_SIZE) {
 		if (!boot_info_is_ram(&boot_info, p, LOW_PAGES * PAGE_SIZE) ||
-		    is_taken(p, LOW_PAGES * PAGE_SIZE))
+		    boot_info_is_taken(&boot_info, p, LOW_PAGES * PAGE_SIZE))
 			continue;
 		low_pages = p;
 		return;

@@ -7,6 +7,11 @@
 /* Where cases map what they need; nothing is there by itself. */
 static const u64 WINDOW_BASE = 512ull << 30;
 
+/* And where the screen is mapped. */
+static const u64 SCREEN_WINDOW = 1536ull << 30;
+
+static const u64 LARGE_PAGE = 2ull << 20;
+
 /* Finds the heap and the low pages in the memory map. */
 void memory_init(void);
 

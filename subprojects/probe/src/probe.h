@@ -85,8 +85,16 @@ void check_equal(struct run *t, int line, const char *what, u64 got, u64 want);
 /* Pseudo-random, from seed= on the command line; same sequence on every run. */
 u64 probe_random(void);
 
-/* Runs or lists the cases the command line selects. Returns the number that failed. */
-unsigned probe_run(void);
+enum { FAILED_NAMES = 20 };
+
+struct results {
+	unsigned passed, failed, skipped;
+	const char *first_failed[FAILED_NAMES];
+	u64 digest; /* of each case's name and result: runs with the same ones have the same */
+};
+
+/* Runs or lists the cases the command line selects. */
+const struct results *probe_run(void);
 
 /* The measurements of `bench`. */
 void bench_run(void);

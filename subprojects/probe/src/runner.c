@@ -133,9 +133,30 @@ static bool is_selected(const struct probe_case *c)
 	       !glob_list_match(skipped, c->name, false);
 }
 
-unsigned probe_run(void)
+static void count(struct results *r, const struct run *t)
 {
-	unsigned number = 0, failed = 0, passed = 0, skips = 0;
+	enum { PASSED, FAILED, SKIPPED } result = PASSED;
+
+	if (t->failures) {
+		result = FAILED;
+		if (r->failed < FAILED_NAMES)
+			r->first_failed[r->failed] = t->c->name;
+		r->failed++;
+	} else if (t->skip_reason) {
+		result = SKIPPED;
+		r->skipped++;
+	} else {
+		r->passed++;
+	}
+	for (const char *p = t->c->name; *p; p++)
+		r->digest = digest_add(r->digest, (u8)*p);
+	r->digest = digest_add(r->digest, result);
+}
+
+const struct results *probe_run(void)
+{
+	static struct results results = {.digest = DIGEST_EMPTY};
+	unsigned number = 0;
 	bool list = cmdline_flag("list"), trace = cmdline_flag("trace");
 
 	if (!cmdline_value("cases", selected, sizeof(selected)))
@@ -159,18 +180,16 @@ unsigned probe_run(void)
 			print("# running %s\n", c->name);
 		run_case(&t);
 		number++;
-		failed += t.failures != 0;
-		if (t.failures) {
+		count(&results, &t);
+		if (t.failures)
 			print("not ok %u - %s\n", number, c->name);
-		} else if (t.skip_reason) {
+		else if (t.skip_reason)
 			print("ok %u - %s # SKIP %s\n", number, c->name, t.skip_reason);
-			skips++;
-		} else {
+		else
 			print("ok %u - %s\n", number, c->name);
-			passed++;
-		}
 	}
 	if (!list)
-		print("1..%u\n# passed %u, failed %u, skipped %u\n", number, passed, failed, skips);
-	return failed;
+		print("1..%u\n# passed %u, failed %u, skipped %u\n", number, results.passed,
+		      results.failed, results.skipped);
+	return &results;
 }

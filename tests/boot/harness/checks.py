@@ -19,7 +19,7 @@ TIDY_CLANG = 19
 SOURCE_DIRECTORIES = ("src", "subprojects", "tests", "tools")
 
 # Files of data only, one row a line.
-TABLES = ("font.c", "fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
+TABLES = ("fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
           "vmcs_dump_table.h")
 
 SOURCES = (".c", ".h", ".S", ".inc")
@@ -126,7 +126,8 @@ def check_man_pages():
         done = subprocess.run(["mandoc", "-Tlint", "-Wstyle", page], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
         # Whether other pages are installed here is not the page's fault.
-        found += [line for line in done.stdout.splitlines() if f"{page}:" in line]
+        found += [line for line in done.stdout.splitlines()
+                  if f"{page}:" in line and "referenced manual not found" not in line]
     variant = build.Variant()
     program = variant.directory / "tools/umbractl/umbractl"
     build.build(variant, program)

@@ -30,8 +30,8 @@ class Hardware:
     bochs: str = ""                  # its version, or how that begins; "": what --bochs says
     tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
+    writable: bool = False           # the disk's image takes what is written to the disk
     hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
-    keep_disk: bool = False          # QEMU: what is written to the disk stays in its file
     extra: tuple = ()                # QEMU: more arguments
 
 
@@ -181,7 +181,8 @@ class Bochs(Machine):
         if self.disk:
             cdrom_bus = 1
             lines.append("ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15")
-            lines.append(f"ata0-master: type=disk, mode=volatile, path={self.disk}")
+            mode = "flat" if hardware.writable else "volatile"
+            lines.append(f"ata0-master: type=disk, mode={mode}, path={self.disk}")
         if self.cdrom:
             lines.append(f"ata{cdrom_bus}-master: type=cdrom, path={self.cdrom}, status=inserted")
         lines.append("boot: " + ("cdrom" if self.cdrom else "disk"))
@@ -239,7 +240,7 @@ class Qemu(Machine):
                    *self.firmware(), "-no-reboot", "-chardev", f"serial,id=com1,path={self.console.device}",
                    "-serial", "chardev:com1"]
         if self.disk:
-            snapshot = "off" if hardware.keep_disk else "on"
+            snapshot = "off" if hardware.writable else "on"
             command += ["-drive", f"file={self.disk},format=raw,if=ide,index=0,snapshot={snapshot}"]
         if self.cdrom:
             command += ["-drive", f"file={self.cdrom},format=raw,if=ide,index=2,media=cdrom",

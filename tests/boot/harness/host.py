@@ -59,13 +59,18 @@ def cache_lock():
     return locked(CACHE)
 
 
+SHOWN = 500                          # of a command that failed
+
+
 def run(command, **options):
     """Run a command; its output is shown only when it fails."""
     command = [str(word) for word in command]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True, errors="replace", check=False, **options)
     if result.returncode != 0:
-        raise Failure(f"{' '.join(command)}\n{result.stdout.rstrip()}\n"
+        shown = " ".join(command)
+        shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]} …"
+        raise Failure(f"{shown}\n{result.stdout.rstrip()}\n"
                       f"{command[0]}: exit status {result.returncode}")
     return result.stdout
 

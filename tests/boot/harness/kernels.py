@@ -95,7 +95,7 @@ def module_name(path):
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """The stock kernel for virtual machines of a Debian release."""
+    """A stock kernel of a Debian release: that for virtual machines, unless another is named."""
     name: str
     release: str = ""    # "": this machine's own
     version: str = ""    # how it must begin
@@ -107,7 +107,8 @@ class Kernel:
 
     @property
     def directory(self):
-        return host.CACHE / ("kernel" if self.is_own else f"kernel-{self.name}")
+        shared = self.is_own and self.package == Kernel.package
+        return host.CACHE / ("kernel" if shared else f"kernel-{self.name}")
 
     def tree(self):
         """Directory with the unpacked packages; fetched once. Raises host.Skip if the release has

@@ -77,7 +77,7 @@ def check(release, separate=False):
     """All the steps on a disk with one partition, or with one for /boot before it."""
     name = f"package.{release}" + ("-boot" if separate else "")
     log = hosts.fresh_log(name)
-    kept = engines.Hardware(memory=512, keep_disk=True)
+    kept = engines.Hardware(memory=512, writable=True)
     started = r"PACKAGE: nproc=1 started"
     with roots.fresh(release) as root, tempfile.TemporaryDirectory(dir="/var/tmp") as work:
         work = pathlib.Path(work)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The font of the console on a linear framebuffer. */
+/* The font on a linear framebuffer. */
 #pragma once
 
 #include <x86/types.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Capitals stand on row 11 and begin at row 2, small letters at row 5; tails reach row 14. */
-#include "platform/font.h"
+#include <screen/font.h>
 
 /* clang-format off */
 const u8 font_8x16[95][16] = {
