@@ -26,7 +26,7 @@ def make():
         roots.copy_sources(source)
         host.run_long(["dpkg-buildpackage", "--build=binary", "--no-sign"], "building the package",
                       cwd=source)
-        [package] = pathlib.Path(work).glob("*.deb")
+        [package] = pathlib.Path(work).glob("umbra_*.deb")
         host.run(["lintian", "--fail-on", "error,warning", "--allow-root", package])
         host.ROOT.joinpath("build").mkdir(exist_ok=True)
         return pathlib.Path(shutil.copy(package, host.ROOT / "build"))
@@ -55,10 +55,15 @@ def install(root):
         manifest = inside(tree, MANIFEST)
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.touch()
-        names = [f"/{path.relative_to(tree)}" + "/" * path.is_dir() for path in tree.rglob("*")
-                 if not path.is_dir() or not (root / path.relative_to(tree)).exists()]
-        manifest.write_text("".join(f"{name}\n" for name in sorted(names)), encoding="utf-8")
-        shutil.copytree(tree, root, dirs_exist_ok=True)
+        names = sorted(f"/{path.relative_to(tree)}" + "/" * path.is_dir() for path in tree.rglob("*")
+                       if not path.is_dir() or not (root / path.relative_to(tree)).exists())
+        manifest.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        for name in names:
+            path = pathlib.Path(name)
+            if name.endswith("/"):
+                inside(root, path).mkdir()
+            else:
+                shutil.copy2(inside(tree, path), inside(root, path), follow_symlinks=False)
     if kept is not None:
         settings.write_bytes(kept)
     update_menu(root)
