@@ -6,7 +6,8 @@
  *   loglevel=error|warn|info|debug
  *   verbose[=on|off]
  *   drive=NUMBER           BIOS drive that a chainloaded boot sector finds in DL
- *   stats[=on|off]         answer the guest's VMCALLs for statistics (vmx/statistics.h)
+ *   hv-leaves[=on|off]     let programs find Umbra and ask it (umbra/interface.h)
+ *   stats[=on|off]         the same for anyone in the guest, for tests
  *   nested[=on|off]        let the guest use VMX
  *   nested.shadow[=on|off] use VMCS shadowing when the CPU has it
  *   nested.pool=KIB        memory for the page tables of the guest's virtual machines, for all CPUs
@@ -15,7 +16,9 @@
  *   dma=auto|protect|pass  keep devices' DMA from Umbra's memory by VT-d: if possible, or stop
  *   hypervisor=hide|pass   what Umbra itself runs on: keep it from the guest, or pass it through
  *   efi=keep|end           started by a boot loader: keep the firmware's boot services if possible
- *   wait=SECONDS           under UEFI: time to read messages before the next program is started
+ *   on-refuse=halt|boot    where Umbra cannot run: stop, or start the same kernel without it
+ *   wait=SECONDS           time to read messages before something is started without Umbra, and
+ *                          under UEFI before the next program is
  *   mitigations=auto|off|force  against speculation side channels (docs/speculation.md)
  *
  * Words are separated by blanks, numbers are decimal or 0x-hexadecimal, the last of two wins.
@@ -30,10 +33,12 @@
 enum dma_mode { DMA_AUTO, DMA_PROTECT, DMA_PASS };
 
 struct options {
-	u16 serial_port; /* I/O port of a 16550; 0: no serial console */
-	u32 serial_baud; /* divides 115200 */
+	const char *text; /* all of them as they were given; NULL: none were */
+	u16 serial_port;  /* I/O port of a 16550; 0: no serial console */
+	u32 serial_baud;  /* divides 115200 */
 	enum log_level log_level;
 	bool verbose;
+	bool hv_leaves;
 	bool stats;
 	u8 drive;
 	bool nested;
@@ -43,6 +48,7 @@ struct options {
 	bool cpuid_all;
 	bool hypervisor_pass;
 	bool efi_end;
+	bool refuse_boot;
 	u32 wait; /* seconds, at most an hour */
 	enum mitigations mitigations;
 	enum dma_mode dma;
@@ -51,8 +57,8 @@ struct options {
 /*
  * Set *out to the defaults (serial=com1,115200 loglevel=info drive=0x80 nested=on
  * nested.shadow=on nested.pool=2048 microcode=on cpuid=known hypervisor=hide mitigations=auto
- * efi=keep wait=0 dma=auto) and apply what the line says. A word that is not understood changes
- * nothing and is named in `complaint`, one clause per word, cut to `size` bytes with the
- * terminator; without any the text is empty. Returns the number of such words.
+ * efi=keep on-refuse=halt wait=0 dma=auto) and apply what the line says. A word that is not
+ * understood changes nothing and is named in `complaint`, one clause per word, cut to `size` bytes
+ * with the terminator; without any the text is empty. Returns the number of such words.
  */
 u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size);

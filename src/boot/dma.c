@@ -18,12 +18,15 @@
  */
 enum { MAX_PLAIN_APIC_ID = 254 };
 
+enum { CHECKSUM = 9 }; /* its offset in an ACPI table */
+
 _Static_assert(DMAR_MAX_UNITS <= EPT01_DEVICES, "all units can be hidden");
 
 static struct {
 	struct dmar_info dmar;
 	enum dma_mode mode;
-	bool on; /* decided on */
+	bool on;             /* decided on */
+	volatile u8 *hidden; /* the ACPI table, where its name is not its own */
 } dma;
 
 static bool is_below_4g(paddr_t start, u64 size)
@@ -103,11 +106,11 @@ static unsigned int map_width(void)
  */
 static bool hide_table(const struct acpi_info *acpi)
 {
-	enum { CHECKSUM = 9 };
 	volatile u8 *table = phys_to_virt(acpi->dmar);
 
 	table[0] = 'X';
 	table[CHECKSUM] = (u8)(table[CHECKSUM] + 'D' - 'X');
+	dma.hidden = table;
 	return table[0] == 'X';
 }
 
@@ -211,4 +214,16 @@ void dma_start(void)
 	if (dma.mode == DMA_PROTECT)
 		fail("dma=protect: %s", error);
 	log_warn("no DMA protection: %s", error);
+}
+
+void dma_give_back(void)
+{
+	if (dma.on)
+		vtd_stop();
+	dma.on = false;
+	if (!dma.hidden)
+		return;
+	dma.hidden[0] = 'D';
+	dma.hidden[CHECKSUM] = (u8)(dma.hidden[CHECKSUM] + 'X' - 'D');
+	dma.hidden = NULL;
 }

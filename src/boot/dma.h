@@ -27,3 +27,6 @@ void dma_hide_registers(void);
 
 /* Turns protection on if it was decided on; when nothing can take Umbra back any more. */
 void dma_start(void);
+
+/* The units and their table are as firmware has left them, for a system without Umbra. */
+void dma_give_back(void);

@@ -32,9 +32,9 @@
 #include "platform/lapic.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
+#include "vmx/interface.h"
 #include "vmx/running_state.h"
 #include "vmx/setup.h"
-#include "vmx/statistics.h"
 #include "vmx/switch.h"
 
 enum {
@@ -114,6 +114,7 @@ static _Noreturn void go_on_without(void)
 {
 	if (efi.own_traps)
 		give_traps_back();
+	dma_give_back();
 	if (efi.plan->next)
 		log_error("starting %s without Umbra", efi.next_name);
 	else
@@ -381,7 +382,7 @@ static void slide_under(paddr_t load_base)
 	wipe_old_data(load_base);
 	log_set_console(console_write);
 	log_guest_owns_console(efi.options.verbose);
-	statistics_init(efi.options.stats, efi.home.size, efi.entry_tsc);
+	interface_begin(efi.home, efi.entry_tsc);
 	efi.plan->bridge = efi.bridge_cr3;
 }
 

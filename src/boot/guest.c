@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/guest.h"
 
+#include "boot/bare.h"
 #include "boot/chainload.h"
 #include "boot/efi_map.h"
 #include "boot/linux.h"
@@ -28,10 +29,13 @@ enum {
 
 struct boot_data {
 	u64 gdt[GDT_ENTRIES];
+	u8 bare_stub[BARE_STUB_MAX];
 	u8 rsdp[64];
 	char cmdline[CMDLINE_MAX];
 	_Alignas(4096) u8 info[INFO_MAX];
 };
+
+_Static_assert(offsetof(struct boot_data, rsdp) <= PAGE_SIZE, "the stub is in the first page");
 
 /* Filled by guest_check_modules(). */
 static struct {
@@ -140,16 +144,17 @@ static bool has_efi(const struct mb2_info *info)
 
 /*
  * Linux that goes on with EFI finds what firmware left in memory untouched, as its own EFI stub
- * leaves it. Where that leaves too little room, and for all others, any RAM will do.
+ * leaves it. Where that leaves too little room, and for all others, any RAM will do. Without
+ * Umbra's home, Umbra's image still lies in what is the kernel's later.
  */
-static void make_plan(const struct mb2_info *info, const struct memmap *room,
+static void make_plan(const struct mb2_info *info, const struct memmap *room, bool only_room,
 		      struct placement_plan *plan)
 {
 	static struct placement_request request;
 	const char *status;
 
 	request = (struct placement_request){
-		.map = has_efi(info) ? room : &info->memmap,
+		.map = has_efi(info) || only_room ? room : &info->memmap,
 		.data_size = ALIGN_UP(sizeof(struct boot_data), PAGE_SIZE),
 		.module_align = 4, /* the kernel takes concatenated initrds, padded to words */
 		.module_count = info->module_count - 1,
@@ -166,7 +171,7 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room,
 		request.module[i - 1] =
 			(struct range){info->module[i].start, module_size(&info->module[i])};
 	status = placement_plan(&request, plan);
-	if (status && has_efi(info)) {
+	if (status && has_efi(info) && !only_room) {
 		request.map = &info->memmap;
 		status = placement_plan(&request, plan);
 	}
@@ -293,7 +298,7 @@ static void load_kernel(struct mb2_info *info, const struct memmap *room, struct
 	struct boot_data *data;
 	u32 info_address;
 
-	make_plan(info, room, &plan);
+	make_plan(info, room, !home.size, &plan);
 	data = phys_to_virt(plan.data);
 	info_address = (u32)(plan.data + offsetof(struct boot_data, info));
 	memset(data, 0, sizeof(*data));
@@ -330,4 +335,14 @@ void guest_load(struct mb2_info *info, const struct memmap *room, const struct o
 			  &info->memmap, options->drive, start);
 	else
 		load_kernel(info, room, home, start);
+}
+
+bool guest_can_start_bare(void)
+{
+	return guest.kind != GUEST_BOOT_SECTOR;
+}
+
+paddr_t guest_bare_stub(const struct guest_start *start)
+{
+	return start->gdt_base + offsetof(struct boot_data, bare_stub);
 }

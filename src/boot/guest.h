@@ -14,7 +14,14 @@ void guest_check_modules(const struct mb2_info *info);
 
 /*
  * Puts kernel, initrds and boot data in place; info->memmap has Umbra's home reserved, and `room`
- * what firmware uses, too. Stops with a message when they do not fit.
+ * what firmware uses, too. With no home only `room` is used. Stops with a message when they do not
+ * fit.
  */
 void guest_load(struct mb2_info *info, const struct memmap *room, const struct options *options,
 		struct range home, struct guest_start *start);
+
+/* Whether what guest_check_modules() has found can be started without Umbra, in protected mode. */
+bool guest_can_start_bare(void);
+
+/* The memory for bare_start() in what guest_load() has laid out. */
+paddr_t guest_bare_stub(const struct guest_start *start);

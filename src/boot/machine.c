@@ -14,6 +14,7 @@
 #include "smp/ap_start.h"
 #include "smp/panic.h"
 #include "vmx/cpuid_filter.h"
+#include "vmx/interface.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
 #include "vmx/sleep.h"
@@ -78,6 +79,7 @@ void machine_read_options(const char *text, const char *what, struct options *op
 	if (cmdline_parse(text, options, complaint, sizeof(complaint)))
 		log_warn("%s: %s", what, complaint);
 	log_set_level(options->log_level);
+	options->text = text;
 }
 
 void machine_read_command_line(const struct mb2_info *info, struct options *options)
@@ -165,7 +167,9 @@ void machine_prepare(const struct memmap *map, struct range home, paddr_t low_pa
 	panic_set_guest_view(vmcs_dump_exit);
 	if (nested_is_on(options))
 		nested_init_shared(options->nested_shadow);
-	cpuid_set_options(options->cpuid_all, options->hypervisor_pass);
+	interface_set_options(&(struct interface_options){
+		.leaves = options->hv_leaves, .stats = options->stats, .text = options->text});
+	cpuid_set_options(options->cpuid_all, options->hypervisor_pass, interface_has_leaves());
 	speculation_set_option(options->mitigations);
 	vmx_setup_shared();
 	cpuid_report(this_vcpu());

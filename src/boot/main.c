@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the boot loader's hands to the guest's first instruction, top down. */
+#include "boot/bare.h"
 #include "boot/cmdline.h"
 #include "boot/dma.h"
 #include "boot/efi_map.h"
@@ -15,12 +16,13 @@
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "platform/console.h"
+#include "platform/delay.h"
 #include "smp/ap_start.h"
 #include "smp/cpu.h"
 #include "smp/panic.h"
 #include "smp/trap.h"
+#include "vmx/interface.h"
 #include "vmx/setup.h"
-#include "vmx/statistics.h"
 #include "vmx/switch.h"
 #include "vmx/vcpu.h"
 
@@ -34,6 +36,8 @@ static struct {
 	struct options options;
 	paddr_t low_page;
 	struct microcode_update microcode;
+	paddr_t load_base;
+	struct range home; /* of no size until Umbra is there */
 } boot;
 
 _Noreturn void boot_main(u64 information, u64 load_base);
@@ -67,6 +71,51 @@ static void read_options(void)
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
+/* The kernel shows it in /proc/cmdline; left out where the line has no room for it. */
+static void tell_kernel(struct mb2_module *kernel)
+{
+	static const char mark[] = " umbra.refused";
+	static char line[2048]; /* of Linux on x86 */
+
+	if (kernel->length + sizeof(mark) > sizeof(line))
+		return;
+	str_copy(line, sizeof(line), kernel->string);
+	str_copy(line + kernel->length, sizeof(mark), mark);
+	kernel->string = line;
+	kernel->length += (u32)sizeof(mark) - 1;
+}
+
+/*
+ * In place of a halt: the guest's kernel gets the machine, with Umbra's home reserved if there is
+ * one, for CPUs that Umbra has started halt there. Of another CPU all hangs on the boot processor.
+ */
+static _Noreturn void go_on_without(void)
+{
+	enum { LEAST_SECONDS = 3 };
+	const u32 seconds = boot.options.wait > LEAST_SECONDS ? boot.options.wait : LEAST_SECONDS;
+	struct guest_start start;
+
+	if (this_cpu_ready() && this_cpu()->index) {
+		bare_leave_vmx();
+		cpu_halt_forever();
+	}
+	/* What fails from here on stops the machine. */
+	fail_set_way_out(NULL);
+	ap_dismiss_all();
+	dma_give_back();
+	log_error("starting the kernel without Umbra");
+	for (u32 i = 0; i < seconds; i++)
+		delay_us(1000 * 1000);
+	if (!boot.home.size)
+		memmap_reserve(&boot.room, boot.load_base, image_size());
+	tell_kernel(&boot.mb2.module[0]);
+	guest_load(&boot.mb2, &boot.room, &boot.options, boot.home, &start);
+	/* The early page tables have all of its memory at its physical address anyway. */
+	if (boot.home.size && !host_paging_map_trampoline(start.gdt_base))
+		fail("out of memory for starting the kernel");
+	bare_start(&start, guest_bare_stub(&start));
+}
+
 /* Where the modules lie, for what must not be put there; returns how many. */
 static size_t module_ranges(struct range *out)
 {
@@ -89,17 +138,20 @@ static void take_low_page(void)
 	memmap_reserve(&boot.room, boot.low_page, PAGE_SIZE);
 }
 
-static struct range move_home(paddr_t load_base, u64 ept_cap)
+static void move_home(u64 ept_cap)
 {
 	struct range avoid[MB2_MAX_MODULES + 2];
 	size_t n = module_ranges(avoid);
 
-	avoid[n++] = (struct range){load_base, image_size()};
+	avoid[n++] = (struct range){boot.load_base, image_size()};
 	if (boot.microcode.size)
 		avoid[n++] = (struct range){virt_to_phys(boot.microcode.data), boot.microcode.size};
-	return home_move_in(&boot.mb2.memmap, &boot.room,
-			    machine_memory_wanted(&boot.mb2.memmap, &boot.options, &boot.microcode),
-			    ept_cap, avoid, n);
+	boot.home = home_move_in(
+		&boot.mb2.memmap, &boot.room,
+		machine_memory_wanted(&boot.mb2.memmap, &boot.options, &boot.microcode), ept_cap,
+		avoid, n);
+	/* Where the boot loader put the image is memory of the guest's from now on. */
+	memset(phys_to_virt(boot.load_base), 0, image_size());
 }
 
 static void prepare_ap(struct cpu *cpu)
@@ -112,7 +164,7 @@ static void prepare_ap(struct cpu *cpu)
 
 static void start_other_cpus(void)
 {
-	static const struct ap_work ap_work = {prepare_ap, switch_launch_cleared};
+	static const struct ap_work ap_work = {prepare_ap, switch_launch_cleared, bare_leave_vmx};
 
 	ap_start_all(&ap_work, boot.low_page);
 }
@@ -122,8 +174,8 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	const u64 entry_tsc = rdtsc();
 	struct vmx_capabilities vmx;
 	struct guest_start start;
-	struct range home;
 
+	boot.load_base = load_base;
 	trap_init(false, SELECTOR_CODE);
 	trap_load();
 	console_init_serial(DEFAULT_SERIAL_PORT, DEFAULT_BAUD);
@@ -131,30 +183,33 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	log_set_console(console_write);
 	read_boot_information(information);
 	read_options();
-	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
 	machine_read_acpi(boot.mb2.rsdp, boot.mb2.rsdp_len);
 	guest_check_modules(&boot.mb2);
+	if (boot.options.refuse_boot && guest_can_start_bare())
+		fail_set_way_out(go_on_without);
+	vmx_require(&vmx, cpuid(1, 0).ebx >> 24);
 	boot.microcode = microcode_choose(&boot.mb2, boot.options.microcode);
 
 	take_low_page();
 	machine_find_cpus(boot.low_page);
-	home = move_home(load_base, vmx.ept_vpid);
-	/* Where the boot loader put the image is memory of the guest's from now on. */
-	memset(phys_to_virt(load_base), 0, image_size());
+	move_home(vmx.ept_vpid);
 	machine_create_cpus();
 	cpu_load(cpus[0]);
 	trap_init(true, SELECTOR_CODE);
-	machine_prepare(&boot.mb2.memmap, home, boot.low_page, &boot.options, &boot.microcode,
+	machine_prepare(&boot.mb2.memmap, boot.home, boot.low_page, &boot.options, &boot.microcode,
 			false);
 	machine_prepare_cpu(this_vcpu(), &boot.options);
 	start_other_cpus();
 	dma_start();
 
-	guest_load(&boot.mb2, &boot.room, &boot.options, home, &start);
+	guest_load(&boot.mb2, &boot.room, &boot.options, boot.home, &start);
+	/* From here on the others are the guest's. */
+	fail_set_way_out(NULL);
+	ap_release_all();
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("starting the guest on %u CPUs; %llu KiB left for tables", cpu_count,
 		 pages_left() * PAGE_SIZE / KIB);
 	log_guest_owns_console(boot.options.verbose);
-	statistics_init(boot.options.stats, home.size, entry_tsc);
+	interface_begin(boot.home, entry_tsc);
 	switch_launch(&start.regs);
 }

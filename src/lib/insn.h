@@ -109,6 +109,22 @@ static inline void *gs_self(void)
 	return self;
 }
 
+/* SDM "RDRAND": ten tries in a row fail only on a CPU that is broken. */
+static inline bool rdrand(u64 *value)
+{
+	bool got = false;
+
+	for (u32 i = 0; i < 10 && !got; i++)
+		__asm__ volatile("rdrand %0" : "=r"(*value), "=@ccc"(got));
+	return got;
+}
+
+/* SDM "LFENCE": nothing behind it runs, on trial either, before what is in front of it is done. */
+static inline void speculation_barrier(void)
+{
+	__asm__ volatile("lfence" ::: "memory");
+}
+
 static inline u64 rdtsc(void)
 {
 	u32 lo, hi;

@@ -66,6 +66,15 @@ void log_line(enum log_level level, const char *format, ...)
 		spin_unlock(&log_state.lock);
 }
 
+bool log_read(u64 *from, char *dst, size_t size, size_t *length)
+{
+	if (!spin_trylock(&log_state.lock))
+		return false;
+	*length = ringlog_read(&log_state.ring, from, dst, size);
+	spin_unlock(&log_state.lock);
+	return true;
+}
+
 void log_seize(void)
 {
 	log_state.seized = true;

@@ -5,8 +5,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <x86/types.h>
 
 #include "config.h"
 #include "lib/log_level.h"
@@ -32,6 +31,12 @@ __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const 
 #define log_warn(...)  LOG(LOG_LEVEL_WARN, "warning: " __VA_ARGS__)
 #define log_info(...)  LOG(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) LOG(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/*
+ * Up to `size` bytes of the ring log from position *from, as ringlog_read() has it; *length: how
+ * many. False: another CPU is writing a line, which nobody waits for here.
+ */
+bool log_read(u64 *from, char *dst, size_t size, size_t *length);
 
 /*
  * For panic: takes the console for good without waiting for a lock whose holder may be dead, and

@@ -19,6 +19,15 @@ static inline void spin_lock(struct spinlock *lock)
 		cpu_pause();
 }
 
+/* False: another has it. */
+static inline bool spin_trylock(struct spinlock *lock)
+{
+	u32 ticket = __atomic_load_n(&lock->owner, __ATOMIC_RELAXED);
+
+	return __atomic_compare_exchange_n(&lock->next, &ticket, ticket + 1, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static inline void spin_unlock(struct spinlock *lock)
 {
 	__atomic_store_n(&lock->owner, lock->owner + 1, __ATOMIC_RELEASE);

@@ -24,13 +24,14 @@ static void *take_page(struct ept02 *ept02)
 {
 	void *page = pages_alloc(1);
 
-	if (page)
-		return page;
-	__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
-	if (ept02->reserved) {
+	if (!page) {
+		__atomic_fetch_add(&shortages, 1, __ATOMIC_RELAXED);
+		if (!ept02->reserved)
+			return NULL;
 		page = ept02->reserve[--ept02->reserved];
 		memset(page, 0, PAGE_SIZE);
 	}
+	ept02->pages++;
 	return page;
 }
 
@@ -38,6 +39,7 @@ static void free_page(struct ept02 *ept02, void *page)
 {
 	const u32 own = ept02->loan == LOAN_HELD ? EPT02_LARGEST : EPT02_RESERVE;
 
+	ept02->pages--;
 	if (ept02->reserved < own)
 		ept02->reserve[ept02->reserved++] = page;
 	else
@@ -284,11 +286,11 @@ static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk 
 enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	struct ept02_root *root = find_root(&vcpu->nested->ept02, fault->eptp12);
-	struct ept12_walk walk;
+	struct ept12_walk *walk = &vcpu->nested->ept02.walk;
 	enum ept02_result result;
 
 	fault->dirtied = false;
-	switch (ept12_walk(fault->eptp12, fault->gpa, &walk)) {
+	switch (ept12_walk(fault->eptp12, fault->gpa, walk)) {
 	case EPT12_MISCONFIGURED:
 		return EPT02_MISCONFIG;
 	case EPT12_ABSENT:
@@ -296,37 +298,37 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	default:
 		break;
 	}
-	fault->rights = walk.rights;
-	fault->entry = walk.entry[walk.level];
-	if (!walk.rights || (fault->access & EPT_RWX & ~walk.rights))
+	fault->rights = walk->rights;
+	fault->entry = walk->entry[walk->level];
+	if (!walk->rights || (fault->access & EPT_RWX & ~walk->rights))
 		return EPT02_VIOLATION;
 	if (!root)
 		return EPT02_NO_MEMORY;
-	result = set_flags(fault, &walk);
+	result = set_flags(fault, walk);
 	if (result != EPT02_MAPPED)
 		return result;
 	vcpu->nested->ept02.faults++;
-	if (!ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
-		return map(vcpu, root, fault->gpa, &walk, true);
+	if (!ept01_is_hidden(walk->gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
+		return map(vcpu, root, fault->gpa, walk, true);
 	if (fault->access & EPT_WRITE)
 		return EPT02_HIDDEN_WRITE;
-	return map_ones(vcpu, root, fault->gpa, &walk);
+	return map_ones(vcpu, root, fault->gpa, walk);
 }
 
 void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa)
 {
 	struct ept02_root *root = find_root(&vcpu->nested->ept02, eptp12);
-	struct ept12_walk walk;
+	struct ept12_walk *walk = &vcpu->nested->ept02.walk;
 
-	if (!root || ept12_walk(eptp12, gpa, &walk) != EPT12_PRESENT || !walk.rights ||
-	    ((eptp12 & EPTP_AD) && ept12_needs_flags(&walk, false)) ||
-	    ept01_is_hidden(walk.gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
+	if (!root || ept12_walk(eptp12, gpa, walk) != EPT12_PRESENT || !walk->rights ||
+	    ((eptp12 & EPTP_AD) && ept12_needs_flags(walk, false)) ||
+	    ept01_is_hidden(walk->gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return;
 	/*
 	 * Its neighbours were mapped when L1 handled them. Without memory for a table the violation
 	 * that follows makes room.
 	 */
-	(void)map(vcpu, root, gpa, &walk, false);
+	(void)map(vcpu, root, gpa, walk, false);
 }
 
 void ept02_drop(struct vcpu *vcpu, u64 eptp12)

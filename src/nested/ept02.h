@@ -7,6 +7,8 @@
 
 #include <x86/types.h>
 
+#include "nested/ept12.h"
+
 enum {
 	EPT02_ROOTS = 4,
 	EPT02_FAULT_AROUND = 16, /* 4 KiB pages mapped for one fault */
@@ -46,13 +48,15 @@ struct ept02_root {
 struct ept02 {
 	struct ept02_root root[EPT02_ROOTS];
 	void *reserve[EPT02_LARGEST];
-	u32 last; /* the root used last */
+	struct ept12_walk walk; /* the last one of ept12 */
+	u32 last;               /* the root used last */
 	u32 shortages_seen;
 	u32 reserved; /* how many of them are free */
 	enum ept02_loan loan;
 	struct ept02 *waits_next; /* of those that wait for it */
 	u64 clock;
 	u64 faults; /* violations resolved without L1 */
+	u64 pages;  /* that the roots have */
 };
 
 /* What an EPT violation or misconfiguration of L2 came to. */

@@ -3,6 +3,7 @@
 #include "nested/ept12.h"
 
 #include "mm/guest_memory.h"
+#include "mm/layout.h"
 #include "nested/state.h"
 
 /* What the CPU's capabilities make of entries. */
@@ -42,41 +43,87 @@ __attribute__((always_inline)) static inline bool is_misconfigured(const struct 
 	return types_reserved >> ((entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT) & 1;
 }
 
-enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out)
+/* Whether the last walk's entries above level 1 are those of this one. */
+static inline bool is_same_way(const struct ept12_walk *walk, u64 eptp12, paddr_t gpa)
+{
+	u64 difference = (walk->eptp12 ^ eptp12) | ((walk->gpa ^ gpa) & ~(ept_level_size(2) - 1));
+
+	if (!walk->upper || difference)
+		return false;
+	for (unsigned int level = EPT_LEVELS; level > 1; level--)
+		difference |=
+			walk->entry[level] ^ *(const volatile u64 *)phys_to_virt(walk->at[level]);
+	return !difference;
+}
+
+/* The way to a table of 4 KiB pages, for is_same_way() to read in place. */
+static void remember(struct ept12_walk *walk, u64 eptp12, paddr_t gpa, u64 rights)
+{
+	walk->upper = rights;
+	walk->eptp12 = eptp12;
+	walk->gpa = gpa;
+	for (unsigned int level = EPT_LEVELS; level > 1; level--) {
+		if (!guest_memory_is_mapped(walk->at[level], sizeof(u64)))
+			walk->upper = 0;
+	}
+}
+
+/* One level of a walk. Nothing is decided yet if it returns false: the walk goes on in `table`. */
+__attribute__((always_inline)) static inline bool
+walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, paddr_t *table,
+	   u64 *rights, struct ept12_walk *walk, enum ept12_result *result)
+{
+	const paddr_t at = *table + 8 * ept_index(gpa, level);
+	const u64 entry = guest_memory_read_word(at);
+
+	walk->level = level;
+	walk->at[level] = at;
+	walk->entry[level] = entry;
+	*result = EPT12_ABSENT;
+	if (!ept_is_present(entry))
+		return true;
+	*result = EPT12_MISCONFIGURED;
+	if (is_misconfigured(rules, entry, level))
+		return true;
+	*rights &= entry;
+	*table = entry & EPT_ADDR;
+	if (!ept_is_leaf(entry, level))
+		return false;
+	*result = EPT12_PRESENT;
+	walk->rights = *rights;
+	walk->size = ept_level_size(level);
+	walk->gpa1 = (entry & EPT_ADDR & ~(walk->size - 1)) | (gpa & (walk->size - 1));
+	return true;
+}
+
+enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk)
 {
 	const struct entry_rules rules = entry_rules();
 	paddr_t table = eptp12 & EPTP_ADDR;
 	u64 rights = EPT_RWX;
+	enum ept12_result result;
 
-	out->rights = 0;
-	out->level = EPT_LEVELS;
-	out->entry[EPT_LEVELS] = 0;
-	/* Four levels reach no further. */
-	if (gpa >> EPT_MAX_WIDTH)
-		return EPT12_ABSENT;
-		/* Unrolled, the checks of each level are few. */
-#pragma clang loop unroll(full)
-	for (unsigned int level = EPT_LEVELS; level > 0; level--) {
-		const paddr_t at = table + 8 * ept_index(gpa, level);
-		const u64 entry = guest_memory_read_word(at);
-
-		out->level = level;
-		out->at[level] = at;
-		out->entry[level] = entry;
-		if (!ept_is_present(entry))
+	walk->rights = 0;
+	if (is_same_way(walk, eptp12, gpa)) {
+		rights = walk->upper;
+		table = walk->entry[2] & EPT_ADDR;
+	} else {
+		walk->upper = 0;
+		walk->level = EPT_LEVELS;
+		walk->entry[EPT_LEVELS] = 0;
+		/* Four levels reach no further. */
+		if (gpa >> EPT_MAX_WIDTH)
 			return EPT12_ABSENT;
-		if (is_misconfigured(&rules, entry, level))
-			return EPT12_MISCONFIGURED;
-		rights &= entry;
-		if (ept_is_leaf(entry, level)) {
-			out->rights = rights;
-			out->size = ept_level_size(level);
-			out->gpa1 = (entry & EPT_ADDR & ~(out->size - 1)) | (gpa & (out->size - 1));
-			return EPT12_PRESENT;
+			/* Unrolled, the checks of each level are few. */
+#pragma clang loop unroll(full)
+		for (unsigned int level = EPT_LEVELS; level > 1; level--) {
+			if (walk_level(&rules, level, gpa, &table, &rights, walk, &result))
+				return result;
 		}
-		table = entry & EPT_ADDR;
+		remember(walk, eptp12, gpa, rights);
 	}
-	__builtin_unreachable();
+	walk_level(&rules, 1, gpa, &table, &rights, walk, &result);
+	return result;
 }
 
 /* SDM "Accessed and Dirty Flags for EPT": what the entry of this level must have. */

@@ -11,7 +11,10 @@ enum ept12_result {
 	EPT12_MISCONFIGURED,
 };
 
-/* A walk, as far as it got: the levels from EPT_LEVELS down to `level` have been read. */
+/*
+ * A walk, as far as it got: the levels from EPT_LEVELS down to `level` have been read. The next one
+ * begins with it: zeros at first.
+ */
 struct ept12_walk {
 	unsigned int level;
 	u64 entry[EPT_LEVELS + 1];  /* by level … */
@@ -19,9 +22,17 @@ struct ept12_walk {
 	u64 rights;                 /* EPT_RWX of all levels together, if present; else 0 */
 	paddr_t gpa1;               /* where it leads, if present: for the address asked for */
 	u64 size;                   /* of the page */
+	/*
+	 * If not 0, the rights of the levels above 1 on the way of `gpa`, whose entries are as they
+	 * were if memory still holds them.
+	 */
+	u64 upper;
+	u64 eptp12;
+	paddr_t gpa;
 };
 
-enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *out);
+/* Most faults follow one in the same 2 MiB; what the walk reads of these anew is one entry. */
+enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk);
 
 /* Whether an access by this walk has flags to set, for an EPTP that enables them. */
 bool ept12_needs_flags(const struct ept12_walk *walk, bool write);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nested/nested.h"
 
+#include <umbra/interface.h>
+
 #include <x86/msr.h>
 
 #include "lib/string.h"
@@ -71,6 +73,18 @@ static void reset(struct vcpu *vcpu)
 	ept02_end_loan(vcpu);
 }
 
+/* Another CPU's may be out of date. */
+static void counts(const struct vcpu *vcpu, u64 *out)
+{
+	const struct nested *nested = vcpu->nested;
+
+	out[UMBRA_CPU_SHADOWING] = shadow_on;
+	out[UMBRA_CPU_EPT02_PAGES] = nested->ept02.pages;
+	out[UMBRA_CPU_EPT02_FAULTS] = nested->ept02.faults;
+	out[UMBRA_CPU_VMCS_CACHED] = nested->cached;
+	out[UMBRA_CPU_VMCS_EVICTED] = nested->evicted;
+}
+
 /* What L1 is offered is the same on every CPU: it may enter anywhere what it made on one of them.
  */
 static void offer(void)
@@ -82,6 +96,7 @@ static void offer(void)
 	offered_vmx.msrs = 0;
 	offered_vmx.entry_failed = nested_l1_entry_failed;
 	offered_vmx.reset = reset;
+	offered_vmx.counts = counts;
 	for (u32 i = 0; i < ARRAY_SIZE(offered_vmx.msr); i++)
 		offered_vmx.msrs |= (u32)nested_caps_msr(&nested_caps, MSR_IA32_VMX_BASIC + i,
 							 &offered_vmx.msr[i])

@@ -86,7 +86,7 @@ struct route {
 /* One access. False: the route ends here, and `fault` says how. */
 static bool access(struct route *route, paddr_t gpa, u64 qualification, paddr_t *pa)
 {
-	struct ept12_walk walk;
+	struct ept12_walk *walk = &route->vcpu->nested->ept02.walk;
 
 	route->fault.gpa = gpa;
 	route->fault.access = qualification;
@@ -94,11 +94,11 @@ static bool access(struct route *route, paddr_t gpa, u64 qualification, paddr_t 
 	route->result = nested_ept_fault(route->vcpu, &route->fault);
 	if (route->result != EPT02_MAPPED)
 		return false;
-	if (ept12_walk(route->fault.eptp12, gpa, &walk) != EPT12_PRESENT) {
+	if (ept12_walk(route->fault.eptp12, gpa, walk) != EPT12_PRESENT) {
 		route->result = EPT02_AGAIN;
 		return false;
 	}
-	*pa = walk.gpa1;
+	*pa = walk->gpa1;
 	return true;
 }
 

@@ -77,6 +77,7 @@ struct nested {
 	/* What Umbra has it in: a RESET empties each by itself, and the memory stays. */
 	struct nested_vmcs *cache[VMCS12_CACHE_MAX];
 	u32 cached;                 /* how many there are */
+	u64 evicted;                /* how often one made room for another */
 	u8 guess[VMCS12_CACHE_MAX]; /* by address: where in the cache a VMCS probably is */
 	struct switched_set switched;
 	struct ept02 ept02;

@@ -119,6 +119,7 @@ static struct nested_vmcs *choose_victim(struct vcpu *vcpu)
 	if (nested->cached < VMCS12_CACHE_MAX && pages_left() >= PLENTY && vmcs12_add(nested))
 		return nested->cache[nested->cached - 1];
 	vmcs12_evict(vcpu, victim);
+	nested->evicted++;
 	return victim;
 }
 

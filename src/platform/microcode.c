@@ -48,6 +48,7 @@ enum {
 };
 
 static struct microcode_update kept;
+static u64 loaded; /* by the boot processor, which is the first: see microcode_revisions() */
 
 /* --- Files ------------------------------------------------------------------------------------ */
 
@@ -249,9 +250,17 @@ void microcode_load(void)
 	wbinvd();
 	wrmsr_safe(MSR_IA32_BIOS_UPDT_TRIG, (u64)kept.data + sizeof(struct header));
 	now = revision_now();
-	if (now != kept.revision)
+	if (now != kept.revision) {
 		log_warn("microcode: the CPU keeps revision %#x and does not take %#x",
 			 cpu.revision, kept.revision);
-	else
-		log_info("microcode: revision %#x instead of %#x", now, cpu.revision);
+		return;
+	}
+	if (!loaded)
+		loaded = (u64)cpu.revision << 32 | now;
+	log_info("microcode: revision %#x instead of %#x", now, cpu.revision);
+}
+
+u64 microcode_revisions(void)
+{
+	return loaded;
 }

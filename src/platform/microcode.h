@@ -46,3 +46,7 @@ bool microcode_keep(const struct microcode_update *update);
  * and on one thread of a core at a time. Says what came of it.
  */
 void microcode_load(void);
+
+/* The revision that the boot processor has got; in bits 63:32 the one before. 0: none was loaded.
+ */
+u64 microcode_revisions(void);

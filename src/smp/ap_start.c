@@ -31,8 +31,10 @@ struct trampoline_parameters {
 extern const u8 trampoline_start[], trampoline_end[], trampoline_parameters[];
 extern const u8 roll_call_start[], roll_call_end[], roll_call_answer[];
 
-/* Set when no start-up IPI of Umbra's can come any more. */
-static bool released;
+/* What CPUs that have been started wait for. */
+enum order { ORDER_WAIT, ORDER_GO, ORDER_LEAVE };
+
+static u8 order;
 
 /* What ap_start_all() was given. */
 static struct ap_work run;
@@ -46,9 +48,12 @@ _Noreturn static void ap_main(struct cpu *cpu)
 	cpu_load(cpu);
 	run.prepare(cpu);
 	__atomic_store_n(&cpu->ready, true, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
+	while (__atomic_load_n(&order, __ATOMIC_ACQUIRE) == ORDER_WAIT)
 		cpu_pause();
-	run.go();
+	if (__atomic_load_n(&order, __ATOMIC_ACQUIRE) == ORDER_GO)
+		run.go();
+	else
+		run.leave();
 	cpu_halt_forever();
 }
 
@@ -132,7 +137,7 @@ void ap_start_all(const struct ap_work *work, paddr_t page)
 	if (!page)
 		fail("no free page below 640 KiB to start the other CPUs from");
 	run = *work;
-	__atomic_store_n(&released, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&order, ORDER_WAIT, __ATOMIC_RELEASE);
 	for (u32 i = 1; i < cpu_count; i++) {
 		if (!lapic_can_reach(cpus[i]->apic_id))
 			fail("APIC id %u needs x2APIC mode; enable x2APIC in the firmware setup",
@@ -145,5 +150,14 @@ void ap_start_all(const struct ap_work *work, paddr_t page)
 	ap_withdraw_trampoline();
 	/* In x2APIC mode nothing tells that the last one has arrived. */
 	delay_us(SIPI_DELAY_US);
-	__atomic_store_n(&released, true, __ATOMIC_RELEASE);
+}
+
+void ap_release_all(void)
+{
+	__atomic_store_n(&order, ORDER_GO, __ATOMIC_RELEASE);
+}
+
+void ap_dismiss_all(void)
+{
+	__atomic_store_n(&order, ORDER_LEAVE, __ATOMIC_RELEASE);
 }

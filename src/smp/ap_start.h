@@ -11,7 +11,8 @@
 /* What a started CPU does, on its own stack and with its block loaded. */
 struct ap_work {
 	void (*prepare)(struct cpu *cpu); /* at once, while the next CPU waits for its turn */
-	void (*go)(void);                 /* when all CPUs are started; does not return */
+	void (*go)(void);                 /* when they are released; does not return */
+	void (*leave)(void);              /* when they are dismissed */
 };
 
 /*
@@ -21,10 +22,16 @@ struct ap_work {
 void ap_call_roll(paddr_t page, void (*found)(u32 apic_id));
 
 /*
- * Starts every CPU in cpus[] but this one. Stops with a message if one does not come: it would be
- * outside Umbra's control.
+ * Starts every CPU in cpus[] but this one; they wait then to be released. Stops with a message if
+ * one does not come: it would be outside Umbra's control.
  */
 void ap_start_all(const struct ap_work *work, paddr_t page); /* 0: there is none */
+
+/* They go on. */
+void ap_release_all(void);
+
+/* They leave and halt, and any that comes late as well. */
+void ap_dismiss_all(void);
 
 /*
  * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in

@@ -31,6 +31,8 @@ static void begin(void)
 _Noreturn static void end(void)
 {
 	log_error("Umbra has stopped. This is a bug of Umbra's: please report the lines above.");
+	if (fail_way_out)
+		fail_way_out();
 	cpu_halt_forever();
 }
 

@@ -24,7 +24,10 @@ void panic_show_guest(void);
 /* The general registers as lines of the log. */
 void panic_show_registers(const struct guest_regs *regs);
 
-/* What fail() does instead of a halt, in place of NULL: back to a firmware that is still there. */
+/*
+ * What fail() and a panic do instead of a halt, in place of NULL, on the CPU that has failed: start
+ * the system without Umbra.
+ */
 void fail_set_way_out(void (*way_out)(void));
 
 /* The machine or its configuration will not do: one line that says what to do, and a halt. */

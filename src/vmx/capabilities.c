@@ -1,7 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/capabilities.h"
 
+#include <x86/msr.h>
 #include <x86/vmx.h>
+
+void vmx_capabilities_from(struct vmx_capabilities *out, bool has_vmx, u64 (*read)(u32 msr))
+{
+	u32 to_true = 0; /* from the MSR of a control word to that of its true capabilities */
+
+	*out = (struct vmx_capabilities){.has_vmx = has_vmx};
+	if (!has_vmx)
+		return;
+	out->feature_control = read(MSR_IA32_FEATURE_CONTROL);
+	out->basic = read(MSR_IA32_VMX_BASIC);
+	out->misc = read(MSR_IA32_VMX_MISC);
+	out->cr0_fixed0 = read(MSR_IA32_VMX_CR0_FIXED0);
+	out->cr0_fixed1 = read(MSR_IA32_VMX_CR0_FIXED1);
+	out->cr4_fixed0 = read(MSR_IA32_VMX_CR4_FIXED0);
+	out->cr4_fixed1 = read(MSR_IA32_VMX_CR4_FIXED1);
+	if (out->basic & VMX_BASIC_TRUE_CTLS)
+		to_true = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
+	out->pin = read(MSR_IA32_VMX_PINBASED_CTLS + to_true);
+	out->primary = read(MSR_IA32_VMX_PROCBASED_CTLS + to_true);
+	out->exit = read(MSR_IA32_VMX_EXIT_CTLS + to_true);
+	out->entry = read(MSR_IA32_VMX_ENTRY_CTLS + to_true);
+	if (vmx_can_set(out->primary, CPU_SECONDARY_CONTROLS))
+		out->secondary = read(MSR_IA32_VMX_PROCBASED_CTLS2);
+	/* SDM "VPID and EPT Capabilities": the MSR exists only with one of the two. */
+	if ((out->secondary >> 32) & (CPU2_EPT | CPU2_VPID))
+		out->ept_vpid = read(MSR_IA32_VMX_EPT_VPID_CAP);
+}
 
 /* What all CPUs may set, and what any of them insists on. */
 static vmx_control_cap common_controls(vmx_control_cap a, vmx_control_cap b)

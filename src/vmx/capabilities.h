@@ -40,6 +40,9 @@ struct vmx_capabilities {
 /* Reads this CPU's. Privileged; never faults. */
 void vmx_capabilities_read(struct vmx_capabilities *out);
 
+/* The part of it that MSRs tell; `read` is called for those that a CPU with VMX, if so, has. */
+void vmx_capabilities_from(struct vmx_capabilities *out, bool has_vmx, u64 (*read)(u32 msr));
+
 /* Leaves in `common` what both can do. */
 void vmx_capabilities_intersect(struct vmx_capabilities *common,
 				const struct vmx_capabilities *cpu);

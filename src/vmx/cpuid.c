@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/cpuid_filter.h"
 
+#include <umbra/interface.h>
+
 #include <x86/cr.h>
 
 #include "lib/insn.h"
@@ -11,8 +13,6 @@
 #include "vmx/instruction.h"
 
 enum { LEAF_EXTENDED_FEATURES = 7, LEAF_XSAVE = 0xd, LEAF_KEY_LOCKER = 0x19 };
-
-static const u32 LEAF_HYPERVISOR = 0x40000000;
 
 static struct cpuid_options wanted;
 
@@ -55,9 +55,24 @@ void cpuid_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	instruction_done();
 }
 
-void cpuid_set_options(bool all, bool hypervisor)
+/* Behind what the guest is shown of the hypervisor below: each range begins with its last leaf. */
+static u32 own_first(bool hypervisor)
 {
-	wanted = (struct cpuid_options){.all = all, .hypervisor = hypervisor};
+	u32 first = UMBRA_CPUID_FIRST;
+
+	while (hypervisor && first < UMBRA_CPUID_LAST &&
+	       (first == UMBRA_CPUID_FIRST || cpuid(first, 0).eax - first < UMBRA_CPUID_STEP))
+		first += UMBRA_CPUID_STEP;
+	return first;
+}
+
+void cpuid_set_options(bool all, bool hypervisor, bool own_leaves)
+{
+	wanted = (struct cpuid_options){
+		.all = all,
+		.hypervisor = hypervisor,
+		.own = own_leaves ? own_first(hypervisor) : 0,
+	};
 }
 
 bool cpuid_hypervisor_passes(void)
@@ -167,7 +182,7 @@ static void report_leaf(u32 leaf, const struct cpuid_leaf *row)
 
 static void report_hypervisor(void)
 {
-	const struct cpuid c = cpuid(LEAF_HYPERVISOR, 0);
+	const struct cpuid c = cpuid(UMBRA_CPUID_FIRST, 0);
 	const u32 words[] = {c.ebx, c.ecx, c.edx};
 	char name[sizeof(words) + 1] = {0};
 

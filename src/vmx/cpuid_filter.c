@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/cpuid_filter.h"
 
+#include <umbra/interface.h>
+
 #include <x86/cr.h>
 #include <x86/vmx.h>
 
@@ -127,6 +129,7 @@ struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx,
 		.last_extended = last_extended,
 		.all = options->all,
 		.hypervisor = options->hypervisor,
+		.own = options->own,
 		.leaf14 = !is_met(CPUID_NEED_PT, vmx, options),
 	};
 
@@ -160,13 +163,32 @@ struct cpuid cpuid_known_bits(u32 mask)
 	return known;
 }
 
+/* umbra/interface.h. The other leaves of the range are zeros. */
+static bool is_own(u32 leaf, const struct cpuid_hidden *hidden)
+{
+	return hidden->own && leaf - hidden->own < UMBRA_CPUID_STEP;
+}
+
+static struct cpuid own_leaf(u32 index, u32 first)
+{
+	switch (index) {
+	case 0:
+		return (struct cpuid){first + 1, UMBRA_SIGNATURE_EBX, UMBRA_SIGNATURE_ECX,
+				      UMBRA_SIGNATURE_EDX};
+	case 1:
+		return (struct cpuid){.eax = UMBRA_INTERFACE_VERSION};
+	default:
+		return (struct cpuid){0};
+	}
+}
+
 u32 cpuid_effective_leaf(u32 leaf, const struct cpuid_hidden *hidden)
 {
 	if (leaf <= hidden->last_basic)
 		return leaf;
 	if (leaf >= CPUID_EXTENDED && leaf <= hidden->last_extended)
 		return leaf;
-	if (hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE)
+	if (is_own(leaf, hidden) || (hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
 		return leaf;
 	return hidden->last_basic;
 }
@@ -245,7 +267,9 @@ void cpuid_filter(struct cpuid *answer, u32 leaf, u32 subleaf, const struct cpui
 			*answer = (struct cpuid){0};
 		break;
 	case CPUID_LEAF_UNKNOWN:
-		if (!hidden->all && !(hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
+		if (is_own(leaf, hidden))
+			*answer = own_leaf(leaf - hidden->own, hidden->own);
+		else if (!hidden->all && !(hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
 			*answer = (struct cpuid){0};
 		break;
 	default:

@@ -15,12 +15,14 @@ struct cpuid_options {
 	bool all;        /* show what the policy does not know, too */
 	bool hypervisor; /* show the hypervisor below */
 	bool nested;     /* VMX is offered */
+	u32 own;         /* the first leaf of Umbra's own; 0: there are none */
 };
 
 /* What one CPU shows. Zeros: nothing at all. */
 struct cpuid_hidden {
 	u64 passed; /* leaves 0 to 63 whose answers pass as they are */
 	u32 last_basic, last_extended;
+	u32 own; /* leaves of Umbra's, from this one on; 0: none */
 	bool all;
 	bool hypervisor;
 	bool leaf14;    /* Intel PT is hidden */
@@ -65,7 +67,7 @@ static inline bool cpuid_passes(u32 leaf, const struct cpuid_hidden *hidden)
 struct vcpu;
 
 /* Before the first cpuid_setup(). */
-void cpuid_set_options(bool all, bool hypervisor);
+void cpuid_set_options(bool all, bool hypervisor, bool own_leaves);
 
 /* Makes vcpu->cpuid_hidden for the CPU it is called on, whose VMX capabilities have been read. */
 void cpuid_setup(struct vcpu *vcpu);

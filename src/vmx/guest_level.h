@@ -52,5 +52,8 @@ struct offered_vmx {
 
 	/* The CPU has been reset, and has entered VMX operation again; NULL: nothing to do. */
 	void (*reset)(struct vcpu *vcpu);
+
+	/* A CPU's words of enum umbra_cpu that tell of nested VMX; NULL: there are none. */
+	void (*counts)(const struct vcpu *vcpu, u64 *out);
 };
 extern struct offered_vmx offered_vmx;

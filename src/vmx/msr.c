@@ -2,6 +2,8 @@
 /* The policy of msr_table.c at work: the MSR bitmap, RDMSR and WRMSR, and what lists may load. */
 #include "vmx/msr.h"
 
+#include <umbra/interface.h>
+
 #include <x86/msr.h>
 
 #include "lib/insn.h"
@@ -13,6 +15,7 @@
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
 #include "vmx/instruction.h"
+#include "vmx/interface.h"
 #include "vmx/vmcs.h"
 #include "vmx/xd_bit.h"
 
@@ -185,10 +188,13 @@ static u64 feature_control(const struct vcpu *vcpu)
 	       FEATURE_CONTROL_LOCK;
 }
 
-static bool read_vmx(u32 msr, u64 *value)
+/* VMX's capabilities, and Umbra's own. */
+static bool read_offered(u32 msr, u64 *value)
 {
 	const u32 index = msr - MSR_IA32_VMX_BASIC;
 
+	if (msr == UMBRA_MSR_TOKEN)
+		return interface_token(value);
 	if (index >= ARRAY_SIZE(offered_vmx.msr))
 		return false;
 	*value = offered_vmx.msr[index];
@@ -246,8 +252,8 @@ __attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct v
 				     0, value);
 	case MSR_READ_MTRR:
 		return read_mtrr(vcpu, msr, value);
-	case MSR_READ_VMX:
-		return read_vmx(msr, value);
+	case MSR_READ_OFFERED:
+		return read_offered(msr, value);
 	default:
 		return read_shared(vcpu, msr, value);
 	}

@@ -6,6 +6,8 @@
  */
 #include "vmx/msr_table.h"
 
+#include <umbra/interface.h>
+
 #include <x86/vmcs.h>
 #include <x86/vmx.h>
 
@@ -157,7 +159,7 @@ const struct msr_policy msr_table[] = {
 	{RANGE(0x400, 0x47f, "IA32_MCi_*"),
 	 WHY("The CPU notes there the address of an error, Umbra's as well; it writes no "
 	     "memory.")},
-	{RANGE(0x480, 0x493, "IA32_VMX_*"), .read = MSR_READ_VMX, NO_WRITE,
+	{RANGE(0x480, 0x493, "IA32_VMX_*"), .read = MSR_READ_OFFERED, NO_WRITE,
 	 WHY("The VMX that Umbra offers; none, #GP.")},
 	{RANGE(0x4c1, 0x4ca, "IA32_A_PMCn"), .list = MSR_LIST_STORED_BY_CPU, WHY(runs_on)},
 	{ONE(0x4f0, "MSR_SAF_CTRL"), NO_ACCESS, WHY(no_infield_test)},
@@ -219,6 +221,9 @@ const struct msr_policy msr_table[] = {
 	 .condition = MSR_IF_HYPERVISOR_HIDDEN, WHY(paravirtual)},
 	{RANGE(0x4b564d00, 0x4b564dff, "(KVM's)"), NO_ACCESS, .condition = MSR_IF_HYPERVISOR_HIDDEN,
 	 WHY(paravirtual)},
+	{ONE(UMBRA_MSR_TOKEN, "(Umbra's token)"), .read = MSR_READ_OFFERED,
+	 .write = MSR_WRITE_NEVER, .list = MSR_LIST_NO_LOAD | MSR_LIST_NO_STORE,
+	 WHY("Tells the guest's kernel from its programs: #GP but with `hv-leaves=on`.")},
 	{ONE(0xc0000080, "IA32_EFER"), HELD_IN(VMCS_GUEST_EFER), .value = MSR_VALUE_EFER,
 	 WHY(cpu_switches)},
 	{ONE(0xc0000100, "IA32_FS_BASE"), .list = MSR_LIST_NO_LOAD, HELD_IN(VMCS_GUEST_FS_BASE),

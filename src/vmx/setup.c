@@ -25,31 +25,12 @@ enum { VPID_L1 = 1 };
 void vmx_capabilities_read(struct vmx_capabilities *out)
 {
 	struct msr_bits bits;
-	u32 to_true = 0; /* from the MSR of a control word to that of its true capabilities */
 
-	*out = (struct vmx_capabilities){.has_vmx = cpuid(1, 0).ecx & CPUID_1_ECX_VMX};
+	vmx_capabilities_from(out, cpuid(1, 0).ecx & CPUID_1_ECX_VMX, rdmsr);
 	if (!out->has_vmx)
 		return;
-	out->feature_control = rdmsr(MSR_IA32_FEATURE_CONTROL);
-	out->basic = rdmsr(MSR_IA32_VMX_BASIC);
-	out->misc = rdmsr(MSR_IA32_VMX_MISC);
-	out->cr0_fixed0 = rdmsr(MSR_IA32_VMX_CR0_FIXED0);
-	out->cr0_fixed1 = rdmsr(MSR_IA32_VMX_CR0_FIXED1);
-	out->cr4_fixed0 = rdmsr(MSR_IA32_VMX_CR4_FIXED0);
-	out->cr4_fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
 	msr_bits_read(&bits);
 	out->perf_global_ctrl = bits.perf_global_ctrl;
-	if (out->basic & VMX_BASIC_TRUE_CTLS)
-		to_true = MSR_IA32_VMX_TRUE_PINBASED_CTLS - MSR_IA32_VMX_PINBASED_CTLS;
-	out->pin = rdmsr(MSR_IA32_VMX_PINBASED_CTLS + to_true);
-	out->primary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS + to_true);
-	out->exit = rdmsr(MSR_IA32_VMX_EXIT_CTLS + to_true);
-	out->entry = rdmsr(MSR_IA32_VMX_ENTRY_CTLS + to_true);
-	if (vmx_can_set(out->primary, CPU_SECONDARY_CONTROLS))
-		out->secondary = rdmsr(MSR_IA32_VMX_PROCBASED_CTLS2);
-	/* SDM "VPID and EPT Capabilities": the MSR exists only with one of the two. */
-	if ((out->secondary >> 32) & (CPU2_EPT | CPU2_VPID))
-		out->ept_vpid = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 }
 
 static void report_missing(void *ctx, const char *what, const char *advice)

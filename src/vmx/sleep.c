@@ -135,7 +135,7 @@ static struct guest_start start_of_guest(void)
 /* The boot processor, by firmware and trampoline.S, on its own stack and in Umbra's page tables. */
 _Noreturn static void wake(struct cpu *self)
 {
-	static const struct ap_work work = {prepare_ap, switch_launch_cleared};
+	static const struct ap_work work = {.prepare = prepare_ap, .go = switch_launch_cleared};
 	const struct guest_start start = start_of_guest();
 
 	cpu_load(self);
@@ -151,6 +151,7 @@ _Noreturn static void wake(struct cpu *self)
 	if (vtd_units_on() && vtd_start())
 		reset_machine("woken up, but a DMA remapping unit does not start");
 	ap_start_all(&work, sleep.page);
+	ap_release_all();
 	vmx_guest_start_state(this_vcpu(), &start);
 	log_info("woken up from S3");
 	switch_launch(&start.regs);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VMCALLs: the claimed one's (the INT 15h hook's), the statistics' if they are on, then with
+ * VMCALLs: the claimed one's (the INT 15h hook's), those for Umbra from who may ask, then with
  * hypervisor=pass that of the hypervisor below, else L1's.
  */
 #include "lib/insn.h"
 #include "vmx/cpuid_filter.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
-#include "vmx/statistics.h"
+#include "vmx/interface.h"
 
 /* Set once, at boot. */
 static bool (*first_asked)(struct guest_regs *regs);
@@ -31,7 +31,7 @@ static bool vmcall_below(struct guest_regs *regs)
 
 void vmcall_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if ((first_asked && first_asked(regs)) || statistics_vmcall(regs) || vmcall_below(regs))
+	if ((first_asked && first_asked(regs)) || interface_vmcall(regs) || vmcall_below(regs))
 		instruction_done();
 	else
 		vmx_instruction_exit(vcpu, regs);

@@ -154,6 +154,7 @@ TESTS = [
     probe("umbra-8cpu", guest("cases=smp,cpuid"), cpus=8, slow=True),
     # Bochs 2.7 has no timers for 16.
     probe("umbra-12cpu", guest("x2apic cases=smp,nmi"), cpus=12, timeout=900, slow=True),
+    probe("interface", guest("cases=interface.on", "hv-leaves=on"), cpus=2),
     probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
     # A multiboot2 kernel finds the name of the loader that loaded it, by which some of them decide
     # whether the command line begins with a file name, and all of its command line.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What Umbra cannot run on, or cannot start, is refused with one line that says why."""
+"""What Umbra cannot run on, or cannot start, is refused with one line that says why. With
+on-refuse=boot the kernel is started all the same, without Umbra."""
 
 from harness import guest
 from harness.cases import BootTest, FORBID
@@ -51,6 +52,21 @@ def refused(name, cd, reason, **options):
                     forbid=NO_GUEST, linger=2, **options)
 
 
+def bare(name, reason, more="", kernel=guest.bzimage, cpus=1, **options):
+    """The refusal, told on serial port and screen, and then Linux on the machine as it is."""
+    def cd(context):
+        return under_umbra(context.image, kernel(), context.command_line("umbra.after=poweroff"),
+                           context.initrd(), f"on-refuse=boot {more}")
+
+    options.setdefault("engine", "bochs")
+    options.setdefault("slow", True)
+    return BootTest(f"refuse.{name}.boot", cd=cd, ends=True, timeout=400, forbid=FORBID,
+                    expect=(rf"umbra: error: .*{reason}",
+                            r"umbra: error: starting the kernel without Umbra", r"Linux version ",
+                            rf"UMBRA-GUEST: userspace nproc={cpus} workload=ok",
+                            r"UMBRA-GUEST: poweroff"), **options)
+
+
 TESTS = [
     refused("no-vmx", kernel, r"VMX", engine="tcg"),
     refused("no-vmx-2cpu", kernel, r"VMX", engine="tcg", hardware=Hardware(cpus=2)),
@@ -68,4 +84,14 @@ TESTS = [
     refused("huge-initrd", huge_initrd, r"the guest does not fit", hardware=Hardware(memory=64)),
     refused("little-memory", module_of(b"\0" * 510 + b"\x55\xaa"), r"memory",
             hardware=Hardware(memory=5)),
+    # Before Umbra has moved …
+    bare("no-vmx", r"VMX", engine="tcg", slow=False),
+    bare("no-vmx-vmlinux", r"VMX", kernel=guest.vmlinux, engine="tcg"),
+    bare("no-vmx-2cpu", r"VMX", cpus=2, engine="tcg", hardware=Hardware(cpus=2), slow=False),
+    bare("no-ept", r"EPT", hardware=Hardware(cpu_model="core2_penryn_t9600")),
+    # … when all CPUs have answered the roll call …
+    bare("little-memory", r"no \d+ KiB of free memory", "nested.pool=1048576", cpus=2,
+         hardware=Hardware(cpus=2)),
+    # … and from its new home.
+    bare("dma-protect", r"dma=protect: ", "dma=protect", cpus=2, hardware=Hardware(cpus=2)),
 ]

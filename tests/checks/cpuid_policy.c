@@ -48,7 +48,12 @@ static void print_leaves(FILE *out)
 	for (u32 i = 0; i < CPUID_BASIC_LEAVES; i++)
 		print_leaf(out, i, &cpuid_basic_leaves[i]);
 	fputs("| 40000000H–4FFFFFFFH | the hypervisor below | as no leaf at all; shown with option "
-	      "`hypervisor=pass` |\n",
+	      "`hypervisor=pass` |\n"
+	      "| the first free ones of 40000000H, 40000100H … 4000FF00H, and the next | Umbra | "
+	      "as no "
+	      "leaf at all; with option `hv-leaves=on` a signature and a version, whatever leaf 1 "
+	      "says "
+	      "(`umbra/interface.h`) |\n",
 	      out);
 	for (u32 i = 0; i < CPUID_EXTENDED_LEAVES; i++)
 		print_leaf(out, CPUID_EXTENDED + i, &cpuid_extended_leaves[i]);

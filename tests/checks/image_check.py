@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Checks the finished image: no SSE or x87 instruction (the guest's registers are live while Umbra
-runs), no VMXOFF (it would let a latched INIT through, and then the guest's code without Umbra), no
-indirect branch after the first steps of the boot (docs/speculation.md), no segment both writable and executable, no relocation left, everything where GRUB can load it, and no
-path of the machine that built it."""
+runs), no VMXOFF (it would let a latched INIT through, and then the guest's code without Umbra) but
+the one of the way out before there is a guest, no indirect branch after the first steps of the boot
+(docs/speculation.md), no segment both writable and executable, no relocation left, everything where
+GRUB can load it, and no path of the machine that built it."""
 
 import pathlib
 import re
@@ -17,13 +18,22 @@ def output(*command):
 
 def forbidden_instructions(objdump, image):
     register = re.compile(r"%([xyz]?mm|st\b|k[0-7]\b|tmm)")
-    mnemonic = re.compile(r"^\s*(vmxoff|f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
+    mnemonic = re.compile(r"^\s*(f(ld|st|add|mul|xch|nop|ninit|wait|xsave|xrstor)\w*|emms|v\w+ps)\b")
     found = []
     for line in output(objdump, "-d", "--no-show-raw-insn", image).splitlines():
         address, colon, code = line.partition(":")
         if colon and (register.search(code) or mnemonic.search(code.strip())):
             found.append(line.strip())
     return found
+
+
+def vmxoffs(objdump, readelf, image):
+    """Addresses of all but the one that the function boot_vmxoff begins with."""
+    symbols = [line.split() for line in output(readelf, "-sW", image).splitlines()]
+    allowed = [int(fields[1], 16) for fields in symbols if fields[-1:] == ["boot_vmxoff"]]
+    code = output(objdump, "-d", "--no-show-raw-insn", image)
+    found = [int(address, 16) for address in re.findall(r"^\s*([0-9a-f]+):\s+vmxoff\b", code, re.M)]
+    return [f"{address:#x}" for address in found if address not in allowed]
 
 
 def indirect_branches(objdump, readelf, image):
@@ -58,6 +68,7 @@ def main():
     problems = [f"forbidden instruction: {line}" for line in forbidden_instructions(objdump, image)]
     problems += [f"indirect branch: {line}"
                  for line in indirect_branches(objdump, readelf, image)]
+    problems += [f"VMXOFF at {address}" for address in vmxoffs(objdump, readelf, image)]
     loads = segments(readelf, image)
     if len(loads) != 3:
         problems.append(f"expected text, rodata and data segments, found {loads}")

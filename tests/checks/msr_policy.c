@@ -12,7 +12,7 @@ static const char *const read_text[MSR_READ_COUNT] = {
 	[MSR_READ_ARCH_CAPABILITIES] = "with SKIP_L1DFL_VMENTRY",
 	[MSR_READ_MISC_ENABLE] = "without PEBS",
 	[MSR_READ_MTRR] = "the guest's own",
-	[MSR_READ_VMX] = "what Umbra offers",
+	[MSR_READ_OFFERED] = "what Umbra offers",
 };
 
 static const char *const write_text[MSR_WRITE_COUNT] = {

@@ -11,6 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Without a hosted test: what runs the file, by name of the boot tests (`./umbra test --list`).
 BOOTED = {
+    "boot/bare.c": "`refuse.*.boot`",
+    "boot/bare_stub.S": "`refuse.*.boot`",
     "boot/chainload.c": "`chainload.*`, `probe.chainload`",
     "boot/early_tables.S": "every boot test",
     "boot/efi_entry.S": "`uefi.*`",

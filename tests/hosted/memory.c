@@ -139,9 +139,13 @@ u64 pages_spoiled(u64 *count)
 
 bool machine_maps_guest;
 
+/* The guest's pages of which Umbra knows that they are in its map: it has asked. */
+static u8 known_as_mapped[1 << 16];
+
 void *phys_to_virt(paddr_t pa)
 {
-	if (machine_maps_guest && pa < machine_memory.guest_size)
+	if (pa < machine_memory.guest_size &&
+	    (machine_maps_guest || known_as_mapped[pa / PAGE_SIZE % ARRAY_SIZE(known_as_mapped)]))
 		return machine_memory.guest + pa;
 	if (pa - MACHINE_OWN >= machine_memory.own_size)
 		MACHINE_FAIL("%#llx is not Umbra's memory", (unsigned long long)pa);
@@ -271,5 +275,8 @@ bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size)
 
 bool guest_memory_is_mapped(paddr_t gpa, size_t size)
 {
-	return guest_byte(gpa) && guest_byte(gpa + size - 1);
+	const bool mapped = guest_byte(gpa) && guest_byte(gpa + size - 1);
+
+	known_as_mapped[gpa / PAGE_SIZE % ARRAY_SIZE(known_as_mapped)] |= mapped;
+	return mapped;
 }

@@ -181,9 +181,47 @@ static void test_trampoline(void **state)
 	assert_int_equal(parameters[2], (u64)at_entry);
 }
 
+static struct {
+	jmp_buf halt;
+	u32 prepared, went, left;
+} ap;
+
+_Noreturn void cpu_halt_forever(void)
+{
+	longjmp(ap.halt, 1);
+}
+
+static void prepare(struct cpu *cpu)
+{
+	assert_false(cpu->ready);
+	ap.prepared++;
+}
+
+static void go(void)
+{
+	ap.went++;
+}
+
+static void leave(void)
+{
+	ap.left++;
+}
+
+/* What comes to the page, as the other CPU. */
+static void come(void)
+{
+	u64 parameters[3];
+
+	memcpy(parameters, page + PARAMETERS_AT, sizeof(parameters));
+	cpus[1]->ready = false;
+	if (!setjmp(ap.halt))
+		((void (*)(struct cpu *))parameters[2])(cpus[1]);
+	assert_true(cpus[1]->ready);
+}
+
 static void test_start(void **state)
 {
-	static const struct ap_work work;
+	static const struct ap_work work = {prepare, go, leave};
 	static struct cpu cpu[2];
 	static struct cpu *list[2] = {&cpu[0], &cpu[1]};
 
@@ -195,6 +233,17 @@ static void test_start(void **state)
 	seen.latency_us = ~0u;
 	ap_start_all(&work, PAGE);
 	assert_int_equal(seen.sipis, 2);
+	/* One that is released runs the guest; one that is dismissed, even late, never does. */
+	ap_release_all();
+	come();
+	assert_int_equal(ap.prepared, 1);
+	assert_int_equal(ap.went, 1);
+	assert_int_equal(ap.left, 0);
+	ap_dismiss_all();
+	come();
+	assert_int_equal(ap.prepared, 2);
+	assert_int_equal(ap.went, 1);
+	assert_int_equal(ap.left, 1);
 }
 
 int main(void)

@@ -29,6 +29,7 @@ static void expect_defaults(void)
 	assert_false(o.stats);
 	assert_false(o.cpuid_all);
 	assert_false(o.hypervisor_pass);
+	assert_false(o.refuse_boot);
 	assert_false(o.efi_end);
 	assert_int_equal(o.drive, 0x80);
 	assert_int_equal(o.wait, 0);
@@ -113,6 +114,10 @@ static void test_switches_and_choices(void **state)
 	assert_true(o.hypervisor_pass);
 	accept("hypervisor=pass hypervisor=hide");
 	assert_false(o.hypervisor_pass);
+	accept("on-refuse=boot");
+	assert_true(o.refuse_boot);
+	accept("on-refuse=boot on-refuse=halt");
+	assert_false(o.refuse_boot);
 	assert_int_equal(o.dma, DMA_AUTO);
 	accept("dma=pass");
 	assert_int_equal(o.dma, DMA_PASS);

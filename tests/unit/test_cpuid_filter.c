@@ -385,6 +385,42 @@ static void leaves_that_there_are_not(void **state)
 			 0x7ffeff9f | BIT(HYPERVISOR));
 }
 
+/* umbra/interface.h: a range of Umbra's own, which nothing else of CPUID tells of. */
+static void own_leaves(void **state)
+{
+	static const u32 first[] = {0x40000000, 0x40000100, 0x4000ff00};
+	const struct vmx_capabilities cpu = full_cpu();
+
+	(void)state;
+	for (u32 i = 0; i < 2 * ARRAY_SIZE(first); i++) {
+		const u32 base = first[i / 2];
+		const struct cpuid_options options = {.own = base, .hypervisor = i % 2};
+		const struct cpuid_hidden hidden = hide(&cpu, options);
+
+		for (u32 leaf = base; leaf < base + 0x100; leaf++) {
+			const struct cpuid answer = with(&cpu, options, leaf, leaf % 3);
+
+			assert_false(cpuid_passes(leaf, &hidden));
+			assert_int_equal(cpuid_effective_leaf(leaf, &hidden), leaf);
+			if (leaf == base) {
+				assert_int_equal(answer.eax, base + 1);
+				assert_memory_equal(&answer.ebx, "Umbr", 4);
+				assert_memory_equal(&answer.ecx, "aUmb", 4);
+				assert_memory_equal(&answer.edx, "ra\0", 4);
+			} else {
+				assert_answer(answer, (struct cpuid){.eax = leaf == base + 1});
+			}
+		}
+		/* Beside it, what there is without. */
+		assert_int_equal(cpuid_effective_leaf(base + 0x100, &hidden),
+				 options.hypervisor ? base + 0x100 : LAST_BASIC);
+		assert_int_equal(cpuid_effective_leaf(base - 1, &hidden),
+				 options.hypervisor && base > first[0] ? base - 1 : LAST_BASIC);
+		assert_int_equal(with(&cpu, options, 1, 0).ecx,
+				 0x7ffeff9f | (options.hypervisor ? BIT(HYPERVISOR) : 0));
+	}
+}
+
 /* The exit's short way is for answers that the long one would not touch. */
 static void what_passes_is_unchanged(void **state)
 {
@@ -444,6 +480,7 @@ int main(void)
 		cmocka_unit_test(last_branch_records),
 		cmocka_unit_test(other_leaves),
 		cmocka_unit_test(leaves_that_there_are_not),
+		cmocka_unit_test(own_leaves),
 		cmocka_unit_test(what_passes_is_unchanged),
 		cmocka_unit_test(table_is_sound),
 	};

@@ -294,6 +294,27 @@ static void protects(void **state)
 	assert_protected();
 }
 
+/* A system without Umbra finds the machine as it was. */
+static void gives_back(void **state)
+{
+	u8 before[LENGTH];
+
+	dma_give_back();
+	setup(state);
+	memcpy(before, table, LENGTH);
+	dma_give_back();
+	assert_int_equal(seen.stops, 0);
+	assert_memory_equal(table, before, LENGTH);
+	prepare(false);
+	assert_protected();
+	dma_give_back();
+	assert_int_equal(seen.stops, 1);
+	assert_memory_equal(table, before, LENGTH);
+	dma_give_back();
+	assert_int_equal(seen.stops, 1);
+	assert_memory_equal(table, before, LENGTH);
+}
+
 static void passes(void **state)
 {
 	(void)state;
@@ -404,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(protects, setup),
+		cmocka_unit_test_setup(gives_back, setup),
 		cmocka_unit_test_setup(passes, setup),
 		cmocka_unit_test_setup(obstacles, setup),
 		cmocka_unit_test_setup(no_remapping_to_lose, setup),

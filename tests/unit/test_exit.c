@@ -21,10 +21,10 @@
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
+#include "vmx/interface.h"
 #include "vmx/msr.h"
 #include "vmx/reset.h"
 #include "vmx/setup.h"
-#include "vmx/statistics.h"
 #include "vmx/vmcs.h"
 
 enum {
@@ -33,11 +33,7 @@ enum {
 	HOOK = 0x9fc10,
 	STACK = 0x2000,
 	ENTRY = 0x3000,
-	RESERVED = 0x123000,
-	ENTRY_TSC = 1111,
-	LAUNCH_TSC = 2222,
 };
-static const u64 statistics_magic = 0x6172626d75;
 
 static const char *handled;
 static u32 given_activity; /* to a CPU after INIT or SIPI, or NOT_SET */
@@ -54,14 +50,12 @@ void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 	given_activity = activity;
 }
 
-u32 vtd_units_on(void)
-{
-	return 77;
-}
+static bool interface_answers;
 
-u64 vtd_faults(void)
+bool interface_vmcall(struct guest_regs *regs)
 {
-	return 88;
+	(void)regs;
+	return interface_answers;
 }
 
 static struct vcpu *vcpu;
@@ -176,11 +170,6 @@ void vmcall(struct guest_regs *r)
 	assert_ptr_equal(r, &regs);
 	calls_below++;
 	r->rax = 0x1234567890;
-}
-
-u64 rdtsc(void)
-{
-	return LAUNCH_TSC;
 }
 
 paddr_t chainload_vmcall_address(void)
@@ -481,55 +470,16 @@ static void test_vmcall_below(void **state)
 	assert_int_equal(calls_below, 0);
 }
 
-static u64 ask(u64 function, u64 cpu_number, u64 index)
-{
-	handled = NULL;
-	machine_set_field(VMCS_GUEST_RIP, RIP);
-	regs = (struct guest_regs){
-		.rax = statistics_magic, .rcx = function, .rdx = cpu_number, .rbx = index};
-	exits(REASON_VMCALL);
-	assert_null(handled);
-	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
-	return regs.rax;
-}
-
-/* The interface is in vmx/statistics.h. */
-static void test_statistics(void **state)
+/* Umbra's interface is asked before the hypervisor below. */
+static void test_interface(void **state)
 {
 	(void)state;
-	/* Off: there is none. */
-	statistics_init(false, RESERVED, ENTRY_TSC);
-	regs.rax = statistics_magic;
+	hypervisor_passes = true;
+	interface_answers = true;
 	exits(REASON_VMCALL);
-	assert_string_equal(handled, "instruction_exit");
-	statistics_init(true, RESERVED, ENTRY_TSC);
-	vcpu->exits[10] = 33;
-	vcpu->l2_exits[12] = 44;
-	vcpu->hidden_reads = 55;
-	vcpu->hidden_writes = 66;
-	assert_int_equal(ask(0, 0, 0), 1);
-	assert_int_equal(regs.rbx, RESERVED);
-	assert_int_equal(ask(1, 0, 10), 33);
-	assert_int_equal(ask(2, 0, 0), 55);
-	assert_int_equal(regs.rbx, 66);
-	assert_int_equal(ask(3, 0, 0), ENTRY_TSC);
-	assert_int_equal(regs.rbx, LAUNCH_TSC);
-	assert_int_equal(ask(5, 0, 12), 44);
-	assert_int_equal(ask(7, 0, 0), image_digest());
-	assert_int_equal(regs.rbx, pages_left());
-	assert_int_equal(regs.rdx, 0);
-	assert_int_equal(ask(8, 0, 0), 77);
-	assert_int_equal(regs.rbx, 88);
-	/* No such CPU, exit reason or function. */
-	assert_true(ask(1, 1, 10) == ~0ull);
-	assert_true(ask(1, 0, REASON_COUNT) == ~0ull);
-	assert_true(ask(2, 1, 0) == ~0ull);
-	assert_true(ask(5, 0, ~0ull) == ~0ull);
-	assert_true(ask(99, 0, 0) == ~0ull);
-	/* Another magic number is none. */
-	regs.rax = statistics_magic + 1;
-	exits(REASON_VMCALL);
-	assert_string_equal(handled, "instruction_exit");
+	assert_null(handled);
+	assert_int_equal(calls_below, 0);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
 }
 
 int main(void)
@@ -545,7 +495,7 @@ int main(void)
 		cmocka_unit_test_setup(test_machine_check_at_entry, setup),
 		cmocka_unit_test_setup(test_entry_refused, setup),
 		cmocka_unit_test_setup(test_int15, setup),
-		cmocka_unit_test_setup(test_statistics, setup),
+		cmocka_unit_test_setup(test_interface, setup),
 	};
 
 	instruction_at_first = offered_vmx.instruction;

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <umbra/interface.h>
+
 #include <x86/msr.h>
 
 #include "machine.h"
@@ -19,6 +21,7 @@
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
+#include "vmx/interface.h"
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
@@ -94,6 +97,15 @@ struct offered_vmx offered_vmx = {
 	.msrs = 1,
 	.msr = {MSR_IA32_VMX_BASIC},
 };
+
+static const u64 token_value = 0x123456789abcdef0;
+static bool has_token;
+
+bool interface_token(u64 *token)
+{
+	*token = token_value;
+	return has_token;
+}
 
 /* A CPU with a DS area and LBRs without any filter: SDM "Architectural LBRs", leaf 1CH. */
 struct cpuid cpuid(u32 leaf, u32 subleaf)
@@ -599,6 +611,22 @@ static void test_not_offered(void **state)
 	assert_true(guest_wrmsr(0x4b564d00, 1) && *msr_at(0x4b564d00) == 1);
 }
 
+/* A number for the guest's kernel, if there is one; never for a list, nor to be written. */
+static void test_token(void **state)
+{
+	u64 value = 0;
+
+	(void)state;
+	assert_false(guest_rdmsr(UMBRA_MSR_TOKEN, &value));
+	has_token = true;
+	assert_true(guest_rdmsr(UMBRA_MSR_TOKEN, &value) && value == token_value);
+	assert_false(guest_wrmsr(UMBRA_MSR_TOKEN, token_value));
+	assert_false(guest_rdmsr(UMBRA_MSR_TOKEN + 1, &value));
+	assert_int_equal(msr_list_rules(UMBRA_MSR_TOKEN), MSR_LIST_NO_LOAD | MSR_LIST_NO_STORE);
+	assert_false(msr_list_may_load(guest, UMBRA_MSR_TOKEN, token_value));
+	has_token = false;
+}
+
 /* Registers that a VM exit saves: the guest's value is in the VMCS, the CPU's is Umbra's. */
 static void test_in_vmcs(void **state)
 {
@@ -714,6 +742,7 @@ int main(void)
 		cmocka_unit_test_setup(test_arch_capabilities, setup),
 		cmocka_unit_test_setup(test_xss, setup),
 		cmocka_unit_test_setup(test_not_offered, setup),
+		cmocka_unit_test_setup(test_token, setup),
 		cmocka_unit_test_setup(test_in_vmcs, setup),
 	};
 

@@ -11,6 +11,8 @@
 #include <x86/vmx.h>
 
 #include "ept02_model.h"
+#include "nested/ept12.h"
+#include "nested/state.h"
 
 static const u64 all_caps = EPT_CAP_EXEC_ONLY | EPT_CAP_2M | EPT_CAP_1G;
 
@@ -175,9 +177,78 @@ static void test_out_of_memory(void **state)
 	}
 }
 
+/* An entry at `level` on the way of gpa, in tables at such pages: the root first. */
+static u64 *entry12(const u64 *pages, unsigned int level, paddr_t gpa)
+{
+	return (u64 *)(machine_memory.guest + pages[EPT_LEVELS - level] * PAGE_SIZE) +
+	       ept_index(gpa, level);
+}
+
+/*
+ * A walk that begins with the last one finds what memory holds now: L1 may change any entry, and
+ * INVEPT is for what the CPU caches.
+ */
+static void test_walk_after_walk(void **state)
+{
+	enum { ROOT = 1, TOP, MIDDLE, TABLE, OTHER };
+	static const u64 pages[] = {ROOT, TOP, MIDDLE, TABLE},
+			 others[] = {ROOT, TOP, MIDDLE, OTHER};
+	const u64 eptp = ROOT * PAGE_SIZE | EPTP_WALK_4 | MEMTYPE_WB;
+	const u64 wb = ept_memtype_bits(MEMTYPE_WB);
+	struct ept12_walk walk = {0};
+
+	(void)state;
+	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
+	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
+	nested_caps.ept_vpid = all_caps;
+	for (unsigned int level = EPT_LEVELS; level > 1; level--)
+		*entry12(pages, level, 0) = pages[EPT_LEVELS - level + 1] * PAGE_SIZE | EPT_RWX;
+	for (paddr_t gpa = 0; gpa < 4 * PAGE_SIZE; gpa += PAGE_SIZE) {
+		*entry12(pages, 1, gpa) = (0x10000 + gpa) | wb | EPT_RWX;
+		*entry12(others, 1, gpa) = (0x20000 + gpa) | wb | EPT_RWX;
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(ept12_walk(eptp, 0x1008, &walk), EPT12_PRESENT);
+		assert_int_equal(walk.gpa1, 0x11008);
+	}
+	/* Another page of the same table, and then no page. */
+	assert_int_equal(ept12_walk(eptp, 0x2000, &walk), EPT12_PRESENT);
+	assert_int_equal(walk.gpa1, 0x12000);
+	assert_int_equal(ept12_walk(eptp, 0x8000, &walk), EPT12_ABSENT);
+	assert_int_equal(walk.rights, 0);
+	assert_int_equal(walk.level, 1);
+	/* Each level above: other rights, another table, none, a malformed entry. */
+	for (unsigned int level = EPT_LEVELS; level > 1; level--) {
+		u64 *entry = entry12(pages, level, 0);
+		const u64 before = *entry;
+
+		*entry = before & ~(u64)EPT_WRITE;
+		assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_PRESENT);
+		assert_int_equal(walk.rights, EPT_READ | EPT_EXEC);
+		*entry = 0;
+		assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_ABSENT);
+		assert_int_equal(walk.level, level);
+		*entry = before | BIT(MACHINE_MAXPHYADDR);
+		assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_MISCONFIGURED);
+		*entry = before;
+		assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_PRESENT);
+		assert_int_equal(walk.rights, EPT_RWX);
+	}
+	*entry12(pages, 2, 0) = OTHER * PAGE_SIZE | EPT_RWX;
+	assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_PRESENT);
+	assert_int_equal(walk.gpa1, 0x21000);
+	/* Another 2 MiB, another EPTP: not this way. */
+	assert_int_equal(ept12_walk(eptp, 2 * MIB, &walk), EPT12_ABSENT);
+	assert_int_equal(ept12_walk(eptp, 0x1000, &walk), EPT12_PRESENT);
+	/* Read from there, the entry for a page is one for a table with bits that it cannot have. */
+	assert_int_equal(ept12_walk(eptp + PAGE_SIZE, 0x1000, &walk), EPT12_MISCONFIGURED);
+	assert_int_equal(walk.level, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_walk_after_walk),
 		cmocka_unit_test(test_everything_offered),
 		cmocka_unit_test(test_nothing_offered),
 		cmocka_unit_test(test_flags),

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <umbra/interface.h>
+
 #include <x86/cr.h>
 #include <x86/ept.h>
 #include <x86/msr.h>
@@ -669,7 +671,28 @@ static void test_msrs(void **state)
 		l1_regs.rcx = 0x40000000;
 		l2_exits(reason, 0, 0);
 		assert_true(in_l1());
+		/* Umbra's token is for L1 alone. */
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		l1_regs.rcx = UMBRA_MSR_TOKEN;
+		l1_regs.rax = l1_regs.rdx = 0x77;
+		l2_exits(reason, 0, 0);
+		assert_true(in_l1());
+		assert_true(l1_regs.rax == 0x77 && l1_regs.rdx == 0x77);
+		assert_int_equal(get(VMCS_EXIT_REASON), reason);
 	}
+}
+
+/* Whoever in L2 asks Umbra has asked L1. */
+static void test_l2_vmcall(void **state)
+{
+	(void)state;
+	start(false);
+	enter();
+	l1_regs.rax = UMBRA_CALL;
+	l2_exits(REASON_VMCALL, 0, 0);
+	assert_true(in_l1());
+	assert_true(l1_regs.rax == UMBRA_CALL);
+	assert_int_equal(get(VMCS_EXIT_REASON), REASON_VMCALL);
 }
 
 /* The forms with an immediate, SDM "RDMSR" and "WRMSRNS": the qualification is the MSR's number. */
@@ -1231,6 +1254,7 @@ int main(void)
 		cmocka_unit_test(test_machine_check_at_entry),
 		cmocka_unit_test(test_held_init),
 		cmocka_unit_test(test_msrs),
+		cmocka_unit_test(test_l2_vmcall),
 		cmocka_unit_test(test_msr_immediates),
 		cmocka_unit_test(test_io),
 		cmocka_unit_test(test_barrier),

@@ -49,7 +49,8 @@ static const char *unit_error;
 static jmp_buf entered;
 
 static struct {
-	u32 stops, releases, prepared, withdrawn, write_backs, ap_starts, resets, delayed_us;
+	u32 stops, releases, prepared, withdrawn, write_backs, ap_starts, ap_releases, resets,
+		delayed_us;
 	u32 vector_when_asleep;
 	u64 x_vector_when_asleep;
 	u16 port;
@@ -183,6 +184,11 @@ void ap_start_all(const struct ap_work *work, paddr_t page)
 	assert_int_equal(page, PAGE);
 	work->prepare(&machine_cpu(1)->cpu);
 	seen.ap_starts++;
+}
+
+void ap_release_all(void)
+{
+	seen.ap_releases++;
 }
 
 u32 vtd_units_on(void)
@@ -434,6 +440,7 @@ static void test_wake_in_real_mode(void **state)
 	/* Both CPUs, in VMX operation anew; the next sleep may come. */
 	assert_int_equal(seen.resets, 2);
 	assert_int_equal(seen.ap_starts, 1);
+	assert_int_equal(seen.ap_releases, 1);
 	assert_int_equal(seen.releases, 1);
 }
 

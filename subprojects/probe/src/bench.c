@@ -5,12 +5,10 @@
 
 #include "layout.h"
 #include "string.h"
+#include "umbra.h"
 
 u64 bench_samples[BENCH_SAMPLES];
 
-/* The interface of Umbra's src/vmx/statistics.h. */
-static const u64 umbra_magic = 0x6172626d75;
-enum { UMBRA_EXITS = 1, UMBRA_L2_EXITS = 5, UMBRA_VMCS = 6 };
 static const u64 unknown = ~0ull;
 
 /* Before, after nothing, after the operation: asking is not free. */
@@ -18,37 +16,37 @@ static struct snapshot {
 	u64 of[BENCH_COUNTS];
 } begun, again, counts, counts_before;
 
-/* Without statistics the VMCALL is #UD or fails and changes no register; Bochs 2.7 stops there. */
-static u64 ask_umbra(u64 function, u64 which)
+/* Of this CPU. Bochs 2.7 stops at a VMCALL that nobody answers. */
+static struct umbra_answer ask(u64 function, u64 which)
 {
-	u64 rax = umbra_magic, rdx = 0;
-
 	if (!cmdline_flag("counts"))
-		return unknown;
-	TRY("vmcall", : "+a"(rax), "+b"(which), "+d"(rdx) : "c"(function) : "memory", "cc");
-	return rax == umbra_magic ? unknown : rax;
+		return (struct umbra_answer){0};
+	return umbra_ask(0, function, 0, which);
 }
 
 static u64 sum_of_exits(u64 function)
 {
 	u64 sum = 0;
 
-	for (u64 reason = 0; reason < REASON_COUNT; reason++) {
-		const u64 exits = ask_umbra(function, reason);
+	for (u64 reason = 0; reason < REASON_COUNT; reason += UMBRA_RESULTS) {
+		const struct umbra_answer a = ask(function, reason);
 
-		if (exits == unknown)
+		if (!a.known)
 			return unknown;
-		sum += exits;
+		for (u64 i = 0; i < UMBRA_RESULTS; i++)
+			sum += a.result[i];
 	}
 	return sum;
 }
 
 static void take(struct snapshot *s)
 {
-	s->of[BENCH_EXITS] = sum_of_exits(UMBRA_EXITS);
-	s->of[BENCH_L2_EXITS] = sum_of_exits(UMBRA_L2_EXITS);
+	const struct umbra_answer a = ask(UMBRA_ASK_VMCS_COUNTS, 0);
+
+	s->of[BENCH_EXITS] = sum_of_exits(UMBRA_ASK_EXITS);
+	s->of[BENCH_L2_EXITS] = sum_of_exits(UMBRA_ASK_L2_EXITS);
 	for (u64 i = 0; i < BENCH_COUNTS - BENCH_VMREADS; i++)
-		s->of[BENCH_VMREADS + i] = ask_umbra(UMBRA_VMCS, i);
+		s->of[BENCH_VMREADS + i] = a.known ? a.result[i] : unknown;
 }
 
 void bench_count_begin(void)

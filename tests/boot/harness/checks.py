@@ -8,6 +8,7 @@ import json
 import lzma
 import os
 import re
+import subprocess
 import zlib
 
 from . import build, host, kernels
@@ -15,7 +16,7 @@ from . import build, host, kernels
 # Other versions format otherwise, and find other faults.
 FORMAT, TIDY = "clang-format-14", "clang-tidy-19"
 TIDY_CLANG = 19
-SOURCE_DIRECTORIES = ("src", "subprojects", "tests")
+SOURCE_DIRECTORIES = ("src", "subprojects", "tests", "tools")
 
 # Files of data only, one row a line.
 TABLES = ("fields.h", "controls.h", "cpuid_table.c", "msr_table.c", "exit_table.h",
@@ -116,6 +117,38 @@ def check_payloads():
     return ", ".join(packed)
 
 
+def check_man_pages():
+    """Man pages are well-formed; umbractl's, and the shell's completion, know all of its --help."""
+    need("mandoc")
+    found = []
+    for page in (*sorted((host.ROOT / "docs").glob("*.[1-8]")),
+                 *sorted((host.ROOT / "tools").rglob("*.8"))):
+        done = subprocess.run(["mandoc", "-Tlint", "-Wstyle", page], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        # Whether other pages are installed here is not the page's fault.
+        found += [line for line in done.stdout.splitlines() if f"{page}:" in line]
+    variant = build.Variant()
+    program = variant.directory / "tools/umbractl/umbractl"
+    build.build(variant, program)
+    text = host.run([program, "--help"])
+    folder = host.ROOT / "tools/umbractl"
+    page = (folder / "umbractl.8").read_text(encoding="utf-8")
+    completion = (folder / "umbractl.bash").read_text(encoding="utf-8")
+    for command in re.findall(r"^  ([a-z]+)", text, re.MULTILINE):
+        if not re.search(rf"^\.It Cm {command}\b", page, re.MULTILINE):
+            found.append(f"umbractl(8) has no command {command}")
+        if not re.search(rf'commands="[^"]*\b{command}\b', completion):
+            found.append(f"the completion has no command {command}")
+    for letter, option in re.findall(r"^ {6}(?:-(\w)|  ),? +--([a-z]+)", text, re.MULTILINE):
+        if not re.search(rf"^\.It Fl {f'{letter} , ' if letter else ''}-{option}\b", page,
+                         re.MULTILINE):
+            found.append(f"umbractl(8) has no option --{option}, -{letter}")
+        if not re.search(rf"--{option}\b", completion):
+            found.append(f"the completion has no option --{option}")
+    if found:
+        raise host.Failure("\n".join(found))
+
+
 def refused(data):
     try:
         kernels.unpack(data, "this")
@@ -160,7 +193,8 @@ def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
               ("checks.messages", check_messages),
-              ("checks.lines", count_lines), ("checks.payloads", check_payloads)]
+              ("checks.lines", count_lines), ("checks.payloads", check_payloads),
+              ("checks.man-pages", check_man_pages)]
     for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
                                                   (True, False)):
         # The hosted tests are built once per compiler.

@@ -13,7 +13,7 @@ import re
 import struct
 import tempfile
 
-from . import build, cases, console, engines, guest, host, media
+from . import build, cases, console, engines, guest, host, media, tools
 
 REPORT = host.ROOT / "build/coverage.txt"
 DIRECTORIES = ("src/vmx", "src/nested")
@@ -109,8 +109,7 @@ def machines(directory):
     """(name, GRUB entry, hardware) of each boot whose coverage counts."""
     client = next(test for test in cases.find() if test.name == "kvm.client")
     tool = directory / "coverage"
-    host.run(["clang", "--target=x86_64-linux-gnu", "-O2", "-static", "-o", tool,
-              host.ROOT / "tests/boot/tools/coverage.c"])
+    tools.build(tool, "coverage.c")
     for shadow, model in SETTINGS:
         options = f"stats nested.shadow={shadow}"
         hardware = engines.Hardware(cpus=2, memory=256, cpu_model=model, ignore_bad_msrs=False)

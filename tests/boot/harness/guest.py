@@ -36,6 +36,29 @@ def workload_digest():
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def pack(tree, destination):
+    """Make a directory an initramfs."""
+    names = ["."] + sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
+    host.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", destination], cwd=tree,
+             input="\n".join(names))
+
+
+def copy_into(tree, files):
+    for inside, outside in files.items():
+        target = tree / inside.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(outside, target)
+
+
+def bare_initramfs(destination, files):
+    """One of these files alone, guest path -> host path, without busybox."""
+    with tempfile.TemporaryDirectory() as work:
+        tree = pathlib.Path(work)
+        copy_into(tree, files)
+        pack(tree, destination)
+    return destination
+
+
 def initramfs(destination, modules=(), files=None, kernel=kernels.OWN):
     """Write an initramfs: busybox, the init script, kernel modules loaded in order, and files
     (guest path -> host path; executable bits are kept)."""
@@ -54,13 +77,8 @@ def initramfs(destination, modules=(), files=None, kernel=kernels.OWN):
         for number, path in enumerate(kernel.modules(modules) if modules else ()):
             name = f"{number:02}-{kernels.module_name(path)}.ko"
             (tree / "modules" / name).write_bytes(kernels.module_data(path))
-        for inside, outside in (files or {}).items():
-            target = tree / inside.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(outside, target)
-        names = ["."] + sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
-        host.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", destination],
-                 cwd=tree, input="\n".join(names))
+        copy_into(tree, files or {})
+        pack(tree, destination)
     return destination
 
 

@@ -3,6 +3,7 @@
 patched BIOS."""
 
 import dataclasses
+import itertools
 import pathlib
 import shutil
 import struct
@@ -119,23 +120,29 @@ def make_cd(entry, destination, firmware="bios"):
 
 def make_disk(entry, destination, megabytes=64):
     """A disk image: GRUB in the MBR and the gap after it, one ext2 partition. Needs no root."""
-    sectors = megabytes * 2048
     with tempfile.TemporaryDirectory() as work:
         tree = pathlib.Path(work) / "tree"
         _lay_out(entry, tree)
         core = pathlib.Path(work) / "core.img"
         host.run(["grub-mkimage", "-d", GRUB_DIRECTORY, "-O", "i386-pc", "-o", core,
                   "-p", "(hd0,msdos1)/boot/grub", *DISK_MODULES])
-        with open(destination, "wb") as disk:
-            disk.truncate(sectors * 512)
-            disk.write(boot_sector(sectors))
-            # GRUB's first sector says by default that the rest follows at sector 2.
-            disk.write(core.read_bytes())
-            if disk.tell() > PARTITION_START * 512:
-                raise host.Failure("GRUB's core image does not fit before the partition")
-        host.run(["/usr/sbin/mke2fs", "-q", "-t", "ext2", "-b", "1024",
-                  "-E", f"offset={PARTITION_START * 512}", "-d", tree, destination,
-                  f"{(sectors - PARTITION_START) // 2}k"])
+        return disk_of([(tree, megabytes)], core, destination)
+
+
+def disk_of(trees, core, destination, kind="ext2", boot=GRUB_DIRECTORY / "boot.img"):
+    """A disk image with GRUB's two images, and a partition for each pair of a directory and MiB."""
+    ends = list(itertools.accumulate(megabytes * 2048 for _, megabytes in trees))
+    starts = [PARTITION_START, *ends[:-1]]
+    with open(destination, "wb") as disk:
+        disk.truncate(ends[-1] * 512)
+        disk.write(boot_sector(zip(starts, ends), boot))
+        # GRUB's first sector says by default that the rest follows at sector 2.
+        disk.write(core.read_bytes())
+        if disk.tell() > PARTITION_START * 512:
+            raise host.Failure("GRUB's core image does not fit before the partition")
+    for (tree, _), start, end in zip(trees, starts, ends):
+        host.run(["/usr/sbin/mke2fs", "-q", "-t", kind, "-b", "1024", "-E", f"offset={start * 512}",
+                  "-d", tree, destination, f"{(end - start) // 2}k"])
     return destination
 
 
@@ -194,12 +201,14 @@ def make_esp(esp, destination, megabytes=96):
     return destination
 
 
-def boot_sector(sectors):
-    """GRUB's boot sector with a partition table of one active Linux partition."""
-    mbr = bytearray((GRUB_DIRECTORY / "boot.img").read_bytes())
-    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff",
-                        PARTITION_START, sectors - PARTITION_START)
-    mbr[446:510] = entry.ljust(64, b"\0")
+def boot_sector(partitions, boot):
+    """GRUB's boot sector with Linux partitions from and to these sectors, the first one active."""
+    entries = b"".join(
+        struct.pack("<B3sB3sII", 0x80 if number == 0 else 0, b"\xfe\xff\xff", 0x83,
+                    b"\xfe\xff\xff", start, end - start)
+        for number, (start, end) in enumerate(partitions))
+    mbr = bytearray(boot.read_bytes())
+    mbr[446:510] = entries.ljust(64, b"\0")
     mbr[510:512] = b"\x55\xaa"
     return bytes(mbr)
 

@@ -8,7 +8,8 @@ from . import host
 DIRECTORY = pathlib.Path(__file__).resolve().parents[1] / "tools"
 FLAGS = ("--target=x86_64-linux-gnu", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
          "-Wconversion", "-Wshadow", "-static", "-pthread",
-         f"-I{host.ROOT / 'subprojects/probe/include'}")
+         f"-I{host.ROOT / 'subprojects/probe/include'}",
+         f"-I{host.ROOT / 'subprojects/x86-arch/include'}")
 
 
 def build(destination, *sources):
@@ -28,6 +29,11 @@ def kvm_bench(destination):
     return build(destination, "kvm_bench.c", "kvm_vm.c", "kvm_guest.S")
 
 
+def compile_bench(destination):
+    """The first process of a Linux that compiles and ends."""
+    return build(destination, "compile_bench.c")
+
+
 def kexec_load(destination):
     """Starts another kernel."""
     return build(destination, "kexec_load.c")
@@ -41,3 +47,8 @@ def dma(destination):
 def below(destination):
     """Asks the Umbra below whether it is as it was."""
     return build(destination, "below.c")
+
+
+def ask(destination):
+    """Asks Umbra by its interface, or tries to; runs programs as another user."""
+    return build(destination, "ask.c")

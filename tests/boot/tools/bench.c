@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The only process of a benchmarked boot: it takes the time at which userspace starts, asks Umbra
- * for its statistics (src/vmx/statistics.h), sleeps, asks again, and prints one figure a line:
+ * what it counts (option `stats`), sleeps, asks again, and prints one figure a line:
  * `UMBRA-BENCH: NAME NUMBER...`. Without Umbra right under it, it prints the time alone.
  */
+#include <umbra/interface.h>
+
 #include <x86/types.h>
 #include <x86/vmx.h>
 
@@ -21,24 +23,7 @@ enum {
 	CPUS_MAX = 8,
 };
 
-static const u64 umbra_magic = 0x6172626d75;
-/* KVM does not take hypercalls from user mode: EPERM. */
-static const u64 refused_by_kvm = ~0ull;
 static const u64 signal_has_restorer = 0x04000000;
-
-/* The functions of src/vmx/statistics.h. */
-enum statistics_function {
-	STATISTICS_MACHINE,
-	STATISTICS_EXITS,
-	STATISTICS_HIDDEN_ACCESSES,
-	STATISTICS_BOOT_TIME,
-};
-
-struct statistics_answer {
-	u64 rax;
-	u64 rbx;
-	u64 rdx;
-};
 
 /* struct sigaction as the kernel takes it. */
 struct signal_action {
@@ -54,7 +39,8 @@ struct timespec {
 };
 
 struct exit_counts {
-	u64 of[CPUS_MAX][REASON_COUNT];
+	/* Up to a whole answer. */
+	u64 of[CPUS_MAX][(REASON_COUNT + UMBRA_RESULTS - 1) / UMBRA_RESULTS * UMBRA_RESULTS];
 };
 
 static struct exit_counts after_boot, after_idle;
@@ -91,16 +77,6 @@ static i64 system_call(u64 number, u64 first, u64 second, u64 third, u64 fourth)
 			 : "a"(number), "D"(first), "S"(second), "d"(third), "r"(r10)
 			 : "rcx", "r11", "memory");
 	return result;
-}
-
-static struct statistics_answer statistics(enum statistics_function function, u64 rbx, u64 rdx)
-{
-	struct statistics_answer answer;
-
-	__asm__ volatile("vmcall"
-			 : "=a"(answer.rax), "=b"(answer.rbx), "=d"(answer.rdx)
-			 : "a"(umbra_magic), "b"(rbx), "c"((u64)function), "d"(rdx));
-	return answer;
 }
 
 static void put(const char *text)
@@ -188,8 +164,8 @@ static void end_on_signal(u64 signal)
 static void read_exits(struct exit_counts *counts, u64 cpu_count)
 {
 	for (u64 cpu = 0; cpu < cpu_count; cpu++)
-		for (u64 reason = 0; reason < REASON_COUNT; reason++)
-			counts->of[cpu][reason] = statistics(STATISTICS_EXITS, reason, cpu).rax;
+		for (u64 reason = 0; reason < REASON_COUNT; reason += UMBRA_RESULTS)
+			umbra_call(0, UMBRA_ASK_EXITS, cpu, reason, &counts->of[cpu][reason]);
 }
 
 static const char *reason_name(u64 reason)
@@ -228,17 +204,17 @@ static void put_exits(const char *name, const struct exit_counts *before,
 void bench_main(u64 start_tsc)
 {
 	const struct timespec idle = {.seconds = IDLE_SECONDS};
-	struct statistics_answer machine, boot;
-	u64 cpu_count, idle_start;
+	u64 fact[UMBRA_RESULTS], of_cpu[UMBRA_RESULTS];
+	u64 cpus, cpu_count, idle_start;
 
 	figure("userspace-tsc", start_tsc);
 	end_on_signal(SIGNAL_ILLEGAL_INSTRUCTION);
 	end_on_signal(SIGNAL_SEGMENTATION_FAULT);
-	machine = statistics(STATISTICS_MACHINE, 0, 0);
-	if (machine.rax == refused_by_kvm)
+	cpus = umbra_call(0, UMBRA_ASK_FACTS, 0, 0, fact);
+	/* KVM does not take hypercalls from user mode: EPERM. */
+	if (cpus == UMBRA_ERROR)
 		finish();
-	cpu_count = machine.rax < CPUS_MAX ? machine.rax : CPUS_MAX;
-	boot = statistics(STATISTICS_BOOT_TIME, 0, 0);
+	cpu_count = cpus < CPUS_MAX ? cpus : CPUS_MAX;
 	read_exits(&after_boot, cpu_count);
 
 	idle_start = rdtsc();
@@ -246,19 +222,17 @@ void bench_main(u64 start_tsc)
 	figure("idle-ticks", rdtsc() - idle_start);
 	read_exits(&after_idle, cpu_count);
 
-	figure("cpus", machine.rax);
-	figure("reserved-bytes", machine.rbx);
-	figure("image-bytes", machine.rdx);
-	figure("umbra-entry-tsc", boot.rax);
-	figure("guest-start-tsc", boot.rbx);
+	figure("cpus", cpus);
+	figure("reserved-bytes", fact[UMBRA_FACT_MEMORY_SIZE]);
+	figure("image-bytes", fact[UMBRA_FACT_IMAGE_SIZE]);
+	figure("umbra-entry-tsc", fact[UMBRA_FACT_ENTRY_TSC]);
+	figure("guest-start-tsc", fact[UMBRA_FACT_LAUNCH_TSC]);
 	put_exits("boot-exits", NULL, &after_boot, cpu_count);
 	put_exits("idle-exits", &after_boot, &after_idle, cpu_count);
 	for (u64 cpu = 0; cpu < cpu_count; cpu++) {
-		const struct statistics_answer hidden =
-			statistics(STATISTICS_HIDDEN_ACCESSES, 0, cpu);
-
-		figure_of_cpu("hidden-reads", cpu, hidden.rax);
-		figure_of_cpu("hidden-writes", cpu, hidden.rbx);
+		umbra_call(0, UMBRA_ASK_CPU, cpu, 0, of_cpu);
+		figure_of_cpu("hidden-reads", cpu, of_cpu[UMBRA_CPU_HIDDEN_READS]);
+		figure_of_cpu("hidden-writes", cpu, of_cpu[UMBRA_CPU_HIDDEN_WRITES]);
 	}
 	finish();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Has QEMU's edu device (docs/specs/edu.rst there) write to the physical address given, which is
- * Umbra's, and asks Umbra (option `stats`, src/vmx/statistics.h) whether that was refused.
+ * Umbra's, and asks Umbra (option `stats`) whether that was refused.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -12,22 +12,21 @@
 #include <unistd.h>
 
 #include <qemu/edu.h>
+#include <umbra/interface.h>
 
 enum {
-	STATISTICS_CHECK = 7,
-	STATISTICS_DMA = 8,
 	EDU_SIZE = 1 << 20,
 };
 
 struct answer {
-	uint64_t rax, rbx, rdx;
+	uint64_t result[UMBRA_RESULTS];
 };
 
-static struct answer ask(uint64_t function)
+static struct answer ask(enum umbra_function function)
 {
-	struct answer a = {.rax = 0x6172626d75};
+	struct answer a = {{0}};
 
-	__asm__ volatile("vmcall" : "+a"(a.rax), "+b"(a.rbx), "+d"(a.rdx) : "c"(function));
+	umbra_call(0, function, 0, 0, a.result);
 	return a;
 }
 
@@ -79,7 +78,7 @@ static void wait_a_little(void)
 int main(int count, char **arguments)
 {
 	volatile uint8_t *const edu = find_edu();
-	const struct answer before = ask(STATISTICS_DMA), integrity = ask(STATISTICS_CHECK);
+	const struct answer before = ask(UMBRA_ASK_DMA), integrity = ask(UMBRA_ASK_INTEGRITY);
 	struct answer dma, now;
 
 	if (count != 2 || !edu) {
@@ -88,9 +87,12 @@ int main(int count, char **arguments)
 	}
 	edu_transfer(edu, EDU_BUFFER, strtoull(arguments[1], NULL, 16), EDU_CHUNK, EDU_TO_MEMORY,
 		     wait_a_little);
-	dma = ask(STATISTICS_DMA);
-	now = ask(STATISTICS_CHECK);
-	printf("DMA: %llu units, %llu faults, %llu words changed\n", (unsigned long long)dma.rax,
-	       (unsigned long long)(dma.rbx - before.rbx), (unsigned long long)now.rdx);
-	return !(dma.rax && dma.rbx > before.rbx && now.rax == integrity.rax && !now.rdx);
+	dma = ask(UMBRA_ASK_DMA);
+	now = ask(UMBRA_ASK_INTEGRITY);
+	printf("DMA: %llu units, %llu faults, %llu words changed\n",
+	       (unsigned long long)dma.result[0],
+	       (unsigned long long)(dma.result[1] - before.result[1]),
+	       (unsigned long long)now.result[2]);
+	return !(dma.result[0] && dma.result[1] > before.result[1] &&
+		 now.result[0] == integrity.result[0] && !now.result[2]);
 }

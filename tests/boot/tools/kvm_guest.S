@@ -374,6 +374,18 @@ program_apic_timer:
 	outl	%eax, $PORT_REPORT
 	end_program pages
 
+/* Long mode: count in each page from RDI to RSI and report; again for ever. */
+	.code64
+	program sweep
+1:	movq	%rdi, %rbx
+2:	incq	(%rbx)
+	addq	$0x1000, %rbx
+	cmpq	%rsi, %rbx
+	jne	2b
+	outl	%eax, $PORT_REPORT
+	jmp	1b
+	end_program sweep
+
 /* Long mode: time an instruction that exits, ESI times; list the times at GUEST_DATA. */
 	.code64
 	.macro	time_instruction instruction:vararg

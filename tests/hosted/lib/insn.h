@@ -34,6 +34,7 @@ u32 inl(u16 port);
 void wbinvd(void);
 bool xsetbv_safe(u32 index, u64 value);
 u64 rdtsc(void);
+bool rdrand(u64 *value);
 struct cpuid cpuid(u32 leaf, u32 subleaf);
 void vmcall(struct guest_regs *regs);
 void *gs_self(void);
@@ -73,6 +74,10 @@ extern const struct extable_entry __start_extable[], __stop_extable[];
 	".popsection\n\t"
 
 /* Nothing is guessed here. */
+static inline void speculation_barrier(void)
+{
+}
+
 static inline u32 index_masked(u32 index, u32 entries)
 {
 	return index & (entries - 1);

@@ -13,6 +13,7 @@
 #include "hidden.h"
 #include "memory.h"
 #include "timer.h"
+#include "umbra.h"
 
 enum {
 	DEFAULT_STEPS = 20000,
@@ -21,23 +22,16 @@ enum {
 	REPORTED = 10, /* unexpected exceptions */
 };
 
-static const u64 STATISTICS = 0x6172626d75, STATISTICS_INTEGRITY = 7;
-
 struct integrity {
 	bool known; /* there is someone who answers */
 	u64 digest, pages, spoiled;
 };
 
-/* RDX, RBX: statistics.h of Umbra's. On a bare machine #UD, or in VMX operation a VMfail. */
 static struct integrity ask(void)
 {
-	u64 rax = STATISTICS, rbx = 0, rdx = 0;
-	struct fault f = TRY("vmcall",
-			     : "+a"(rax), "+b"(rbx), "+d"(rdx)
-			     : "c"(STATISTICS_INTEGRITY)
-			     : "memory", "cc");
+	const struct umbra_answer a = umbra_ask(0, UMBRA_ASK_INTEGRITY, 0, 0);
 
-	return (struct integrity){!f.raised && rax != STATISTICS && rax != ~0ull, rax, rbx, rdx};
+	return (struct integrity){a.known, a.result[0], a.result[1], a.result[2]};
 }
 
 static struct integrity before;

@@ -14,32 +14,20 @@
 #include "probe.h"
 #include "string.h"
 #include "timer.h"
+#include "umbra.h"
 
 enum {
 	PCI_ADDRESS = 0xcf8,
 	PCI_DATA = 0xcfc,
 	TARGETS = 8,
-	UMBRA_INTEGRITY = 7, /* vmx/statistics.h of Umbra */
-	UMBRA_DMA = 8,
 	GLOBAL_COMMAND = 0x18, /* VT-d, "Global Command Register" */
 };
 
-static const u64 UMBRA = 0x6172626d75;
 static const u64 UNIT = 0xfed90000; /* where QEMU has it */
 
-struct answer {
-	u64 rax, rbx, rdx;
-};
-
-static struct answer ask(u64 function)
+static struct umbra_answer ask(u64 function)
 {
-	struct answer a = {UMBRA, 0, 0};
-	struct fault f = TRY("vmcall",
-			     : "+a"(a.rax), "+b"(a.rbx), "+d"(a.rdx)
-			     : "c"(function)
-			     : "memory", "cc");
-
-	return f.raised || a.rax == UMBRA ? (struct answer){~0ull, 0, 0} : a;
+	return umbra_ask(0, function, 0, 0);
 }
 
 static u32 pci_read(u32 device, u32 offset)
@@ -113,24 +101,25 @@ PROBE_CASE(dma_hidden, "dma.hidden_memory", CASE_EXPLICIT)
 	SKIP_UNLESS(t, edu, "no edu device");
 	if (!hidden_range(t, &start, &end))
 		return;
-	const struct answer integrity = ask(UMBRA_INTEGRITY), dma = ask(UMBRA_DMA);
-	struct answer now;
+	const struct umbra_answer integrity = ask(UMBRA_ASK_INTEGRITY), dma = ask(UMBRA_ASK_DMA);
+	struct umbra_answer now;
 
-	CHECK(t, integrity.rax != ~0ull && integrity.rbx && !integrity.rdx, "nobody to ask");
-	CHECK(t, dma.rax - 1 < 64, "%lu units", dma.rax);
+	CHECK(t, integrity.known && integrity.result[1] && !integrity.result[2], "nobody to ask");
+	CHECK(t, dma.result[0] - 1 < 64, "%lu units", dma.result[0]);
 	memset(from, 0x5a, EDU_CHUNK);
 	transfer(edu, (u64)from, EDU_BUFFER, 0);
 	for (u64 i = 0; i < TARGETS; i++) {
 		const u64 at = start + (end - start) / PAGE_SIZE * i / TARGETS * PAGE_SIZE;
 
 		transfer(edu, EDU_BUFFER, at, EDU_TO_MEMORY);
-		now = ask(UMBRA_DMA);
-		CHECK(t, now.rbx > dma.rbx + i, "DMA to %lx: %lu faults", at, now.rbx - dma.rbx);
+		now = ask(UMBRA_ASK_DMA);
+		CHECK(t, now.result[1] > dma.result[1] + i, "DMA to %lx: %lu faults", at,
+		      now.result[1] - dma.result[1]);
 	}
 	transfer(edu, EDU_BUFFER, end - EDU_CHUNK, EDU_TO_MEMORY);
-	now = ask(UMBRA_INTEGRITY);
-	CHECK_EQ(t, now.rax, integrity.rax);
-	CHECK_EQ(t, now.rdx, 0);
+	now = ask(UMBRA_ASK_INTEGRITY);
+	CHECK_EQ(t, now.result[0], integrity.result[0]);
+	CHECK_EQ(t, now.result[2], 0);
 
 	/* What the device could not read it cannot tell. */
 	memset(to, 0, EDU_CHUNK);

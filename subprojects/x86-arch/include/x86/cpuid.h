@@ -21,6 +21,7 @@ struct cpuid {
 #define CPUID_1_ECX_X2APIC     BIT(21)
 #define CPUID_1_ECX_XSAVE      BIT(26)
 #define CPUID_1_ECX_OSXSAVE    BIT(27)
+#define CPUID_1_ECX_RDRAND     BIT(30)
 #define CPUID_1_ECX_HYPERVISOR BIT(31)
 /* Leaf 1 EDX */
 #define CPUID_1_EDX_MTRR  BIT(12)
