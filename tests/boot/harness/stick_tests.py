@@ -261,10 +261,10 @@ def check_written(written, texts, cpus):
         differences = transcript.unified(text.decode().splitlines(), written[name].splitlines())
         if differences:
             raise host.Failure("\n".join([*differences, f"{name} is not what the console said"]))
-    linux = (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process")
+    common = (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process")
     wanted = {
-        "linux-plain.txt": linux,
-        "linux-umbra.txt": ("# umbractl status\nUmbra ", *linux),
+        "linux-plain.txt": common,
+        "linux-umbra.txt": ("# umbractl status\nUmbra ", *common),
         "report.txt": ("Passed bare, failed under Umbra:\n    none\n",
                        f"Linux plain: {cpus} CPUs", f"Linux umbra: {cpus} CPUs"),
     }
