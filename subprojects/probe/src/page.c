@@ -5,10 +5,12 @@
 
 #include "acpi.h"
 #include "boot_info.h"
+#include "features.h"
 #include "keep.h"
 #include "layout.h"
 #include "string.h"
 #include "timer.h"
+#include "vmx/vmx.h"
 
 enum {
 	BRAND_LEAF = 0x80000002,
@@ -47,6 +49,14 @@ static u32 microcode(void)
 	return try_rdmsr(MSR_IA32_BIOS_SIGN_ID, &value).raised ? 0 : (u32)(value >> 32);
 }
 
+static const char *vmx_support(void)
+{
+	if (vmx_available())
+		return "yes";
+	return has(FEATURE_VMX) ? "no: switched off, see the firmware's setup"
+				: "no: the CPU has none, or it is hidden";
+}
+
 static void print_digest(const char *name, u64 digest)
 {
 	print("%s %04lx %04lx %04lx %04lx", name, digest >> 48, digest >> 32 & 0xffff,
@@ -76,6 +86,7 @@ static void print_machine(void)
 	print("cpu       %s\n", brand(text));
 	print("signature %x, microcode %x, %u of %u CPUs\n", cpuid(1, 0).eax, microcode(),
 	      smp_count(), smp_expected());
+	print("VT-x      %s\n", vmx_support());
 	print("firmware  %s%s, loader %s\n", oem, boot_info.efi ? ", UEFI" : "",
 	      *boot_info.loader ? boot_info.loader : "?");
 	print("options   %s%s\n", options, whole ? "" : "...");

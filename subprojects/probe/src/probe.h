@@ -85,7 +85,7 @@ void check_equal(struct run *t, int line, const char *what, u64 got, u64 want);
 /* Pseudo-random, from seed= on the command line; same sequence on every run. */
 u64 probe_random(void);
 
-enum { FAILED_NAMES = 20 };
+enum { FAILED_NAMES = 18 }; /* the page has room for so many */
 
 struct results {
 	unsigned passed, failed, skipped;

@@ -179,7 +179,8 @@ not ok 2 - b.broken
 not ok 3 - c.machine
 not ok 4 - d.skipped
 """
-KERNEL = "# nproc {}\nerror before\n# dmesg\n[    0.{}] a warning\n[    1.0] fine\n"
+KERNEL = "# nproc {}\n# umbractl status\nUmbra 9.8, interface 1\nerror before\n" \
+    "# dmesg\n[    0.{}] a warning\n[    1.0] fine\n"
 REPORTS = (
     ({}, r"bare: +no text\nProbe under Umbra: +no text\n"
          r"Passed bare, failed under Umbra:\n    none\n"
@@ -192,7 +193,8 @@ REPORTS = (
      r"Passed bare, failed under Umbra:\n    b.broken\nFailed bare:\n    c.machine\n"),
     ({"linux-plain": KERNEL.format(4, 1),
       "linux-umbra": KERNEL.format(3, 2) + "[    2.0] BUG: new\n"},
-     r"plain: 4 CPUs, 1 lines of warnings\nLinux umbra: 3 CPUs, 2 lines of warnings\n"
+     r"\nUmbra: +9\.8\n(.*\n)+"
+     r"Linux plain: 4 CPUs, 1 lines of warnings\nLinux umbra: 3 CPUs, 2 lines of warnings\n"
      r"Of them under Umbra alone:\n    BUG: new\n\n(.*\n)+    [0-9a-f]{16}  linux-plain.txt\n"),
 )
 
@@ -259,11 +261,12 @@ def check_written(written, texts, cpus):
         differences = transcript.unified(text.decode().splitlines(), written[name].splitlines())
         if differences:
             raise host.Failure("\n".join([*differences, f"{name} is not what the console said"]))
+    common = (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process")
     wanted = {
-        "linux-plain.txt": (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process"),
-        "linux-umbra.txt": (f"# nproc {cpus}\n", "# /proc/iomem\n", "Run /init as init process"),
-        "report.txt": ("Passed bare, failed under Umbra:\n    none\n", f"Linux plain: {cpus} CPUs",
-                       f"Linux umbra: {cpus} CPUs"),
+        "linux-plain.txt": common,
+        "linux-umbra.txt": ("# umbractl status\nUmbra ", *common),
+        "report.txt": ("Passed bare, failed under Umbra:\n    none\n",
+                       f"Linux plain: {cpus} CPUs", f"Linux umbra: {cpus} CPUs"),
     }
     for name, parts in wanted.items():
         for part in parts:
