@@ -6,7 +6,8 @@
 #include "html.h"
 #include "text.h"
 
-enum { WIDTH = 880, HEIGHT = 260, LEFT = 70, RIGHT = 12, TOP = 12, BOTTOM = 28, GRID = 4 };
+/* The drawing, and the place of the curves in it. */
+static const int WIDTH = 880, HEIGHT = 260, LEFT = 70, RIGHT = 12, TOP = 12, BOTTOM = 28, GRID = 4;
 
 double chart_scale(double value)
 {

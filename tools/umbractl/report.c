@@ -14,7 +14,7 @@
 #include "umbra.h"
 
 enum { OPTION_TIME, OPTION_DELAY };
-enum { SAMPLES_MAX = 5000 };
+static const int SAMPLES_MAX = 5000;
 
 static volatile sig_atomic_t ended;
 
