@@ -56,6 +56,7 @@ def with_stub(engine):
 def gdb(start, commands, capture=False):
     """Run gdb on this terminal, or only for the commands if there are any. To be captured: returns
     what it prints, else its exit status."""
+    host.ensure_packages(("gdb",))
     words = ["gdb", "-q", "-nx", *(["-batch"] if commands else []), "-x", COMMANDS]
     for text in (*start, *commands):
         words += ["-ex", text]

@@ -33,7 +33,7 @@ CHECK_CLANGS = (14, 19)
 # No release has all of them: what is not to be had is not checked with.
 CHECK_PACKAGES = (
     *(package for version in CHECK_CLANGS for package in clang_packages(version)),
-    "clang-format-14", "clang-tidy-19", "debhelper", "lintian", "mandoc",
+    "clang-format-14", "clang-tidy-19", "debhelper", "gdb", "lintian", "mandoc",
 )
 
 
