@@ -26,7 +26,8 @@ int main(void)
 	int status = -1;
 
 	if (!child) {
-		execl("/bin/cc1", "cc1", "-quiet", "-O2", "/source.c", "-o", "/source.s", NULL);
+		execl("/bin/cc1", "cc1", "-quiet", "-fpreprocessed", "-O2", "/source.c", "-o",
+		      "/source.s", NULL);
 		_exit(errno);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child || status)
