@@ -75,6 +75,16 @@ static void firmware(const struct machine *m, advice_add *add, void *context)
 		    "");
 }
 
+/* Good if it is there, else something to know. */
+static void tell(advice_add *add, void *context, bool there, const char *good, const char *lacking,
+		 const char *advice)
+{
+	if (there)
+		add(context, VERDICT_GOOD, good, "");
+	else
+		add(context, VERDICT_NOTE, lacking, advice);
+}
+
 enum verdict advise(const struct machine *m, advice_add *add, void *context)
 {
 	const enum verdict verdict = requirements(m, add, context);
@@ -85,21 +95,12 @@ enum verdict advise(const struct machine *m, advice_add *add, void *context)
 		add(context, VERDICT_NOTE, "another hypervisor is below",
 		    "Umbra then is a guest that uses nested VMX: for trying it, not for speed");
 	cpus(m, add, context);
-	if (m->vtd)
-		add(context, VERDICT_GOOD, "VT-d keeps devices out of Umbra's memory", "");
-	else
-		add(context, VERDICT_NOTE, "no VT-d",
-		    "enable VT-d in the firmware setup, or devices can reach Umbra's memory");
+	tell(add, context, m->vtd, "VT-d keeps devices out of Umbra's memory", "no VT-d",
+	     "enable VT-d in the firmware setup, or devices can reach Umbra's memory");
 	firmware(m, add, context);
-	if (m->sleeps_to_ram)
-		add(context, VERDICT_GOOD, "sleep to RAM: Umbra wakes up with the machine", "");
-	else
-		add(context, VERDICT_NOTE, "no sleep to RAM (S3)",
-		    "nothing to do: other kinds of sleep need nothing of Umbra");
-	if (m->rdrand)
-		add(context, VERDICT_GOOD, "RDRAND, for umbractl's permission to ask", "");
-	else
-		add(context, VERDICT_NOTE, "no RDRAND",
-		    "Umbra runs, but hv-leaves=on has no effect and umbractl cannot ask it");
+	tell(add, context, m->sleeps_to_ram, "sleep to RAM: Umbra wakes up with the machine",
+	     "no sleep to RAM (S3)", "nothing to do: other kinds of sleep need nothing of Umbra");
+	tell(add, context, m->rdrand, "RDRAND, for umbractl's permission to ask", "no RDRAND",
+	     "Umbra runs, but hv-leaves=on has no effect and umbractl cannot ask it");
 	return verdict;
 }
