@@ -107,16 +107,20 @@ static int compare(const void *left, const void *right)
 	return a > b ? 1 : a < b ? -1 : 0;
 }
 
+static void median_figure(const char *name, uint32_t times[ROUND_TRIPS])
+{
+	qsort(times, ROUND_TRIPS, sizeof(*times), compare);
+	figure(name, times[ROUND_TRIPS / 2]);
+}
+
 /* The program times each of its round trips and lists the times at GUEST_DATA. */
 static void time_round_trips(const char *name, const uint8_t *start, const uint8_t *end)
 {
 	struct vm vm = vm_create_long_mode(start, end);
 	struct vcpu vcpu = vcpu_create(&vm, 0, (struct kvm_regs){.rsi = ROUND_TRIPS});
-	uint32_t *times = vm_at(&vm, GUEST_DATA);
 
 	vcpu_reported(&vcpu);
-	qsort(times, ROUND_TRIPS, sizeof(*times), compare);
-	figure(name, times[ROUND_TRIPS / 2]);
+	median_figure(name, vm_at(&vm, GUEST_DATA));
 	vcpu_destroy(&vcpu);
 	vm_destroy(&vm);
 }
@@ -174,8 +178,7 @@ static void time_user_round_trips(void)
 		vcpu_reported(&vcpu);
 		times[i] = (uint32_t)(rdtsc() - start);
 	}
-	qsort(times, ROUND_TRIPS, sizeof(*times), compare);
-	figure("kvm-user", times[ROUND_TRIPS / 2]);
+	median_figure("kvm-user", times);
 	vcpu_destroy(&vcpu);
 	vm_destroy(&vm);
 }
