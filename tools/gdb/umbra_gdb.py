@@ -346,7 +346,6 @@ def parse_address(words):
 @command
 def cpus_command():
     """umbra cpus: where each CPU is, and what it has done."""
-    selected = gdb.selected_thread()
     for index in range(cpu_count()):
         vcpu = vcpu_of(index)
         if not int(vcpu["cpu"]["vmx_on"]):
@@ -362,8 +361,6 @@ def cpus_command():
         of_l2 = sum(int(vcpu["l2_exits"][i]) for i in range(vcpu["l2_exits"].type.range()[1] + 1))
         print(f"CPU {index}  APIC id {int(vcpu['cpu']['apic_id'])}  vcpu {int(vcpu.address):#x}  "
               f"vmcs01 {int(vcpu['vmcs01']):#x}  exits {exits}, of L2 {of_l2}: {state}")
-    if selected:
-        selected.switch()
 
 
 @command

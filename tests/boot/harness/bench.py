@@ -19,7 +19,6 @@ from . import (bench_guest, bench_page, bench_plot, bench_probe, build, cases, c
                guest, host, media, tools)
 
 RESULT = host.ROOT / "build/bench.json"
-LOGS = host.ROOT / "build/logs"
 PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "tools/bench.c"
 PROGRAM_FLAGS = ("--target=x86_64-linux-gnu", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
                  "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-mgeneral-regs-only",
@@ -95,13 +94,10 @@ class Run:
         cd = media.make_cd(self.entry, directory / f"{self.name}.iso")
         judge = console.Judge((self.expect,), cases.FORBID + ("UMBRA-BENCH: failed",))
         hardware = engines.Hardware(cpus=self.cpus, memory=self.memory, cpu_model=self.model)
-        machine = FixedBochs(hardware, LOGS / f"{self.name}.log", cd)
+        machine = FixedBochs(hardware, host.log_path(self.name), cd)
         machine.entry_points = self.entry_points
         with machine:
-            problem = console.watch(machine, judge, self.timeout)
-            if problem:
-                raise host.Failure("\n".join([*machine.console.tail(), *machine.emulator_tail(),
-                                              f"{self.name}: {problem}"]))
+            console.expect(machine, judge, self.timeout, self.name)
             self.lines = machine.console.lines
             if self.entry_points:
                 self.kernel_entry = machine.entry_time()
@@ -248,29 +244,30 @@ def umbra_figures(run, variant):
     ]
 
 
+def linux_in_kvm(directory, name, initrd, parameters=""):
+    """An initramfs whose QEMU starts the same kernel with this one."""
+    line = directory / f"{name}-line"
+    line.write_text(f"{guest.COMMAND_LINE} nokaslr quiet {parameters}", encoding="ascii")
+    return guest.initramfs(
+        directory / f"{name}-in-kvm.img", modules=("kvm-intel",),
+        files=guest.qemu_files(("bios-microvm.bin", "linuxboot_dma.bin")) | {
+            "/qemu/kernel": guest.bzimage(), "/qemu/initrd": initrd, "/qemu/command-line": line,
+            "/tests/kvm-qemu": guest.INIT.with_name("kvm-qemu")})
+
+
 def kvm_runs(variant, directory):
     """A small client of /dev/kvm, and QEMU booting Linux, in the guest and on the bare machine."""
     line = f"{guest.COMMAND_LINE} nokaslr quiet umbra.test="
     client = guest.initramfs(directory / "kvm.img", modules=("kvm-intel",), files={
         "/tests/kvm-bench": tools.kvm_bench(directory / "kvm-bench")})
-    inner = directory / "inner-line"
-    inner.write_text(f"{guest.COMMAND_LINE} nokaslr quiet rdinit=/bench", encoding="ascii")
-    qemu = guest.initramfs(directory / "qemu.img", modules=("kvm-intel",), files=guest.qemu_files(
-        ("bios-microvm.bin", "linuxboot_dma.bin")) | {
-            "/qemu/kernel": guest.bzimage(), "/qemu/initrd": first_process(directory),
-            "/qemu/command-line": inner, "/tests/kvm-qemu": guest.INIT.with_name("kvm-qemu")})
-    compiles = directory / "compile-line"
-    compiles.write_text(f"{guest.COMMAND_LINE} nokaslr quiet", encoding="ascii")
-    compiling = guest.initramfs(directory / "compile-outer.img", modules=("kvm-intel",),
-                                files=guest.qemu_files(("bios-microvm.bin", "linuxboot_dma.bin")) | {
-        "/qemu/kernel": guest.bzimage(), "/qemu/initrd": bench_guest.compiling_initramfs(directory),
-        "/qemu/command-line": compiles, "/tests/kvm-qemu": guest.INIT.with_name("kvm-qemu")})
+    linux = linux_in_kvm(directory, "boot", first_process(directory), "rdinit=/bench")
+    compiling = linux_in_kvm(directory, "compile", bench_guest.compiling_initramfs(directory))
     runs = []
     # The filter that marks the inner console's lines keeps the last one until QEMU ends.
     machine = "kvm-qemu umbra.machine=microvm,rtc=on umbra.smp=1"
     for name, expect, test, initrd in (
             ("kvm", "UMBRA-BENCH: end", "kvm-bench", client),
-            ("kvm-linux", "L2: UMBRA-BENCH: userspace-tsc", machine, qemu),
+            ("kvm-linux", "L2: UMBRA-BENCH: userspace-tsc", machine, linux),
             ("kvm-compile", "L2: UMBRA-BENCH: kvm-compile", machine, compiling)):
         native = media.native_linux(guest.bzimage(), line + test, initrd)
         umbra = media.under_umbra(variant.image, guest.vmlinux(), line + test, initrd, "stats")
@@ -330,7 +327,6 @@ def run(quick, plot=None, page=False, jobs=2, umbra_args="", model=None):
     variant, counting = build.Variant(), build.Variant(tests=False, count_vmcs=True)
     build.build(variant)
     build.build(counting)
-    LOGS.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="umbra-")))
         probes = probe_runs(variant, counting, umbra_args, model)

@@ -115,12 +115,6 @@ def find(directory=TABLES):
     return tests
 
 
-def log_path(test):
-    path = host.ROOT / "build/logs" / f"{test.name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def judge_of(test):
     return TapJudge(test.forbid) if test.tap else console.Judge(test.expect, test.forbid)
 
@@ -155,12 +149,13 @@ def boot(test):
             with open(disk, "wb") as image:
                 image.truncate(test.swap << 20)
         judge = judge_of(test)
+        log = host.log_path(test.name)
         engine = engines.choose(test.engine)
-        with engine(test.hardware, log_path(test), cdrom=cd, disk=disk) as machine:
+        with engine(test.hardware, log, cdrom=cd, disk=disk) as machine:
             problem = console.watch(machine, judge, test.timeout, test.linger, test.ends,
                                     test.keys)
             detail = ""
             if problem:
-                detail = "\n".join([f"--- {log_path(test)}, its end:", *machine.console.tail(),
+                detail = "\n".join([f"--- {log}, its end:", *machine.console.tail(),
                                     f"--- {engine.name}:", *machine.emulator_tail()])
             return problem, detail, judge, machine.console.lines

@@ -11,6 +11,8 @@ import threading
 import time
 import tty
 
+from . import host
+
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1bc")
 
 STOP = threading.Event()  # set when the user wants everything to end
@@ -133,6 +135,13 @@ def watch(machine, judge, timeout, linger=0, ends=False, keys=()):
         if now > deadline:
             why = "the machine runs on" if judge.satisfied() else judge.complaint()
             return f"no end after {timeout} s; {why}"
+
+
+def expect(machine, judge, timeout, name="", ends=False):
+    """The same, for what must go well: host.Failure with the end of the console else."""
+    if problem := watch(machine, judge, timeout, ends=ends):
+        raise host.Failure("\n".join([*machine.console.tail(), *machine.emulator_tail(),
+                                      f"{name}: {problem}" if name else problem]))
 
 
 def interact(machine):

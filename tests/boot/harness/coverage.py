@@ -94,12 +94,10 @@ def probe_entry(options, umbra_options):
 def hidden_option(hardware, umbra_options, directory):
     """The probe's option that says where Umbra's memory is: a boot by itself finds it out."""
     cd = media.make_cd(probe_entry("list", umbra_options), directory / "where.iso")
-    log = host.ROOT / "build/logs/coverage.where.log"
+    log = host.log_path("coverage.where")
     judge = console.Judge((RESERVED.pattern,), cases.FORBID)
     with engines.Bochs(hardware, log, cdrom=cd) as machine:
-        problem = console.watch(machine, judge, 300)
-        if problem:
-            raise host.Failure("\n".join([*machine.console.tail(), problem]))
+        console.expect(machine, judge, 300)
         size, start = next(filter(None, map(RESERVED.search, machine.console.lines))).groups()
     start = int(start, 16)
     return f"hidden={start:#x}-{start + int(size) * 1024:#x}"
@@ -138,13 +136,10 @@ class CoverageContext(cases.Context):
 def boot(name, hardware, entry, directory):
     """Run one machine; returns its profile's path."""
     cd = media.make_cd(entry, directory / f"{name}.iso")
-    log = host.ROOT / f"build/logs/coverage.{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = host.log_path(f"coverage.{name}")
     judge = console.Judge((END,), cases.FORBID)
     with engines.Bochs(hardware, log, cdrom=cd) as machine:
-        problem = console.watch(machine, judge, 1800)
-        if problem:
-            raise host.Failure("\n".join([*machine.console.tail(), f"{name}: {problem}"]))
+        console.expect(machine, judge, 1800, name)
         lines = machine.console.lines
     profile = directory / f"{name}.profraw"
     profile.write_bytes(raw_profile(VARIANT.image, lines))

@@ -16,13 +16,14 @@ ENDS = ("panic", "panic_trap", "fail")
 class DebuggedBochs(engines.Bochs):
     """Bochs, stopped at its own debugger's prompt, and a stub for gdb before that."""
 
+    first_command = None
+
     def __enter__(self):
         if not self.bochs.debugger:
             raise host.Failure(f"Bochs {self.bochs.version} has no debugger; take --bochs 2")
         self.console = console.Console(self.log_path)
         self._process = subprocess.Popen(
-            self.command()[:-2],         # without what continues at once
-            cwd=self.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            self.command(), cwd=self.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True)
         listener = gdb_stub.listen(self.socket)
         stub = gdb_stub.Stub(gdb_stub.Debugger(self._process), self.hardware.cpus)
@@ -68,8 +69,7 @@ def gdb(start, commands, capture=False):
 
 def run(engine, hardware, cd, image, commands, capture=False):
     """Boot the CD under gdb."""
-    log = host.ROOT / "build/logs/debug.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = host.log_path("debug")
     with with_stub(engine)(hardware, log, cdrom=cd) as machine:
         stop = threading.Event()
         reader = threading.Thread(target=_keep_reading, args=(machine, stop), daemon=True)

@@ -3,14 +3,9 @@
 
 import pathlib
 import re
-import socket
 import tempfile
-import time
 
-from . import build, debug, engines, host, media
-
-PASSES = "PROBE-END pass"
-
+from . import build, console, debug, engines, host, media
 
 def require(text, *patterns):
     """Each pattern is found, and the one after it behind it."""
@@ -23,7 +18,7 @@ def require(text, *patterns):
 
 
 def value_of(text, field):
-    """What the fields' list says after a line that an `echo` of ours printed."""
+    """Of a field, in a list of them."""
     return int(re.search(rf" {field} +(0x[0-9a-f]+)", text)[1], 16)
 
 
@@ -56,7 +51,7 @@ def _check_live(work):
     cd = media.make_cd(entry, work / "cd.iso")
     text = debug.run("bochs", engines.Hardware(cpus=2, memory=256, bochs="2"), cd,
                      variant.image, commands, capture=True)
-    (host.ROOT / "build/logs/debug.live.log").write_text(text, encoding="utf-8")
+    host.log_path("debug.live").write_text(text, encoding="utf-8")
     require(text, r"^CPU 0 .* of L2 0: (L1 runs|Umbra handles exit \d+ of L1)$",
             r"^CPU 1 .*, waiting for SIPI$", r"^umbra: 2 CPUs, \d+ KiB reserved at 0x")
     home = int(re.search(r"reserved at (0x[0-9a-f]+)", text)[1], 16)
@@ -93,22 +88,12 @@ def check_dump():
         build.build(variant)
         entry = media.under_umbra(variant.image, variant.probe)
         cd = media.make_cd(entry, work / "cd.iso")
-        monitor, dump = work / "monitor", work / "dump"
-        hardware = engines.Hardware(memory=128, extra=(
-            "-monitor", f"unix:{monitor},server=on,wait=off"))
-        log = host.ROOT / "build/logs/debug.dump.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with engines.Tcg(hardware, log, cdrom=cd) as machine:
-            deadline = time.monotonic() + 120
-            while not any("umbra: error" in line for line in machine.console.lines):
-                machine.console.read(0.2)
-                if time.monotonic() > deadline:
-                    raise host.Failure("no refusal in time")
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(monitor))
-                connection.sendall(f"dump-guest-memory -p {dump}\nquit\n".encode())
-                while connection.recv(4096):
-                    pass
+        dump = work / "dump"
+        hardware = engines.Hardware(memory=128, monitor=True)
+        with engines.Tcg(hardware, host.log_path("debug.dump"), cdrom=cd) as machine:
+            console.expect(machine, console.Judge(("umbra: error",)), 120)
+            machine.ask_monitor(f"dump-guest-memory -p {dump}", "quit")
+            console.expect(machine, console.Judge(), 120, ends=True)
             shown = [line for line in machine.console.lines if line.startswith("umbra: ")]
         text = debug.open_dump(variant.image, dump, ["umbra log", "bt"], capture=True)
     for line in shown:

@@ -7,8 +7,10 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 
 from . import bochs, host, media, ovmf
 from .console import Console
@@ -30,6 +32,7 @@ class Hardware:
     bochs: str = ""                  # its version, or how that begins; "": what --bochs says
     tsc_khz: int = TSC_KHZ           # Bochs: instructions of a CPU in a millisecond
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
+    monitor: bool = False            # QEMU: takes commands, by ask_monitor()
     writable: bool = False           # the disk's image takes what is written to the disk
     hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
     extra: tuple = ()                # QEMU: more arguments
@@ -127,6 +130,7 @@ class Bochs(Machine):
 
     name = "bochs"
     default_cpu = "corei7_haswell_4770"
+    first_command = "c"              # of its debugger, if it has one
 
     def __init__(self, hardware, *arguments, **options):
         self.model = hardware.cpu_model or self.default_cpu
@@ -190,10 +194,11 @@ class Bochs(Machine):
 
     def command(self):
         (self.work / "bochsrc").write_text(self.config(), encoding="utf-8")
-        (self.work / "commands").write_text("c\n", encoding="ascii")
+        if self.first_command:
+            (self.work / "commands").write_text(f"{self.first_command}\n", encoding="ascii")
         return [*network_namespace(), *DIE_WITH_PARENT, "env", "TERM=linux",
                 *self.bochs.command(), "-q", "-f", "bochsrc",
-                *(["-rc", "commands"] if self.bochs.debugger else [])]
+                *(["-rc", "commands"] if self.bochs.debugger and self.first_command else [])]
 
 
 class Qemu(Machine):
@@ -245,7 +250,17 @@ class Qemu(Machine):
         if self.cdrom:
             command += ["-drive", f"file={self.cdrom},format=raw,if=ide,index=2,media=cdrom",
                         "-boot", "d"]
+        if hardware.monitor:
+            command += ["-monitor", "unix:monitor,server=on,wait=off"]
         return [*command, *tpm, *hardware.extra]
+
+    def ask_monitor(self, *commands):
+        """One command after the other."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.work / "monitor"))
+            for command in commands:
+                connection.sendall(f"{command}\n".encode())
+                time.sleep(0.5)
 
 
 class Kvm(Qemu):

@@ -197,9 +197,10 @@ class Stub:
         return f"T05thread:{cpu + 1};"
 
     def _answer(self, packet):
+        if packet == "?":
+            return self._stop(self.stopped)
         for prefix, answer in (
                 ("qSupported", "PacketSize=2000;qXfer:features:read+"),
-                ("?", self._stop(self.stopped) if packet == "?" else ""),
                 ("qfThreadInfo", "m" + ",".join(f"{i + 1:x}" for i in range(self.cpus))),
                 ("qsThreadInfo", "l"), ("qC", f"QC{self.stopped + 1:x}"), ("qAttached", "1"),
                 ("T", "OK"), ("k", None)):

@@ -59,6 +59,13 @@ def cache_lock():
     return locked(CACHE)
 
 
+def log_path(name):
+    """Where a console or a long command leaves what it says."""
+    path = ROOT / "build/logs" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 SHOWN = 500                          # of a command that failed
 
 

@@ -26,8 +26,7 @@ IMAGES = ("src/umbra.elf", "subprojects/probe/probe.elf")
 
 
 def fresh_log(name):
-    path = host.ROOT / "build/logs" / f"{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = host.log_path(name)
     path.write_text("", encoding="utf-8")
     return path
 

@@ -63,14 +63,9 @@ def prepare(root, log, grub):
 
 def boot(name, engine, expect, forbid=FAILED, hardware=engines.Hardware(memory=512), **media_of):
     """One start; raises host.Failure with the end of its console."""
-    log = host.ROOT / "build/logs" / f"{name}.log"
-    judge = console.Judge(expect, forbid)
     host.say(f"booting {name}")
-    with engines.choose(engine)(hardware, log, **media_of) as machine:
-        problem = console.watch(machine, judge, BOOT_SECONDS, 0, True)
-        if problem:
-            raise host.Failure("\n".join([*machine.console.tail(), *machine.emulator_tail(),
-                                          f"{name}: {problem}"]))
+    with engines.choose(engine)(hardware, host.log_path(name), **media_of) as machine:
+        console.expect(machine, console.Judge(expect, forbid), BOOT_SECONDS, name, ends=True)
 
 
 def check(release, separate=False):

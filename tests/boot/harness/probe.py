@@ -47,16 +47,13 @@ def run_one(setting, options, cpus, engine, variant, directory):
                                   f"nested.shadow={setting.shadow}")
     slug = re.sub(r"\W+", "-", setting.name)
     cd = media.make_cd(entry, directory / f"{slug}.iso")
-    log = host.ROOT / f"build/logs/probe.{slug}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = host.log_path(f"probe.{slug}")
     judge = console.Judge((transcript.END,), cases.FORBID)
     start = time.monotonic()
     with engines.choose(engine)(hardware, log, cdrom=cd) as machine:
-        problem = console.watch(machine, judge, RANDOM_TIMEOUT if "rounds=" in options else TIMEOUT)
+        console.expect(machine, judge, RANDOM_TIMEOUT if "rounds=" in options else TIMEOUT,
+                       f"{setting.name} (log: {log})")
         lines = machine.console.lines
-        if problem:
-            raise host.Failure("\n".join([*machine.console.tail(40), *machine.emulator_tail(),
-                                          f"{setting.name}: {problem} (log: {log})"]))
     failed = sum(line.startswith("not ok ") for line in lines)
     passed = sum(line.startswith("ok ") for line in lines)
     host.say(f"{setting.name}: {passed} cases passed, {failed} failed, "

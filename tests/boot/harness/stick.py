@@ -44,9 +44,8 @@ def kept(destination):
 
 
 def umbractl(variant):
-    """The program that looks into a running Umbra, if these sources have it."""
-    there = (host.ROOT / "tools/umbractl/meson.build").exists()
-    return variant.directory / "tools/umbractl/umbractl" if there else None
+    """The program that looks into a running Umbra."""
+    return variant.directory / "tools/umbractl/umbractl"
 
 
 def initrd(destination, work, variant):
@@ -55,8 +54,7 @@ def initrd(destination, work, variant):
     names = [name for name in MODULES if name.replace("-", "_") in there]
     files = {f"/{name}": SOURCES / name for name in ("init", "report")}
     files["/bin/kept"] = kept(work / "kept")
-    if program := umbractl(variant):
-        files |= guest.program_files(program)
+    files |= guest.program_files(umbractl(variant))
     return guest.initramfs(destination, names, files, KERNEL)
 
 
@@ -82,10 +80,7 @@ def make(destination, variant, options=None):
                            ("vmlinuz", KERNEL.bzimage())):
             shutil.copy(file, tree / "boot" / name)
         initrd(tree / "boot/initrd.img", work, variant)
-        menu = (SOURCES / "grub.cfg").read_text("ascii")
-        if umbractl(variant):
-            menu = menu.replace("set umbra_own=", "set umbra_own=hv-leaves=on")
-        (tree / "boot/grub/grub.cfg").write_text(menu, "ascii")
+        shutil.copy(SOURCES / "grub.cfg", tree / "boot/grub")
         log = make_log(work / "log.img", options)
         host.run(["grub-mkrescue", "--fonts=", "--locales=", "--themes=", "-o", destination, tree,
                   "--", "-volid", "UMBRA", "-append_partition", LOG_NUMBER, hex(FAT), log])
@@ -95,7 +90,7 @@ def make(destination, variant, options=None):
 def write(destination):
     """`umbra image`."""
     variant = build.Variant()
-    build.build(variant, *filter(None, (variant.image, variant.probe, umbractl(variant))))
+    build.build(variant, variant.image, variant.probe, umbractl(variant))
     make(destination, variant)
     size = destination.stat().st_size >> 20
     print(f"{destination}: {size} MiB. Write it to a whole stick, whose contents are lost:\n"

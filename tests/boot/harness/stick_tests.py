@@ -3,11 +3,9 @@
 
 import pathlib
 import re
-import socket
 import struct
 import subprocess
 import tempfile
-import time
 
 from . import build, cases, console, engines, guest, host, stick, transcript
 
@@ -25,34 +23,13 @@ def options(default, probe_options="", linux_options=LINUX):
             f'set probe_options="{probe_options}"\nset linux_options="{linux_options}"\n')
 
 
-def log_path(name):
-    path = host.ROOT / f"build/logs/{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def watch(machine, timeout, *expect):
     """These lines appear in this order, and none that no guest may print."""
-    problem = console.watch(machine, console.Judge(expect, cases.FORBID_ERRORS), timeout)
-    if problem:
-        raise host.Failure("\n".join([*machine.console.tail(), *machine.emulator_tail(), problem]))
+    console.expect(machine, console.Judge(expect, cases.FORBID_ERRORS), timeout)
 
 
 def wait_for_end(machine):
-    deadline = time.monotonic() + 120
-    while machine.alive():
-        machine.console.read(0.2)
-        if time.monotonic() > deadline:
-            raise host.Failure("it does not switch off")
-
-
-def ask_monitor(path, *commands):
-    """Commands for QEMU, one after the other."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
-        for command in commands:
-            connection.sendall(f"{command}\n".encode())
-            time.sleep(0.5)
+    console.expect(machine, console.Judge(), 120, ends=True)
 
 
 def glyphs():
@@ -87,12 +64,11 @@ def check_page():
         build.build(variant)
         image = stick.make(work / "stick.img", variant,
                            options("probe-bare", "wait=60 cases=cpuid,insn"))
-        monitor, picture = work / "monitor", work / "screen.ppm"
-        hardware = engines.Hardware(cpus=2, memory=512, firmware="uefi", extra=(
-            "-monitor", f"unix:{monitor},server=on,wait=off"))
-        with engines.Tcg(hardware, log_path("stick.page"), disk=image) as machine:
+        picture = work / "screen.ppm"
+        hardware = engines.Hardware(cpus=2, memory=512, firmware="uefi", monitor=True)
+        with engines.Tcg(hardware, host.log_path("stick.page"), disk=image) as machine:
             watch(machine, 120, r"^TAP version", r"^PROBE-END", r"^It goes on by a key")
-            ask_monitor(monitor, f"screendump {picture}", "quit")
+            machine.ask_monitor(f"screendump {picture}", "quit")
             wait_for_end(machine)
             lines = [line.rstrip() for line in machine.console.lines]
         page = lines[lines.index("The probe has ended. Please photograph this page."):]
@@ -237,7 +213,7 @@ def walk(firmware):
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         image = stick.make(pathlib.Path(work) / "stick.img", variant,
                            options("walk", CASES + engines.probe_options("bochs", hardware)))
-        with engines.Bochs(hardware, log_path(name), disk=image) as machine:
+        with engines.Bochs(hardware, host.log_path(name), disk=image) as machine:
             watch(machine, 2400, *PROBE, r"^umbra: .* reserved at", *PROBE,
                   *linux("plain"), r"^umbra: .* reserved at", *linux("umbra"), "'off' switches off")
             machine.console.write(b"off\n")
@@ -287,13 +263,11 @@ def check_read_only():
     build.build(variant)
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
         image = stick.make(pathlib.Path(work) / "stick.img", variant, options("linux-plain"))
-        monitor = pathlib.Path(work) / "monitor"
-        hardware = engines.Hardware(cpus=2, extra=(
-            "-monitor", f"unix:{monitor},server=on,wait=off",
+        hardware = engines.Hardware(cpus=2, monitor=True, extra=(
             "-drive", f"file={image},format=raw,if=none,id=stick,readonly=on",
             "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,bootindex=0",
             "-device", "usb-kbd"))
-        with engines.Tcg(hardware, log_path("stick.read-only")) as machine:
+        with engines.Tcg(hardware, host.log_path("stick.read-only")) as machine:
             watch(machine, 300, r"^UMBRA-STICK: Linux", r"^Written to +nowhere",
                   r"^UMBRA-STICK: summary ends", r"^Enter for the next page")
             pages = []
@@ -303,7 +277,7 @@ def check_read_only():
                 watch(machine, 60, r"^Enter (for|restarts)")
                 pages.append([line for line in machine.console.lines[start:]
                               if not line.startswith(("Enter", "[")) and line])
-            ask_monitor(monitor, *(f"sendkey {key}" for key in ("o", "f", "f", "ret")))
+            machine.ask_monitor(*(f"sendkey {key}" for key in ("o", "f", "f", "ret")))
             wait_for_end(machine)
         text = [line for page in pages for line in page]
         if text[0] != "Umbra on a real machine: a report" or "linux-plain.txt" not in text[-1]:
