@@ -91,7 +91,8 @@ def check_dump():
         dump = work / "dump"
         hardware = engines.Hardware(memory=128, monitor=True)
         with engines.Tcg(hardware, host.log_path("debug.dump"), cdrom=cd) as machine:
-            console.expect(machine, console.Judge(("umbra: error",)), 120)
+            # Its last words, so that all before them are in the log.
+            console.expect(machine, console.Judge(("umbra: error: stopped",)), 120)
             machine.ask_monitor(f"dump-guest-memory -p {dump}", "quit")
             console.expect(machine, console.Judge(), 120, ends=True)
             shown = [line for line in machine.console.lines if line.startswith("umbra: ")]
