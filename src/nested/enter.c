@@ -64,6 +64,8 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 
+	if (field_set_is_empty(&vmcs->dirty))
+		return;
 	FOR_EACH_FIELD(f, &vmcs->dirty)
 	{
 		/* A new VMCS has all bits set, more than there are fields. */

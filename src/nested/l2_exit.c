@@ -176,8 +176,10 @@ void nested_exit_handle(struct guest_regs *regs)
 	/* Flags beside the reason, as of an exit from an enclave, are L1's to see. */
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
-	vcpu->nested->current->vmcs02_launched = true;
-	msr_list_entered(vcpu->nested->current);
+	struct nested_vmcs *vmcs = vcpu->nested->current;
+
+	vmcs->vmcs02_launched = true;
+	msr_list_entered(vmcs);
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)
 			vcpu->l2_exits[basic]++;

@@ -4,39 +4,18 @@
 #include <x86/cr.h>
 #include <x86/paging.h>
 
-/* Layout of the instruction-information field, common to all VMX instructions with operands. */
-enum {
-	INFO_SCALE = 3,
-	INFO_REG1_SHIFT = 3,
-	INFO_ADDRESS_SIZE_SHIFT = 7,
-	INFO_ADDRESS_SIZE = 7,
-	INFO_REGISTER = 1 << 10,
-	INFO_SEGMENT_SHIFT = 15,
-	INFO_INDEX_SHIFT = 18,
-	INFO_INDEX_INVALID = 1 << 22,
-	INFO_BASE_SHIFT = 23,
-	INFO_BASE_INVALID = 1 << 27,
-	INFO_REG2_SHIFT = 28,
-	REGISTER_MASK = 15,
-};
-
 struct operand operand_decode(u32 info, u64 displacement, const struct guest_regs *regs)
 {
 	struct operand operand = {
 		.is_register = info & INFO_REGISTER,
-		.reg1 = (info >> INFO_REG1_SHIFT) & REGISTER_MASK,
+		.reg1 = (info >> INFO_REG1_SHIFT) & INFO_REGISTER_MASK,
 		.reg2 = (u8)(info >> INFO_REG2_SHIFT),
 		.segment = (enum segment)((info >> INFO_SEGMENT_SHIFT) & 7),
 	};
 
 	if (operand.is_register)
 		return operand;
-	operand.offset = displacement;
-	if (!(info & INFO_BASE_INVALID))
-		operand.offset += regs->gpr[(info >> INFO_BASE_SHIFT) & REGISTER_MASK];
-	if (!(info & INFO_INDEX_INVALID))
-		operand.offset += regs->gpr[(info >> INFO_INDEX_SHIFT) & REGISTER_MASK]
-				  << (info & INFO_SCALE);
+	operand.offset = operand_offset(info, displacement, regs);
 	switch ((info >> INFO_ADDRESS_SIZE_SHIFT) & INFO_ADDRESS_SIZE) {
 	case 0:
 		operand.offset = (u16)operand.offset;

@@ -32,11 +32,14 @@ struct guest_fault {
  * read. It holds as long as all of these are the same, so nothing needs to be invalidated.
  */
 struct guest_translation {
-	u64 page, cr0, cr3, cr4, efer;
-	enum guest_access_type type;
-	u32 steps; /* 0: none yet */
-	struct guest_walk_step step[GUEST_WALK_LEVELS];
-	paddr_t pa; /* of the page */
+	u64 page; /* linear address */
+	u64 cr0, cr3, cr4, efer;
+	/* Those beyond what the walk read are like the first. */
+	struct {
+		const volatile u64 *at;
+		u64 entry;
+	} step[GUEST_WALK_LEVELS];
+	void *memory; /* Umbra's pointer to the page */
 };
 
 /* How to reach memory that is not the identity: the page tables, and what they lead to. */

@@ -4,8 +4,9 @@
 /* SDM "IA32_DEBUGCTL MSR": with BTF, TF traps on branches only, and no such instruction exits. */
 static const u64 debugctl_btf = BIT(1);
 
-void instruction_done_slow(u64 rflags, u32 interruptibility)
+void instruction_done_slow(u32 interruptibility)
 {
+	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
 	const u32 shadows = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
 	if (interruptibility & shadows)

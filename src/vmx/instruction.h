@@ -21,19 +21,18 @@ static inline u32 instruction_cpl(void)
 }
 
 /* The rare cases of instruction_done(). */
-void instruction_done_slow(u64 rflags, u32 interruptibility);
+void instruction_done_slow(u32 interruptibility);
 void instruction_wrap_rip(u64 rip);
 
 /*
  * Moves the guest behind the instruction that exited: RIP advances, a STI or MOV-SS shadow ends,
  * RF is cleared, and TF traps after it. SDM "Single-Step Exception Condition", "Interruptibility
- * State".
+ * State". `rflags` as the instruction found them.
  */
-static inline void instruction_done(void)
+static inline void instruction_done_with(u64 rflags)
 {
 	const u64 old = vmreadn(VMCS_GUEST_RIP);
 	const u64 rip = old + vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH);
-	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
 	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 
 	vmwriten(VMCS_GUEST_RIP, rip);
@@ -43,5 +42,10 @@ static inline void instruction_done(void)
 		    (rflags & (RFLAGS_TF | RFLAGS_RF)) |
 			    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
 		    0))
-		instruction_done_slow(rflags, interruptibility);
+		instruction_done_slow(interruptibility);
+}
+
+static inline void instruction_done(void)
+{
+	instruction_done_with(vmreadn(VMCS_GUEST_RFLAGS));
 }
