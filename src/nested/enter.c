@@ -353,7 +353,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
 		return;
 	}
-	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
+	if ((v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS) && vmcs->msr_bitmap.count)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(vcpu, vmcs);
 	if (vcpu->nested->violation.pending) {

@@ -132,8 +132,10 @@ void switched_enter(struct nested_vmcs *vmcs, const struct switched *l1)
 
 void switched_save(struct nested_vmcs *vmcs)
 {
-	for (u32 left = vmcs->plan.saves; left; left &= left - 1)
-		field_set_add(&vmcs->stale, (enum vmcs12_field)rules[__builtin_ctz(left)].guest12);
+	const u32 saves = vmcs->plan.saves;
+
+	FOR_EACH_RULE(i, saves,
+		      field_set_add(&vmcs->stale, (enum vmcs12_field)rules[i].guest12));
 }
 
 void switched_read_kept(const struct switched_plan *plan, struct switched *out)
