@@ -17,6 +17,12 @@ void instruction_done_slow(u64 rflags, u32 interruptibility)
 			 vmreadn(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
+void instruction_iteration_done(void)
+{
+	instruction_done_slow(vmreadn(VMCS_GUEST_RFLAGS) & ~RFLAGS_RF,
+			      vmread32(VMCS_GUEST_INTERRUPTIBILITY));
+}
+
 /* Below 64-bit mode the instruction pointer has 32 bits. */
 void instruction_wrap_rip(u64 rip)
 {

@@ -25,6 +25,12 @@ void instruction_done_slow(u64 rflags, u32 interruptibility);
 void instruction_wrap_rip(u64 rip);
 
 /*
+ * The same for one iteration of an instruction that has more to do, and that the guest goes on
+ * with: RIP stays, and so does RF, so that no breakpoint hits the instruction again.
+ */
+void instruction_iteration_done(void);
+
+/*
  * Moves the guest behind the instruction that exited: RIP advances, a STI or MOV-SS shadow ends,
  * RF is cleared, and TF traps after it. SDM "Single-Step Exception Condition", "Interruptibility
  * State".

@@ -497,7 +497,7 @@ void l1_start(u32 count, u64 guest_pages, bool shadow, bool vmwrite_ro)
 	l1_on(0);
 	shadow_on = false;
 	shadow_fields = (struct field_set){0};
-	nested_init_shared(shadow);
+	nested_init_shared(shadow, 0);
 	for (u32 i = 0; i < count; i++) {
 		l1_on((int)i);
 		make_l1();
