@@ -2,7 +2,6 @@
 /* SDM "Checks on VMX Controls". */
 #include "entries.h"
 #include "vmx/eptmap.h"
-#include "vmx/fields.h"
 
 static const u64 BAD = VM_FAIL(VMERR_ENTRY_INVALID_CONTROL);
 
@@ -28,10 +27,6 @@ PROBE_CASE(entry_reserved, "vmx.entry.control_bits", CASE_EACH_CPU)
 		for (unsigned bit = 0; bit < 32; bit++)
 			if ((must & BIT(bit)) || !(may & BIT(bit)))
 				ENTRY_FLIP(vmx_ctl_field(ctl), BIT(bit), BAD);
-		if (field_width(vmx_ctl_field(ctl)) == VMCS_WIDTH_64)
-			for (unsigned bit = 32; bit < 64; bit++)
-				if (!(rdmsr(vmx_ctl_msr(ctl)) & BIT(bit)))
-					ENTRY_FLIP(vmx_ctl_field(ctl), BIT(bit), BAD);
 	}
 	/* Not activated, they are not looked at. */
 	if (vmx_ctl_exists(CTL_CPU3) && l2_disable(CTL_CPU, CPU_TERTIARY_CONTROLS))

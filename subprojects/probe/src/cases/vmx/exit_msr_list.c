@@ -207,7 +207,7 @@ PROBE_CASE(list_no_bitmap, "vmx.exit.msr_list_without_bitmap", CASE_EACH_CPU)
  * read as by RDMSR, and what WRMSR refuses is refused.
  */
 static const u32 kept[] = {MSR_IA32_LSTAR,         MSR_IA32_FEATURE_CONTROL, MSR_IA32_PAT,
-			   MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_VMX_BASIC,       MSR_IA32_APIC_BASE,
+			   MSR_IA32_MTRR_DEF_TYPE, MSR_IA32_VMX_CR0_FIXED0,  MSR_IA32_APIC_BASE,
 			   MSR_IA32_EFER,          MSR_IA32_SYSENTER_EIP};
 enum { KEPT = ARRAY_SIZE(kept), ALL_KEPT = (1 << KEPT) - 1 };
 
