@@ -108,6 +108,10 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 			       (secondary_of(v) & taken[CONTROL_WORD_SECONDARY]) | CPU2_EPT |
 				       CPU2_VPID,
 			       CPU2_CONCEAL_PT));
+	if (nested_caps.has_field[F_TERTIARY_CONTROLS])
+		vmwrite64(VMCS_TERTIARY_CONTROLS, tertiary_of(v) & taken[CONTROL_WORD_TERTIARY]);
+	if (nested_caps.has_field[F_SECONDARY_EXIT_CONTROLS])
+		vmwrite64(VMCS_SECONDARY_EXIT_CONTROLS, exit2_of(v) & taken[CONTROL_WORD_EXIT2]);
 	vmwrite32(VMCS_ENTRY_CONTROLS,
 		  vmx_controls(vmx->entry,
 			       (entry & taken[CONTROL_WORD_ENTRY]) | ENTRY_LOAD_EFER |
@@ -191,6 +195,8 @@ static bool is_set(const struct vmcs12 *v, const struct control_info *control)
 		return v->f[F_PIN_CONTROLS] & control->bit;
 	case CONTROL_WORD_PRIMARY:
 		return v->f[F_PRIMARY_CONTROLS] & control->bit;
+	case CONTROL_WORD_TERTIARY:
+		return tertiary_of(v) & control->bit;
 	default:
 		return secondary_of(v) & control->bit;
 	}

@@ -70,8 +70,10 @@ void nested_record_unshadowed_exit(struct vcpu *vcpu)
 {
 	struct vmcs12 *v = vcpu->nested->current->vmcs12;
 
-	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
-		v->f[f] = vmcs_read(field_info[f].encoding);
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++) {
+		if (nested_caps.has_field[f])
+			v->f[f] = vmcs_read(field_info[f].encoding);
+	}
 	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
 }
 
@@ -302,6 +304,9 @@ void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 
 		if (nested_caps.has_field[f])
 			nested_set_exit_field(vmcs, (enum vmcs12_field)f, 0);
 	}
+	/* A bus lock that the CPU noted with an exit which L1 does not get. */
+	if (reason != REASON_BUS_LOCK)
+		reason |= vcpu->exit_reason & EXIT_REASON_BUS_LOCK;
 	nested_set_exit_field(vmcs, F_EXIT_REASON, reason);
 	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	nested_set_exit_field(vmcs, F_VM_EXIT_INTR_INFO, intr_info);

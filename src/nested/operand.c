@@ -4,6 +4,8 @@
 #include <x86/cr.h>
 #include <x86/paging.h>
 
+#include "vmx/guest_linear.h"
+
 struct operand operand_decode(u32 info, u64 displacement, const struct guest_regs *regs)
 {
 	struct operand operand = {
@@ -29,32 +31,6 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 	return operand;
 }
 
-/* The low `bits` of an address, the highest of them copied to those above. */
-static u64 extend(u64 linear, unsigned int bits)
-{
-	return (u64)((i64)(linear << (64 - bits)) >> (64 - bits));
-}
-
-/*
- * SDM "Linear-Address Masking": the bits that a pointer has to spare become copies of the highest
- * one that is left. Bit 63 stays as it is and tells a user's pointer from a supervisor's.
- */
-static u64 masked(u64 linear, const struct operand_mode *mode)
-{
-	unsigned int bits;
-
-	if (linear & BIT(63)) {
-		if (!(mode->cr4 & CR4_LAM_SUP))
-			return linear;
-		bits = mode->cr4 & CR4_LA57 ? 57 : 48;
-	} else {
-		if (!(mode->cr3 & (CR3_LAM_U57 | CR3_LAM_U48)))
-			return linear;
-		bits = mode->cr3 & CR3_LAM_U57 ? 57 : 48;
-	}
-	return (extend(linear, bits) & ~BIT(63)) | (linear & BIT(63));
-}
-
 static bool type_allows(u32 access_rights, bool write)
 {
 	if (access_rights & TYPE_CODE)
@@ -75,7 +51,7 @@ enum operand_fault operand_linear(const struct operand *operand,
 		*linear = operand->offset;
 		if (operand->segment == SEG_FS || operand->segment == SEG_GS)
 			*linear += segment->base;
-		*linear = masked(*linear, mode);
+		*linear = guest_linear_masked(*linear, mode->cr3, mode->cr4);
 		return linear_is_canonical(*linear, width) &&
 				       linear_is_canonical(*linear + size - 1, width)
 			       ? OPERAND_OK

@@ -22,9 +22,13 @@ u64 operand_register(const struct guest_regs *regs, const struct operand *operan
 void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value);
 
 /*
- * The one in memory, with CPL 0, by the guest's segments and page tables. False: the fault has been
+ * One in memory, with CPL 0, by the guest's segments and page tables. False: the fault has been
  * raised.
  */
+bool operand_read_at(const struct operand *operand, void *dst, u32 size);
+bool operand_write_at(const struct operand *operand, const void *src, u32 size);
+
+/* The same of the instruction that exited. */
 bool operand_walk_and_read(struct guest_regs *regs, void *dst, u32 size);
 bool operand_walk_and_write(struct guest_regs *regs, const void *src, u32 size);
 

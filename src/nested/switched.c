@@ -37,8 +37,7 @@ static const struct rule rules[SWITCHED_COUNT] = {
 	 ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
 	{VMCS_GUEST_PKRS, F_GUEST_PKRS, F_HOST_PKRS, 0, ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS, 0},
 	{VMCS_GUEST_LBR_CTL, F_GUEST_LBR_CTL, NONE, 0, ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL, 0},
-	/* Not offered to L1: L2 goes on with what L1 has, and L1 with what L2 had. */
-	{VMCS_GUEST_UINV, NONE, NONE, 0, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
+	{VMCS_GUEST_UINV, F_GUEST_UINV, NONE, 0, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
 };
 
 void switched_init(const struct vmx_capabilities *vmx, struct switched_set *out)

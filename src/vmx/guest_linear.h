@@ -52,6 +52,27 @@ struct guest_linear_via {
 	u64 *linear; /* NULL, or what gets the address that is being translated */
 };
 
+/*
+ * SDM "Linear-Address Masking": in 64-bit mode the bits that a pointer to data has to spare become
+ * copies of the highest one that is left. Bit 63 stays as it is and tells a user's pointer from a
+ * supervisor's.
+ */
+static inline u64 guest_linear_masked(u64 linear, u64 cr3, u64 cr4)
+{
+	unsigned int spare;
+
+	if (linear & BIT(63)) {
+		if (!(cr4 & CR4_LAM_SUP))
+			return linear;
+		spare = cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+	} else {
+		if (!(cr3 & (CR3_LAM_U57 | CR3_LAM_U48)))
+			return linear;
+		spare = cr3 & CR3_LAM_U57 ? 64 - 57 : 64 - 48;
+	}
+	return ((u64)((i64)(linear << spare) >> spare) & ~BIT(63)) | (linear & BIT(63));
+}
+
 /* Once, before any guest runs. */
 void guest_linear_init(void);
 

@@ -122,8 +122,9 @@ void guest_fault_inject(const struct guest_fault *fault)
 	faulted = true;
 }
 
-void instruction_done_slow(u32 interruptibility)
+void instruction_done_slow(u64 rflags, u32 interruptibility)
 {
+	(void)rflags;
 	(void)interruptibility;
 }
 

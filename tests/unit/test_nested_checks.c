@@ -14,6 +14,7 @@
 #include <x86/vmx.h>
 
 #include "nested/checks.h"
+#include "nested/untested.h"
 
 enum { MAXPHYADDR = 40, CONTROLS, HOST, GUEST };
 
@@ -40,6 +41,8 @@ static int setup(void **state)
 		.secondary = BITS(63, 32),
 		.exit = BITS(63, 32) | 0x36dfb,
 		.entry = BITS(63, 32) | 0x11fb,
+		.tertiary = BITS(63, 32),
+		.exit2 = BITS(63, 32),
 		.misc = VMX_MISC_ZERO_LEN_INJECT | VMX_MISC_VMWRITE_RO | 4 << 16,
 		.ept_vpid = ~0ull,
 		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
@@ -49,7 +52,7 @@ static int setup(void **state)
 	};
 
 	(void)state;
-	nested_caps_init(&caps, &hardware, 1, MAXPHYADDR);
+	nested_caps_init(&caps, &hardware, 1, MAXPHYADDR, UNTESTED_ALL);
 	context = (struct check_context){.caps = &caps, .l1_in_ia32e = true};
 	v = (struct vmcs12){0};
 	v.f[F_PIN_CONTROLS] = ones(caps.pin) | PIN_EXT_INTR_EXITING | PIN_NMI_EXITING;
