@@ -192,6 +192,10 @@ TESTS = [
     attack("attack-sapphire-rapids", "cases=attack.all steps=60000 seed=15",
            dataclasses.replace(ISOLATION, cpu_model="sapphire_rapids"), engine="bochs",
            timeout=600, slow=True),
+    # It has the MSR-list instructions.
+    attack("attack-wildcat-lake", "cases=attack.all steps=40000 seed=16",
+           dataclasses.replace(ISOLATION, cpu_model="wildcat_lake"), engine="bochs",
+           timeout=600, slow=True),
     probe("watchdog", watchdog(ISOLATION), hardware=ISOLATION),
     # XSAVES, which loads state without a look at any bitmap, and page-modification logging.
     probe("watchdog-skylake", watchdog(SKYLAKE), hardware=SKYLAKE, slow=True),

@@ -302,7 +302,7 @@ PROBE_CASE(list_ept, "vmx.exit.msr_list_ept", CASE_EACH_CPU)
 	enum { VIOLATION_BITS = 0x1bf }; /* the access, the rights, the linear address */
 	struct lists *lists;
 	struct l2 *l2 = list_begin(t, &lists);
-	u64 *table;
+	u64 *table, *other;
 
 	if (!l2)
 		return;
@@ -325,10 +325,12 @@ PROBE_CASE(list_ept, "vmx.exit.msr_list_ept", CASE_EACH_CPU)
 		CHECK_EQ(t, l2->regs.rcx, 1u << i);
 		CHECK_EQ(t, table[i], UNTOUCHED);
 		/* With another page there it goes on. */
-		ept_map_page(l2->ept, (u64)table, (u64)(table = vmx_pages(1)), EPT_RWX);
+		other = vmx_pages(1);
+		ept_map_page(l2->ept, (u64)table, (u64)other, EPT_RWX);
 		l2_run(l2);
 		CHECK_EXIT(t, l2, REASON_VMCALL);
-		CHECK_EQ(t, table[i], rdmsr(msrs[i]));
+		CHECK_EQ(t, other[i], rdmsr(msrs[i]));
+		CHECK_EQ(t, table[i], UNTOUCHED);
 	}
 	clear_plain();
 }
@@ -367,12 +369,8 @@ PROBE_CASE(list_trap, "vmx.exit.msr_list_single_step", CASE_EACH_CPU)
 
 static struct fault try_list(struct lists *lists, bool write, u64 *which)
 {
-	if (write)
-		return TRY(WRMSRLIST,
-			   : "+c"(*which)
-			   : "S"(lists->number), "D"(lists->value)
-			   : "memory");
-	return TRY(RDMSRLIST, : "+c"(*which) : "S"(lists->number), "D"(lists->value) : "memory");
+	return write ? try_wrmsrlist(lists->number, lists->value, which)
+		     : try_rdmsrlist(lists->number, lists->value, which);
 }
 
 /* Outside of any virtual machine of its own. */
