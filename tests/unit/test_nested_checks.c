@@ -143,11 +143,15 @@ static void test_reserved_controls(void **state)
 		{F_PIN_CONTROLS, offsetof(struct nested_caps, pin)},
 		{F_PRIMARY_CONTROLS, offsetof(struct nested_caps, primary)},
 		{F_SECONDARY_CONTROLS, offsetof(struct nested_caps, secondary)},
+		{F_TERTIARY_CONTROLS, offsetof(struct nested_caps, tertiary)},
+		{F_SECONDARY_EXIT_CONTROLS, offsetof(struct nested_caps, exit2)},
 		{F_EXIT_CONTROLS, offsetof(struct nested_caps, exit)},
 		{F_ENTRY_CONTROLS, offsetof(struct nested_caps, entry)},
 	};
 
 	(void)state;
+	v.f[F_PRIMARY_CONTROLS] |= CPU_TERTIARY_CONTROLS;
+	v.f[F_EXIT_CONTROLS] |= EXIT_SECONDARY_CONTROLS;
 	passes();
 	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
 		const u64 cap = *(const u64 *)((const char *)&caps + controls[i].cap);
@@ -160,6 +164,17 @@ static void test_reserved_controls(void **state)
 	/* Secondary controls count only when they are activated. */
 	v.f[F_PRIMARY_CONTROLS] &= ~CPU_SECONDARY_CONTROLS;
 	with(0, F_SECONDARY_CONTROLS, ~0u);
+	/* So do the two words of 64 bits. */
+	with(0, F_TERTIARY_CONTROLS, BIT(0) | BIT(6) | BIT(7));
+	with(0, F_SECONDARY_EXIT_CONTROLS, BIT(3));
+	for (unsigned int bit = 32; bit < 64; bit++) {
+		with(CONTROLS, F_TERTIARY_CONTROLS, BIT(bit));
+		with(CONTROLS, F_SECONDARY_EXIT_CONTROLS, BIT(bit));
+	}
+	v.f[F_PRIMARY_CONTROLS] &= ~CPU_TERTIARY_CONTROLS;
+	v.f[F_EXIT_CONTROLS] &= ~EXIT_SECONDARY_CONTROLS;
+	with(0, F_TERTIARY_CONTROLS, ~0ull);
+	with(0, F_SECONDARY_EXIT_CONTROLS, ~0ull);
 }
 
 static void page_address(enum vmcs12_field f)

@@ -7,6 +7,7 @@
 #include "features.h"
 #include "layout.h"
 #include "string.h"
+#include "vmx/eptmap.h"
 
 #define RDMSRLIST ".byte 0xf2, 0x0f, 0x01, 0xc6"
 #define WRMSRLIST ".byte 0xf3, 0x0f, 0x01, 0xc6"
@@ -293,6 +294,47 @@ PROBE_CASE(list_faults, "vmx.exit.msr_list_faults", CASE_EACH_CPU)
 	clear_plain();
 }
 
+/* The table of values is where L2's EPT lets nobody write: a violation, in the same iteration. */
+PROBE_CASE(list_ept, "vmx.exit.msr_list_ept", CASE_EACH_CPU)
+{
+	static const u32 msrs[] = {MSR_IA32_LSTAR, MSR_IA32_FEATURE_CONTROL,
+				   MSR_IA32_MTRR_DEF_TYPE};
+	enum { VIOLATION_BITS = 0x1bf }; /* the access, the rights, the linear address */
+	struct lists *lists;
+	struct l2 *l2 = list_begin(t, &lists);
+	u64 *table, *other;
+
+	if (!l2)
+		return;
+	L2_NEED_EPT(t, l2);
+	table = vmx_pages(1);
+	name(lists, msrs, ARRAY_SIZE(msrs));
+	for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+		ept_map_page(l2->ept, (u64)table, (u64)table, EPT_READ);
+		table[i] = UNTOUCHED;
+		l2_goto(l2, list_rdmsrlist);
+		l2->regs.rcx = 1u << i;
+		l2->regs.rsi = (u64)lists->number;
+		l2->regs.rdi = (u64)table;
+		l2_run(l2);
+		CHECK_EXIT(t, l2, REASON_EPT_VIOLATION);
+		CHECK_EQ(t, l2->exit.qualification & VIOLATION_BITS, 0x18a);
+		CHECK_EQ(t, l2->exit.linear, (u64)(table + i));
+		CHECK_EQ(t, l2->exit.physical, (u64)(table + i));
+		CHECK_RIP(t, l2, 0);
+		CHECK_EQ(t, l2->regs.rcx, 1u << i);
+		CHECK_EQ(t, table[i], UNTOUCHED);
+		/* With another page there it goes on. */
+		other = vmx_pages(1);
+		ept_map_page(l2->ept, (u64)table, (u64)other, EPT_RWX);
+		l2_run(l2);
+		CHECK_EXIT(t, l2, REASON_VMCALL);
+		CHECK_EQ(t, other[i], rdmsr(msrs[i]));
+		CHECK_EQ(t, table[i], UNTOUCHED);
+	}
+	clear_plain();
+}
+
 /* "Allow delivery of any pending interrupts or traps" after each: TF traps with RIP still there. */
 PROBE_CASE(list_trap, "vmx.exit.msr_list_single_step", CASE_EACH_CPU)
 {
@@ -327,12 +369,8 @@ PROBE_CASE(list_trap, "vmx.exit.msr_list_single_step", CASE_EACH_CPU)
 
 static struct fault try_list(struct lists *lists, bool write, u64 *which)
 {
-	if (write)
-		return TRY(WRMSRLIST,
-			   : "+c"(*which)
-			   : "S"(lists->number), "D"(lists->value)
-			   : "memory");
-	return TRY(RDMSRLIST, : "+c"(*which) : "S"(lists->number), "D"(lists->value) : "memory");
+	return write ? try_wrmsrlist(lists->number, lists->value, which)
+		     : try_rdmsrlist(lists->number, lists->value, which);
 }
 
 /* Outside of any virtual machine of its own. */
