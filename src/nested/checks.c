@@ -114,7 +114,7 @@ static const char *check_execution_controls(const struct vmcs12 *v, const struct
 		CHECK(v->f[F_VPID] != 0);
 	if (secondary & CPU2_EPT)
 		CHECK(check_eptp(v->f[F_EPT_POINTER], ctx->caps));
-	CHECK((secondary & CPU2_EPT) || !(secondary & CPU2_UNRESTRICTED_GUEST));
+	CHECK((secondary & CPU2_EPT) || !(secondary & (CPU2_UNRESTRICTED_GUEST | CPU2_MBEC)));
 	if (secondary & CPU2_PML) {
 		CHECK(secondary & CPU2_EPT);
 		CHECK(address(ctx, v->f[F_PML_ADDRESS], PAGE_SIZE));

@@ -161,7 +161,7 @@ static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	u64 eptp = ept01_eptp();
 
 	if (secondary & CPU2_EPT)
-		eptp = ept02_eptp(vcpu, v->f[F_EPT_POINTER]);
+		eptp = ept02_eptp(vcpu, nested_eptp12(v));
 	if (eptp != vmcs->eptp02) {
 		vmwrite64(VMCS_EPT_POINTER, eptp);
 		vmcs->eptp02 = eptp;

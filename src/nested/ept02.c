@@ -160,6 +160,12 @@ u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
 	return eptp_of(root);
 }
 
+/* Only a root of an ept12 with EPT12_MODE_BASED has leaves with the one right that others lack. */
+static bool is_present(u64 entry)
+{
+	return entry & (EPT_RWX | EPT_USER_EXEC);
+}
+
 /* The entry of ept02 at `level` for gpa, with tables above made; NULL: out of memory. */
 static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, unsigned int level)
 {
@@ -168,15 +174,16 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 	for (unsigned int l = EPT_LEVELS; l > level; l--) {
 		u64 *entry = &table[ept_index(gpa, l)];
 
-		if (!ept_is_present(*entry) || ept_is_leaf(*entry, l)) {
+		if (!is_present(*entry) || ept_is_leaf(*entry, l)) {
 			void *next = alloc_table(ept02, root);
 
 			if (!next)
 				return NULL;
 			/* A larger page there is stale: L1 has split it. */
-			const bool replaced = ept_is_present(*entry);
+			const bool replaced = is_present(*entry);
 
-			*entry = virt_to_phys(next) | EPT_RWX;
+			/* The last is ignored where it is no right. */
+			*entry = virt_to_phys(next) | EPT_RWX | EPT_USER_EXEC;
 			if (replaced)
 				invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 		}
@@ -188,7 +195,7 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 /* The tables of smaller pages that a larger one replaces wait for the root to go. */
 static void set_leaf(const struct ept02_root *root, u64 *entry, u64 value, unsigned int level)
 {
-	const bool replaces = ept_is_present(*entry) && !ept_is_leaf(*entry, level);
+	const bool replaces = is_present(*entry) && !ept_is_leaf(*entry, level);
 
 	*entry = value;
 	if (replaces)
@@ -238,7 +245,7 @@ static enum ept02_result map_ones(struct vcpu *vcpu, struct ept02_root *root, pa
 		log_warn("CPU %u: the guest read Umbra's memory at %#lx", vcpu->cpu.index,
 			 walk->gpa1);
 	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
-		 (walk->rights & (EPT_READ | EPT_EXEC));
+		 (walk->rights & (EPT_READ | EPT_EXEC | EPT_USER_EXEC));
 	return EPT02_MAPPED;
 }
 
@@ -283,6 +290,18 @@ static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk 
 	return EPT02_MAPPED;
 }
 
+/* What ept12 must allow for the access. SDM "EPT Violations". */
+static u64 rights_for(const struct ept02_fault *fault)
+{
+	const u64 access = fault->access & EPT_RWX;
+
+	if (!(fault->eptp12 & EPT12_MODE_BASED))
+		return access;
+	return (access & EPT_EXEC) && (fault->access & EPT_VIOLATION_USER)
+		       ? (access & ~(u64)EPT_EXEC) | EPT_USER_EXEC
+		       : access;
+}
+
 enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	struct ept02_root *root = find_root(&vcpu->nested->ept02, fault->eptp12);
@@ -300,7 +319,7 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	}
 	fault->rights = walk->rights;
 	fault->entry = walk->entry[walk->level];
-	if (!walk->rights || (fault->access & EPT_RWX & ~walk->rights))
+	if (!walk->rights || (rights_for(fault) & ~walk->rights))
 		return EPT02_VIOLATION;
 	if (!root)
 		return EPT02_NO_MEMORY;

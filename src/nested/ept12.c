@@ -9,18 +9,20 @@
 /* What the CPU's capabilities make of entries. */
 struct entry_rules {
 	u64 address_reserved;
-	u32 rights_reserved; /* bit n: rights n cannot be */
+	u64 rights;     /* any of these makes an entry present */
+	u64 needs_read; /* rights that are none without EPT_READ */
 	bool large[EPT_LEVELS + 1];
 };
 
-static inline struct entry_rules entry_rules(void)
+static inline struct entry_rules entry_rules(u64 eptp12)
 {
-	const u32 no_execute_only = nested_caps.ept_vpid & EPT_CAP_EXEC_ONLY ? 0 : BIT(EPT_EXEC);
+	const u64 rights = EPT_RWX | (eptp12 & EPT12_MODE_BASED ? (u64)EPT_USER_EXEC : 0);
 
 	return (struct entry_rules){
 		.address_reserved = BITS(51, nested_caps.maxphyaddr),
-		.rights_reserved =
-			(u32)(BIT(EPT_WRITE) | BIT(EPT_WRITE | EPT_EXEC)) | no_execute_only,
+		.rights = rights,
+		.needs_read = nested_caps.ept_vpid & EPT_CAP_EXEC_ONLY ? (u64)EPT_WRITE
+								       : rights & ~(u64)EPT_READ,
 		.large = {[2] = nested_caps.ept_vpid & EPT_CAP_2M,
 			  [3] = nested_caps.ept_vpid & EPT_CAP_1G},
 	};
@@ -32,7 +34,8 @@ __attribute__((always_inline)) static inline bool is_misconfigured(const struct 
 {
 	const u32 types_reserved = 1 << 2 | 1 << 3 | 1 << 7;
 
-	if ((rules->rights_reserved >> (entry & EPT_RWX) & 1) || (entry & rules->address_reserved))
+	if ((!(entry & EPT_READ) && (entry & rules->needs_read)) ||
+	    (entry & rules->address_reserved))
 		return true;
 	if (level == EPT_LEVELS)
 		return entry & BITS(7, 3);
@@ -80,7 +83,7 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 	walk->at[level] = at;
 	walk->entry[level] = entry;
 	*result = EPT12_ABSENT;
-	if (!ept_is_present(entry))
+	if (!(entry & rules->rights))
 		return true;
 	*result = EPT12_MISCONFIGURED;
 	if (is_misconfigured(rules, entry, level))
@@ -98,9 +101,9 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk)
 {
-	const struct entry_rules rules = entry_rules();
+	const struct entry_rules rules = entry_rules(eptp12);
 	paddr_t table = eptp12 & EPTP_ADDR;
-	u64 rights = EPT_RWX;
+	u64 rights = rules.rights;
 	enum ept12_result result;
 
 	walk->rights = 0;

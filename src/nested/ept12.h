@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* L1's EPT, read as the CPU would read it; its accessed and dirty flags. */
+/*
+ * L1's EPT, read as the CPU would read it; its accessed and dirty flags.
+ *
+ * What its entries mean hangs on more than the EPTP: with "mode-based execute control for EPT" they
+ * have two rights to execute. So an ept12 is named by its EPTP and, in a bit that an EPTP cannot
+ * have, that control.
+ */
 #pragma once
 
 #include <x86/ept.h>
 #include <x86/types.h>
+
+static const u64 EPT12_MODE_BASED = BIT(11);
+_Static_assert(EPTP_RESERVED_LOW &BIT(11), "no EPTP has EPT12_MODE_BASED");
 
 enum ept12_result {
 	EPT12_PRESENT,
@@ -19,9 +28,13 @@ struct ept12_walk {
 	unsigned int level;
 	u64 entry[EPT_LEVELS + 1];  /* by level … */
 	paddr_t at[EPT_LEVELS + 1]; /* … and where each is */
-	u64 rights;                 /* EPT_RWX of all levels together, if present; else 0 */
-	paddr_t gpa1;               /* where it leads, if present: for the address asked for */
-	u64 size;                   /* of the page */
+	/*
+	 * What all levels together allow, if present, else 0: of EPT_RWX, and with
+	 * EPT12_MODE_BASED of EPT_USER_EXEC.
+	 */
+	u64 rights;
+	paddr_t gpa1; /* where it leads, if present: for the address asked for */
+	u64 size;     /* of the page */
 	/*
 	 * If not 0, the rights of the levels above 1 on the way of `gpa`, whose entries are as they
 	 * were if memory still holds them.

@@ -130,7 +130,7 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
 			ept02_end_loan(vcpu);
 			l2_memory_set_eptp02(vcpu,
-					     ept02_eptp(vcpu, current12(vcpu)->f[F_EPT_POINTER]));
+					     ept02_eptp(vcpu, nested_eptp12(current12(vcpu))));
 		}
 		return true;
 	}

@@ -56,7 +56,7 @@ enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	const struct vmcs12 *v = current12(vcpu);
 	enum ept02_result result;
 
-	fault->eptp12 = v->f[F_EPT_POINTER];
+	fault->eptp12 = nested_eptp12(v);
 	fault->log_full = logs_modifications(v) && log_is_full();
 	result = ept02_fault(vcpu, fault);
 	if (fault->dirtied && logs_modifications(v))
@@ -101,7 +101,8 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
 			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
 
-	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3;
+	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3 |
+			(fault->rights & EPT_USER_EXEC) >> 4;
 	if (take_virtualization_exception(current12(vcpu), fault, qualification))
 		return;
 	vcpu->nested->violation.pending = true;
@@ -199,7 +200,7 @@ bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, eptp));
+	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, nested_eptp12(v)));
 	instruction_done();
 	l2_instruction_executed(vcpu);
 	return true;

@@ -98,6 +98,12 @@ static inline bool nested_l2_uses_ept(const struct vmcs12 *v)
 	return secondary_of(v) & CPU2_EPT;
 }
 
+/* Its name, as in ept12.h. */
+static inline u64 nested_eptp12(const struct vmcs12 *v)
+{
+	return v->f[F_EPT_POINTER] | (secondary_of(v) & CPU2_MBEC ? EPT12_MODE_BASED : 0);
+}
+
 extern struct nested_caps nested_caps;
 
 /* L2 runs from now on, or L1. */

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 				    (data[0] & 2 ? EPT_CAP_2M : 0) | (data[0] & 4 ? EPT_CAP_1G : 0),
 			.pages = data[0] & 8 ? 0 : ~0ull,
 			.largest_page = data[0] & 16 ? GIB : 2 * MIB,
+			.mode_based = data[0] & 32,
 			.steps = 60,
 			.seed = 1u + data[1],
 		},

@@ -25,7 +25,7 @@ struct nested_caps nested_caps;
 enum {
 	TABLE_PAGES = 16,
 	FIRST_TABLE = 4,
-	EPTPS = 7, /* more than Umbra keeps roots for */
+	EPTPS = 10, /* more than Umbra keeps roots for */
 	REMEMBERED = 64,
 	RECENT = 12,
 	PASTS = 6,
@@ -67,7 +67,7 @@ static struct remembered cache[REMEMBERED];
 static unsigned int next_remembered;
 
 static paddr_t recent_gpa[RECENT];
-static u64 eptp12[EPTPS];
+static u64 eptp12[EPTPS]; /* with EPT12_MODE_BASED, as nested/ept12.h names them */
 
 /*
  * ept12 as it was before each change that L1 has not followed by INVEPT for all EPTPs. What any of
@@ -90,8 +90,30 @@ static unsigned int shift_of(unsigned int level)
 	return 12 + 9 * (level - 1);
 }
 
-/* SDM "EPT Misconfigurations", for EPT without mode-based execute control. */
-static bool misconfigured(u64 e, unsigned int level, u64 cap)
+/* "Mode-based execute control for EPT", which vmcs02 has where vmcs12 has it. */
+static bool mode_based(unsigned int root)
+{
+	return eptp12[root] >> 11 & 1;
+}
+
+/* SDM "EPT Translation Mechanism": what makes an entry present, and what it may allow. */
+static u64 all_rights(bool mbec)
+{
+	return mbec ? 0x407 : 7;
+}
+
+/* SDM "EPT Violations": which of these an access needs. */
+static u64 needed(u64 access, bool mbec)
+{
+	const bool user = access >> 9 & 1;
+
+	if ((access & 4) && mbec && user)
+		return (access & 3) | 0x400;
+	return access & 7;
+}
+
+/* SDM "EPT Misconfigurations". */
+static bool misconfigured(u64 e, unsigned int level, u64 cap, bool mbec)
 {
 	const bool page = level == 1 || (level < 4 && (e >> 7 & 1));
 	const u64 type = e >> 3 & 7;
@@ -100,6 +122,8 @@ static bool misconfigured(u64 e, unsigned int level, u64 cap)
 	if (!(e & 1) && (e & 2))
 		return true;
 	if (!(e & 1) && (e & 4) && !(cap & EPT_CAP_EXEC_ONLY))
+		return true;
+	if (!(e & 1) && mbec && (e >> 10 & 1) && !(cap & EPT_CAP_EXEC_ONLY))
 		return true;
 	if (level == 4)
 		reserved |= BITS(7, 3);
@@ -117,22 +141,20 @@ static bool misconfigured(u64 e, unsigned int level, u64 cap)
 }
 
 /* A walk from `table` of `level`, with entries read by `read`. */
-static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u64 cap,
-			       u64 (*read)(paddr_t entry), unsigned int *visited)
+static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u64 cap, bool mbec,
+			       u64 (*read)(paddr_t entry))
 {
-	struct translation t = {.kind = PRESENT, .rights = 7, .accessed = true};
+	struct translation t = {.kind = PRESENT, .rights = all_rights(mbec), .accessed = true};
 
 	for (;; level--) {
 		const u64 e = read(table + (gpa >> shift_of(level) & 511) * 8);
 
-		if (visited)
-			*visited = level;
-		if (!(e & 7)) {
+		if (!(e & all_rights(mbec))) {
 			t.kind = NOT_PRESENT;
 			t.rights = 0;
 			return t;
 		}
-		if (misconfigured(e, level, cap)) {
+		if (misconfigured(e, level, cap, mbec)) {
 			t.kind = MISCONFIGURED;
 			return t;
 		}
@@ -169,7 +191,7 @@ static struct translation walk12(u64 eptp, paddr_t gpa)
 {
 	if (gpa >> 48)
 		return (struct translation){.kind = NOT_PRESENT};
-	return walk(eptp & BITS(51, 12), 4, gpa, nested_caps.ept_vpid, read_guest, NULL);
+	return walk(eptp & BITS(51, 12), 4, gpa, nested_caps.ept_vpid, eptp >> 11 & 1, read_guest);
 }
 
 /* --- The CPU ---------------------------------------------------------------------------------- */
@@ -189,14 +211,14 @@ static void remember(struct remembered what)
 }
 
 /* SDM "Information That May Be Cached": tables on the way, and the translation. */
-static void remember_walk(u64 eptp02, paddr_t gpa, const struct translation *t)
+static void remember_walk(u64 eptp02, paddr_t gpa, bool mbec, const struct translation *t)
 {
 	paddr_t table = eptp02 & BITS(51, 12);
 
 	for (unsigned int level = 4; level > 1; level--) {
 		const u64 e = read_own(table + (gpa >> shift_of(level) & 511) * 8);
 
-		if (!(e & 7) || (level < 4 && (e >> 7 & 1)))
+		if (!(e & all_rights(mbec)) || (level < 4 && (e >> 7 & 1)))
 			break;
 		table = e & BITS(51, 12);
 		remember((struct remembered){eptp02, gpa, level - 1, table, {0}});
@@ -206,7 +228,7 @@ static void remember_walk(u64 eptp02, paddr_t gpa, const struct translation *t)
 }
 
 /* What the CPU uses for an access: something remembered, or a walk. */
-NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t gpa)
+NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t gpa, bool mbec)
 {
 	const unsigned int start = (unsigned int)below(REMEMBERED);
 	struct translation t;
@@ -219,10 +241,10 @@ NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t g
 			continue;
 		if (r->level == 0)
 			return r->translation;
-		return walk(r->table, r->level, gpa, ~0ull, read_own, NULL);
+		return walk(r->table, r->level, gpa, ~0ull, mbec, read_own);
 	}
-	t = walk(eptp02 & BITS(51, 12), 4, gpa, ~0ull, read_own, NULL);
-	remember_walk(eptp02, gpa, &t);
+	t = walk(eptp02 & BITS(51, 12), 4, gpa, ~0ull, mbec, read_own);
+	remember_walk(eptp02, gpa, mbec, &t);
 	return t;
 }
 
@@ -322,7 +344,8 @@ static void check_fault(const struct ept02_fault *fault, enum ept02_result resul
 
 	if (t12.kind == MISCONFIGURED) {
 		REQUIRE(result == EPT02_MISCONFIG);
-	} else if (t12.kind == NOT_PRESENT || (access & 7 & ~t12.rights)) {
+	} else if (t12.kind == NOT_PRESENT ||
+		   (needed(access, fault->eptp12 >> 11 & 1) & ~t12.rights)) {
 		REQUIRE(result == EPT02_VIOLATION);
 		REQUIRE(fault->rights == t12.rights);
 		REQUIRE(!fault->dirtied);
@@ -355,14 +378,16 @@ static void step_access(unsigned int root, paddr_t gpa)
 {
 	static const u64 accesses[] = {EPT_VIOLATION_READ, EPT_VIOLATION_WRITE, EPT_VIOLATION_FETCH,
 				       EPT_VIOLATION_READ | EPT_VIOLATION_WRITE};
-	const u64 access = accesses[below(ARRAY_SIZE(accesses))];
+	const bool mbec = mode_based(root);
+	const u64 access =
+		accesses[below(ARRAY_SIZE(accesses))] | (below(2) ? (u64)EPT_VIOLATION_USER : 0);
 	u64 eptp02 = ept02_eptp(vcpu, eptp12[root]);
 
 	if (below(4) == 0)
 		prefault(root, gpa);
 	for (unsigned int tries = 0;; tries++) {
 		const struct translation t02 = gpa >> 48 ? (struct translation){.kind = NOT_PRESENT}
-							 : hardware_translation(eptp02, gpa);
+							 : hardware_translation(eptp02, gpa, mbec);
 		struct ept02_fault fault = {.eptp12 = eptp12[root],
 					    .gpa = gpa,
 					    .access = access | EPT_VIOLATION_LINEAR_VALID,
@@ -372,7 +397,7 @@ static void step_access(unsigned int root, paddr_t gpa)
 
 		REQUIRE(valid_root(eptp02));
 		check_translation(root, gpa, &t02);
-		if (t02.kind == PRESENT && !(access & ~t02.rights))
+		if (t02.kind == PRESENT && !(needed(access, mbec) & ~t02.rights))
 			return;
 		forget_address(eptp02, gpa);
 		result = ept02_fault(vcpu, &fault);
@@ -468,7 +493,7 @@ static u64 random_entry(unsigned int level)
 		    (u64)types[below(ARRAY_SIZE(types))] << 3 | below(2) << 6;
 	e |= below(3) ? EPT_RWX : below(8);
 	/* Ignored bits, and now and then one that is not. */
-	e |= below(4) << 8 | below(2) << 52;
+	e |= below(4) << 8 | below(2) << 52 | below(2) << 10;
 	if (below(16) == 0)
 		e ^= 1ull << below(64);
 	return e;
@@ -485,7 +510,7 @@ static void step_add(void)
 	const paddr_t at = table_page() + random_index() * 8;
 	const u64 e = random_entry((unsigned int)(1 + below(4)));
 
-	if (!(read_guest(at) & 7))
+	if (!(read_guest(at) & all_rights(true)))
 		write_entry(at, e);
 }
 
@@ -541,14 +566,14 @@ NO_COVERAGE static void check_table(const struct ept02_root *kept, unsigned int 
 		const u64 e = read_own(table + i * 8);
 		struct translation t;
 
-		if (!(e & 7))
+		if (!(e & all_rights(mode_based(root))))
 			continue;
-		REQUIRE(!misconfigured(e, level, ~0ull));
+		REQUIRE(!misconfigured(e, level, ~0ull, mode_based(root)));
 		if (level > 1 && !(e >> 7 & 1)) {
 			check_table(kept, root, e & BITS(51, 12), level - 1, at);
 			continue;
 		}
-		t = walk(table, level, at, ~0ull, read_own, NULL);
+		t = walk(table, level, at, ~0ull, mode_based(root), read_own);
 		/* All of a large page, not only what was asked for. */
 		REQUIRE(!hidden(t.pa, t.size) || shows_ones(&t));
 		check_translation(root, at, &t);
@@ -621,6 +646,13 @@ static void start(const struct ept02_model_options *options)
 		eptp12[EPTPS - 2] = eptp12[0] | EPTP_AD;
 		eptp12[1] |= EPTP_AD;
 		eptp12[3] |= EPTP_AD;
+	}
+	/* And with two rights to execute, some of which L1 uses both ways. */
+	if (options->mode_based) {
+		eptp12[EPTPS - 3] = eptp12[0] | EPT12_MODE_BASED;
+		eptp12[EPTPS - 4] = eptp12[1] | EPT12_MODE_BASED;
+		eptp12[2] |= EPT12_MODE_BASED;
+		eptp12[3] |= EPT12_MODE_BASED;
 	}
 	for (unsigned int i = 0; i < 120; i++)
 		write_entry(table_page() + random_index() * 8,

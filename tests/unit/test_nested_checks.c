@@ -251,6 +251,7 @@ static void test_vpid_and_ept(void **state)
 	v.f[F_VPID] = 1;
 	flip(0, F_SECONDARY_CONTROLS, CPU2_VPID);
 	flip(0, F_SECONDARY_CONTROLS, CPU2_UNRESTRICTED_GUEST);
+	flip(0, F_SECONDARY_CONTROLS, CPU2_MBEC);
 	/* Memory types 0 and 6 only. */
 	for (u64 type = 0; type < 8; type++)
 		with(type == 0 || type == 6 ? 0 : CONTROLS, F_EPT_POINTER, (eptp & ~7ull) | type);
@@ -266,6 +267,8 @@ static void test_vpid_and_ept(void **state)
 	caps.ept_vpid &= ~EPT_CAP_UC;
 	with(CONTROLS, F_EPT_POINTER, eptp & ~7ull);
 	v.f[F_SECONDARY_CONTROLS] = CPU2_UNRESTRICTED_GUEST;
+	fails(CONTROLS);
+	v.f[F_SECONDARY_CONTROLS] = CPU2_MBEC;
 	fails(CONTROLS);
 	v.f[F_SECONDARY_CONTROLS] = 0;
 	with(0, F_EPT_POINTER, ~0ull);

@@ -182,6 +182,9 @@ PROBE_CASE(entry_eptp, "vmx.entry.ept_pointer", CASE_EACH_CPU)
 	if (l2_enable(CTL_CPU2, CPU2_PML))
 		ENTRY(VMCS_GUEST_RSP, 0, BAD);
 	l2_disable(CTL_CPU2, CPU2_PML);
+	if (l2_enable(CTL_CPU2, CPU2_MBEC))
+		ENTRY(VMCS_GUEST_RSP, 0, BAD);
+	l2_disable(CTL_CPU2, CPU2_MBEC);
 	L2_NEED_EPT(t, l2);
 	ENTRY_STILL_GOOD();
 	eptp = ept_pointer(l2->ept);
