@@ -104,7 +104,7 @@ static void mutate_control_bits(void)
 		[CTL_CPU2] = CPU2_VIRTUAL_APIC_ACCESSES | CPU2_DESCRIPTOR_TABLE_EXITING |
 			     CPU2_RDTSCP | CPU2_VIRTUAL_X2APIC | CPU2_VPID | CPU2_WBINVD_EXITING |
 			     CPU2_UNRESTRICTED_GUEST | CPU2_APIC_REGISTER_VIRT |
-			     CPU2_VIRTUAL_INTR_DELIVERY | CPU2_INVPCID,
+			     CPU2_VIRTUAL_INTR_DELIVERY | CPU2_INVPCID | CPU2_MBEC,
 		[CTL_EXIT] = EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_ACK_INTR |
 			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 			     EXIT_SAVE_PREEMPTION_TIMER,
@@ -172,6 +172,22 @@ void mutate_control(struct world *w)
 		change_near(CHOICE_OF(near));
 		break;
 	}
+}
+
+void mutate_execute(struct world *w)
+{
+	static const unsigned pages[] = {WORLD_CODE, WORLD_CODE, WORLD_HANDLERS, WORLD_IVT};
+	const unsigned page = CHOICE_OF(pages);
+	const u64 rights = (one_in(2) ? (u64)EPT_EXEC : 0) | (one_in(2) ? (u64)EPT_USER_EXEC : 0);
+
+	world_set_execute(w, page, rights);
+	record_step("rights to execute", page, rights);
+	if (one_in(2)) {
+		world_set_supervisor(w);
+		record_step("supervisor pages", 0, 0);
+	}
+	if (one_in(2) && vmx_has(CTL_CPU2, CPU2_MBEC))
+		change(VMCS_SECONDARY_CONTROLS, vmread(VMCS_SECONDARY_CONTROLS) | CPU2_MBEC);
 }
 
 static struct {
