@@ -87,7 +87,9 @@ bool check_eptp(u64 eptp, const struct nested_caps *caps)
 		return false;
 	if ((eptp & EPTP_AD) && !(caps->ept_vpid & EPT_CAP_AD))
 		return false;
-	return !(eptp & (EPTP_SHADOW_STACK | EPTP_RESERVED_LOW)) && !(eptp >> caps->maxphyaddr);
+	if ((eptp & EPTP_SHADOW_STACK) && !(caps->ept_vpid & EPT_CAP_SHADOW_STACK))
+		return false;
+	return !(eptp & EPTP_RESERVED_LOW) && !(eptp >> caps->maxphyaddr);
 }
 
 static const char *check_execution_controls(const struct vmcs12 *v, const struct check_context *ctx)

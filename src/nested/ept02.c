@@ -93,7 +93,8 @@ static void free_tables(struct ept02 *ept02, struct ept02_root *root)
 /* With accessed and dirty flags page walks count as writes, and so they must for ept02. */
 static u64 eptp_of(const struct ept02_root *root)
 {
-	return virt_to_phys(root->table) | EPTP_WALK_4 | MEMTYPE_WB | (root->eptp12 & EPTP_AD);
+	return virt_to_phys(root->table) | EPTP_WALK_4 | MEMTYPE_WB |
+	       (root->eptp12 & (EPTP_AD | EPTP_SHADOW_STACK));
 }
 
 /* Its tables are freed: no CPU may walk them any more, and only this one ever did. */
@@ -202,6 +203,9 @@ static void set_leaf(const struct ept02_root *root, u64 *entry, u64 value, unsig
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 }
 
+/* Rights by which a page may be written: EPT_SHADOW_STACK is one to read and write. */
+enum : u64 { WRITES = EPT_WRITE | EPT_SHADOW_STACK };
+
 /* What ept02 may allow so that no access passes by a flag that it has to set. */
 static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
 {
@@ -209,7 +213,7 @@ static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
 		return rights;
 	if (!(entry12 & EPT_ACCESSED))
 		return 0;
-	return entry12 & EPT_DIRTY ? rights : rights & ~(u64)EPT_WRITE;
+	return entry12 & EPT_DIRTY ? rights : rights & ~(u64)WRITES;
 }
 
 /*
@@ -275,9 +279,9 @@ static enum ept02_result map(struct vcpu *vcpu, struct ept02_root *root, paddr_t
 }
 
 /* SDM "Accessed and Dirty Flags for EPT" and "Page-Modification Logging". */
-static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk *walk)
+static enum ept02_result set_flags(struct ept02_fault *fault, u64 needed, struct ept12_walk *walk)
 {
-	const bool write = fault->access & EPT_WRITE;
+	const bool write = needed & WRITES;
 	const bool was_dirty = walk->entry[walk->level] & EPT_DIRTY;
 
 	if (!(fault->eptp12 & EPTP_AD) || !ept12_needs_flags(walk, write))
@@ -295,9 +299,14 @@ static u64 rights_for(const struct ept02_fault *fault)
 {
 	const u64 access = fault->access & EPT_RWX;
 
-	if (!(fault->eptp12 & EPT12_MODE_BASED))
+	if (!(fault->eptp12 & (EPT12_MODE_BASED | EPTP_SHADOW_STACK)))
 		return access;
-	return (access & EPT_EXEC) && (fault->access & EPT_VIOLATION_USER)
+	if ((fault->access & (EPT_VIOLATION_SHADOW_STACK | EPT_VIOLATION_USER)) ==
+		    EPT_VIOLATION_SHADOW_STACK &&
+	    (fault->eptp12 & EPTP_SHADOW_STACK))
+		return EPT_SHADOW_STACK;
+	return (access & EPT_EXEC) && (fault->access & EPT_VIOLATION_USER) &&
+			       (fault->eptp12 & EPT12_MODE_BASED)
 		       ? (access & ~(u64)EPT_EXEC) | EPT_USER_EXEC
 		       : access;
 }
@@ -306,6 +315,7 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	struct ept02_root *root = find_root(&vcpu->nested->ept02, fault->eptp12);
 	struct ept12_walk *walk = &vcpu->nested->ept02.walk;
+	const u64 needed = rights_for(fault);
 	enum ept02_result result;
 
 	fault->dirtied = false;
@@ -319,17 +329,17 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	}
 	fault->rights = walk->rights;
 	fault->entry = walk->entry[walk->level];
-	if (!walk->rights || (rights_for(fault) & ~walk->rights))
+	if (!walk->rights || (needed & ~walk->rights))
 		return EPT02_VIOLATION;
 	if (!root)
 		return EPT02_NO_MEMORY;
-	result = set_flags(fault, walk);
+	result = set_flags(fault, needed, walk);
 	if (result != EPT02_MAPPED)
 		return result;
 	vcpu->nested->ept02.faults++;
 	if (!ept01_is_hidden(walk->gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return map(vcpu, root, fault->gpa, walk, true);
-	if (fault->access & EPT_WRITE)
+	if (needed & WRITES)
 		return EPT02_HIDDEN_WRITE;
 	return map_ones(vcpu, root, fault->gpa, walk);
 }

@@ -29,8 +29,9 @@ struct ept12_walk {
 	u64 entry[EPT_LEVELS + 1];  /* by level … */
 	paddr_t at[EPT_LEVELS + 1]; /* … and where each is */
 	/*
-	 * What all levels together allow, if present, else 0: of EPT_RWX, and with
-	 * EPT12_MODE_BASED of EPT_USER_EXEC.
+	 * What all levels together allow, if present, else 0: of EPT_RWX, with EPT12_MODE_BASED
+	 * of EPT_USER_EXEC, and with EPTP_SHADOW_STACK EPT_SHADOW_STACK for all that a supervisor
+	 * shadow-stack access may want.
 	 */
 	u64 rights;
 	paddr_t gpa1; /* where it leads, if present: for the address asked for */
@@ -43,6 +44,9 @@ struct ept12_walk {
 	u64 eptp12;
 	paddr_t gpa;
 };
+
+/* Once nested_caps is filled in. */
+void ept12_init(void);
 
 /* Most faults follow one in the same 2 MiB; what the walk reads of these anew is one entry. */
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk);

@@ -95,14 +95,21 @@ static bool take_virtualization_exception(const struct vmcs12 *v, const struct e
 	return true;
 }
 
+/* Of the page, or where the translation ends before it, of any: there it is undefined. */
+static u64 shadow_stack_page(const struct ept02_fault *fault)
+{
+	return (fault->entry >> 46) & (fault->eptp12 << 7) & EPT_VIOLATION_SHADOW_STACK_PAGE;
+}
+
 /* L1's view of a violation: what L2 wanted is the hardware's word, what was allowed is ept12's. */
 static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault, u64 qualification)
 {
 	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
-			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
+			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE |
+			     EPT_VIOLATION_SHADOW_STACK_PAGE;
 
 	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3 |
-			(fault->rights & EPT_USER_EXEC) >> 4;
+			(fault->rights & EPT_USER_EXEC) >> 4 | shadow_stack_page(fault);
 	if (take_virtualization_exception(current12(vcpu), fault, qualification))
 		return;
 	vcpu->nested->violation.pending = true;

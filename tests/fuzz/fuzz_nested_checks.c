@@ -79,7 +79,9 @@ static bool bad_eptp(u64 eptp)
 		return true;
 	if (eptp / 8 % 8 != 3 || (bit(eptp, 6) && !bit(caps.ept_vpid, 21)))
 		return true;
-	return (eptp & 0xf80) || eptp >> WIDTH;
+	if (bit(eptp, 7) && !bit(caps.ept_vpid, 23))
+		return true;
+	return (eptp & 0xf00) || eptp >> WIDTH;
 }
 
 static bool bad_execution_controls(void)

@@ -633,6 +633,7 @@ static void start(const struct ept02_model_options *options)
 	vcpu = &the_cpu;
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = options->ept_vpid;
+	ept12_init();
 	machine_on_invept = on_invept;
 	REQUIRE(loan_init());
 	REQUIRE(ept02_init(vcpu));
@@ -709,6 +710,7 @@ void ept02_model_run_short(void)
 {
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = 0;
+	ept12_init();
 	machine_on_invept = NULL;
 	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
 	REQUIRE(loan_init());

@@ -213,6 +213,7 @@ static void test_walk_after_walk(void **state)
 	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = all_caps;
+	ept12_init();
 	for (unsigned int level = EPT_LEVELS; level > 1; level--)
 		*entry12(pages, level, 0) = pages[EPT_LEVELS - level + 1] * PAGE_SIZE | EPT_RWX;
 	for (paddr_t gpa = 0; gpa < 4 * PAGE_SIZE; gpa += PAGE_SIZE) {
@@ -286,6 +287,7 @@ static void test_mode_based_entries(void **state)
 		else if (!(rights & EPT_READ) && ((rights & EPT_WRITE) || (executes && !exec_only)))
 			wanted = EPT12_MISCONFIGURED;
 		nested_caps.ept_vpid = exec_only ? EPT_CAP_EXEC_ONLY : 0;
+		ept12_init();
 		*entry12(pages, 1, 0) = leaf | entry;
 		/* Once by way of a walk before it, and once without. */
 		for (unsigned int i = 0; i < 2; i++) {
