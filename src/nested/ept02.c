@@ -299,7 +299,7 @@ static u64 rights_for(const struct ept02_fault *fault)
 {
 	const u64 access = fault->access & EPT_RWX;
 
-	if (!(fault->eptp12 & (EPT12_MODE_BASED | EPTP_SHADOW_STACK)))
+	if (__builtin_expect(!(fault->eptp12 & EPT12_MORE_RIGHTS), 1))
 		return access;
 	if ((fault->access & (EPT_VIOLATION_SHADOW_STACK | EPT_VIOLATION_USER)) ==
 		    EPT_VIOLATION_SHADOW_STACK &&

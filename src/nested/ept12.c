@@ -15,8 +15,8 @@ struct entry_rules {
 	u64 page_reserved[EPT_LEVELS + 1]; /* … and in one that maps a page, by level */
 };
 
-/* By mode-based execute control and supervisor shadow-stack control; boot-time constants. */
-static struct entry_rules entry_rules[2][2];
+/* By mode-based execute control, and above it shadow-stack control; boot-time constants. */
+static struct entry_rules entry_rules[4];
 
 void ept12_init(void)
 {
@@ -25,7 +25,7 @@ void ept12_init(void)
 	for (unsigned int i = 0; i < 4; i++) {
 		const u64 rights = EPT_RWX | (i & 1 ? (u64)EPT_USER_EXEC : 0);
 
-		entry_rules[i & 1][i >> 1] = (struct entry_rules){
+		entry_rules[i] = (struct entry_rules){
 			.rights = rights,
 			.needs_read =
 				caps & EPT_CAP_EXEC_ONLY ? (u64)EPT_WRITE : rights & ~(u64)EPT_READ,
@@ -44,7 +44,13 @@ void ept12_init(void)
 
 static inline const struct entry_rules *rules_of(u64 eptp12)
 {
-	return &entry_rules[!!(eptp12 & EPT12_MODE_BASED)][!!(eptp12 & EPTP_SHADOW_STACK)];
+	const struct entry_rules *rules = entry_rules;
+
+	if (__builtin_expect(eptp12 & EPT12_MORE_RIGHTS, 0))
+		rules += (eptp12 & EPT12_MODE_BASED ? 1 : 0) + (eptp12 & EPTP_SHADOW_STACK ? 2 : 0);
+	/* One register, where compilers like to compute the address of each rule. */
+	asm("" : "+r"(rules));
+	return rules;
 }
 
 /* SDM "EPT Misconfigurations", the rules that do not concern the rights. */

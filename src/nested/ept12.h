@@ -11,8 +11,11 @@
 #include <x86/ept.h>
 #include <x86/types.h>
 
-static const u64 EPT12_MODE_BASED = BIT(11);
+enum : u64 { EPT12_MODE_BASED = BIT(11) };
 _Static_assert(EPTP_RESERVED_LOW &BIT(11), "no EPTP has EPT12_MODE_BASED");
+
+/* With one of these, entries have more rights than EPT_RWX. */
+enum : u64 { EPT12_MORE_RIGHTS = EPT12_MODE_BASED | EPTP_SHADOW_STACK };
 
 enum ept12_result {
 	EPT12_PRESENT,
