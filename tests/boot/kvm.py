@@ -90,4 +90,5 @@ TESTS = [
          engine="bochs", slow=True),
     parameters_test("parameters"),
     parameters_test("parameters-skylake", "corei7_skylake_x"),
+    parameters_test("parameters-arrow-lake", "arrow_lake"),
 ]

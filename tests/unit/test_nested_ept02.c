@@ -60,6 +60,17 @@ static void test_mode_based(void **state)
 	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, 0, GIB, true, 2000, 0});
 }
 
+/* Supervisor shadow stacks, whose right in a page goes by the entries above it. */
+static void test_shadow_stacks(void **state)
+{
+	const u64 caps = all_caps | EPT_CAP_SHADOW_STACK;
+
+	(void)state;
+	run(&(struct ept02_model_options){caps, ~0ull, GIB, false, 2000, 0});
+	run(&(struct ept02_model_options){caps | EPT_CAP_AD, ~0ull, GIB, true, 2000, 0});
+	run(&(struct ept02_model_options){caps | EPT_CAP_AD, 0, PAGE_SIZE, true, 2000, 0});
+}
+
 static void test_ept01_of_small_pages(void **state)
 {
 	(void)state;
@@ -316,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_nothing_offered),
 		cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_mode_based),
+		cmocka_unit_test(test_shadow_stacks),
 		cmocka_unit_test(test_ept01_of_small_pages),
 		cmocka_unit_test(test_ept01_of_2m_pages),
 		cmocka_unit_test(test_only_the_reserve),
