@@ -119,18 +119,6 @@ static void mutate_control_bits(void)
 	change(vmx_ctl_field(ctl), vmread(vmx_ctl_field(ctl)) ^ one_bit_of(bits));
 }
 
-/* Never another table; nor supervisor shadow-stack control, hidden from Umbra's guests. */
-static u64 eptp_bit(void)
-{
-	enum { SHADOW_STACK = 7 };
-	u64 bit;
-
-	do
-		bit = choice_below(12);
-	while (bit == SHADOW_STACK);
-	return bit;
-}
-
 void mutate_control(struct world *w)
 {
 	static const u32 near[] = {
@@ -162,7 +150,9 @@ void mutate_control(struct world *w)
 		}
 		break;
 	case 8:
-		change(VMCS_EPT_POINTER, vmread(VMCS_EPT_POINTER) ^ 1ull << eptp_bit());
+		change(VMCS_EPT_POINTER,
+		       vmread(VMCS_EPT_POINTER) ^
+			       1ull << choice_below(12)); /* never another table */
 		break;
 	case 9:
 		if (vmx_has(CTL_CPU2, CPU2_VPID))

@@ -200,6 +200,8 @@ PROBE_CASE(entry_eptp, "vmx.entry.ept_pointer", CASE_EACH_CPU)
 	if (!(cap & EPT_CAP_WALK_5))
 		ENTRY(VMCS_EPT_POINTER, (eptp & ~(u64)EPTP_WALK) | 4 << 3, BAD);
 	ENTRY(VMCS_EPT_POINTER, eptp | EPTP_AD, cap & EPT_CAP_AD ? ENTERED : BAD);
+	ENTRY(VMCS_EPT_POINTER, eptp | EPTP_SHADOW_STACK,
+	      cap & EPT_CAP_SHADOW_STACK ? ENTERED : BAD);
 	for (unsigned bit = 8; bit < 12; bit++)
 		ENTRY(VMCS_EPT_POINTER, eptp | BIT(bit), BAD);
 	for (unsigned bit = vmx_address_bits(); bit < 64; bit++)
