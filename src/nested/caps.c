@@ -26,9 +26,9 @@ static const u64 misc_implemented = VMX_MISC_PREEMPTION_RATE | VMX_MISC_SAVE_LMA
 				    VMX_MISC_VMWRITE_RO | VMX_MISC_ZERO_LEN_INJECT;
 static const u64 ept_vpid_implemented =
 	EPT_CAP_EXEC_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_1G |
-	EPT_CAP_AD | EPT_CAP_ADV_VIOLATION | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE |
-	EPT_CAP_INVEPT_ALL | VPID_CAP_INVVPID | VPID_CAP_ADDRESS | VPID_CAP_SINGLE | VPID_CAP_ALL |
-	VPID_CAP_SINGLE_GLOBALS;
+	EPT_CAP_AD | EPT_CAP_ADV_VIOLATION | EPT_CAP_SHADOW_STACK | EPT_CAP_INVEPT |
+	EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL | VPID_CAP_INVVPID | VPID_CAP_ADDRESS |
+	VPID_CAP_SINGLE | VPID_CAP_ALL | VPID_CAP_SINGLE_GLOBALS;
 
 /* Must-be-1 bits are the default-1 class less those that may be cleared, here as in hardware. */
 static vmx_control_cap offer(vmx_control_cap hardware, enum control_word word, u32 untested)
@@ -110,6 +110,11 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 	if (!hardware->perf_global_ctrl) {
 		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
 		out->exit &= ~((EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL) << 32);
+	}
+	/* Whether an access is to a user-mode address only this tells. */
+	if (!(out->ept_vpid & EPT_CAP_ADV_VIOLATION)) {
+		out->secondary &= ~(CPU2_MBEC << 32);
+		out->ept_vpid &= ~EPT_CAP_SHADOW_STACK;
 	}
 	/* It logs what sets dirty flags. */
 	if (!(out->ept_vpid & EPT_CAP_AD))

@@ -87,7 +87,9 @@ bool check_eptp(u64 eptp, const struct nested_caps *caps)
 		return false;
 	if ((eptp & EPTP_AD) && !(caps->ept_vpid & EPT_CAP_AD))
 		return false;
-	return !(eptp & (EPTP_SHADOW_STACK | EPTP_RESERVED_LOW)) && !(eptp >> caps->maxphyaddr);
+	if ((eptp & EPTP_SHADOW_STACK) && !(caps->ept_vpid & EPT_CAP_SHADOW_STACK))
+		return false;
+	return !(eptp & EPTP_RESERVED_LOW) && !(eptp >> caps->maxphyaddr);
 }
 
 static const char *check_execution_controls(const struct vmcs12 *v, const struct check_context *ctx)
@@ -116,7 +118,7 @@ static const char *check_execution_controls(const struct vmcs12 *v, const struct
 		CHECK(v->f[F_VPID] != 0);
 	if (secondary & CPU2_EPT)
 		CHECK(check_eptp(v->f[F_EPT_POINTER], ctx->caps));
-	CHECK((secondary & CPU2_EPT) || !(secondary & CPU2_UNRESTRICTED_GUEST));
+	CHECK((secondary & CPU2_EPT) || !(secondary & (CPU2_UNRESTRICTED_GUEST | CPU2_MBEC)));
 	if (secondary & CPU2_PML) {
 		CHECK(secondary & CPU2_EPT);
 		CHECK(address(ctx, v->f[F_PML_ADDRESS], PAGE_SIZE));

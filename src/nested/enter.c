@@ -123,6 +123,7 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 				       EXIT_SAVE_EFER | EXIT_LOAD_EFER |
 				       vcpu->nested->switched.exit_controls,
 			       EXIT_CONCEAL_PT));
+	vmcs->ept12_control = secondary_of(v) & CPU2_MBEC ? EPT12_MODE_BASED : 0;
 	msr_list_reset_exit(vmcs);
 	vmcs->controls_merged = true;
 }
@@ -167,7 +168,7 @@ static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	u64 eptp = ept01_eptp();
 
 	if (secondary & CPU2_EPT)
-		eptp = ept02_eptp(vcpu, v->f[F_EPT_POINTER]);
+		eptp = ept02_eptp(vcpu, nested_eptp12(vmcs));
 	if (eptp != vmcs->eptp02) {
 		vmwrite64(VMCS_EPT_POINTER, eptp);
 		vmcs->eptp02 = eptp;

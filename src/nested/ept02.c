@@ -93,7 +93,8 @@ static void free_tables(struct ept02 *ept02, struct ept02_root *root)
 /* With accessed and dirty flags page walks count as writes, and so they must for ept02. */
 static u64 eptp_of(const struct ept02_root *root)
 {
-	return virt_to_phys(root->table) | EPTP_WALK_4 | MEMTYPE_WB | (root->eptp12 & EPTP_AD);
+	return virt_to_phys(root->table) | EPTP_WALK_4 | MEMTYPE_WB |
+	       (root->eptp12 & (EPTP_AD | EPTP_SHADOW_STACK));
 }
 
 /* Its tables are freed: no CPU may walk them any more, and only this one ever did. */
@@ -170,6 +171,12 @@ u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
 								 : change_root(vcpu, eptp12);
 }
 
+/* Only a root of an ept12 with EPT12_MODE_BASED has leaves with the one right that others lack. */
+static bool is_present(u64 entry)
+{
+	return entry & (EPT_RWX | EPT_USER_EXEC);
+}
+
 /* The entry of ept02 at `level` for gpa, with tables above made; NULL: out of memory. */
 static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, unsigned int level)
 {
@@ -178,15 +185,16 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 	for (unsigned int l = EPT_LEVELS; l > level; l--) {
 		u64 *entry = &table[ept_index(gpa, l)];
 
-		if (!ept_is_present(*entry) || ept_is_leaf(*entry, l)) {
+		if (!is_present(*entry) || ept_is_leaf(*entry, l)) {
 			void *next = alloc_table(ept02, root);
 
 			if (!next)
 				return NULL;
 			/* A larger page there is stale: L1 has split it. */
-			const bool replaced = ept_is_present(*entry);
+			const bool replaced = is_present(*entry);
 
-			*entry = virt_to_phys(next) | EPT_RWX;
+			/* The last is ignored where it is no right. */
+			*entry = virt_to_phys(next) | EPT_RWX | EPT_USER_EXEC;
 			if (replaced)
 				invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 		}
@@ -198,12 +206,15 @@ static u64 *entry_at(struct ept02 *ept02, struct ept02_root *root, paddr_t gpa, 
 /* The tables of smaller pages that a larger one replaces wait for the root to go. */
 static void set_leaf(const struct ept02_root *root, u64 *entry, u64 value, unsigned int level)
 {
-	const bool replaces = ept_is_present(*entry) && !ept_is_leaf(*entry, level);
+	const bool replaces = is_present(*entry) && !ept_is_leaf(*entry, level);
 
 	*entry = value;
 	if (replaces)
 		invept(INVEPT_SINGLE_CONTEXT, eptp_of(root));
 }
+
+/* Rights by which a page may be written: EPT_SHADOW_STACK is one to read and write. */
+enum : u64 { WRITES = EPT_WRITE | EPT_SHADOW_STACK };
 
 /* What ept02 may allow so that no access passes by a flag that it has to set. */
 static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
@@ -212,7 +223,7 @@ static u64 rights_by_flags(u64 eptp12, u64 entry12, u64 rights)
 		return rights;
 	if (!(entry12 & EPT_ACCESSED))
 		return 0;
-	return entry12 & EPT_DIRTY ? rights : rights & ~(u64)EPT_WRITE;
+	return entry12 & EPT_DIRTY ? rights : rights & ~(u64)WRITES;
 }
 
 /*
@@ -248,7 +259,7 @@ static enum ept02_result map_ones(struct vcpu *vcpu, struct ept02_root *root, pa
 		log_warn("CPU %u: the guest read Umbra's memory at %#lx", vcpu->cpu.index,
 			 walk->gpa1);
 	*entry = ept01_ones() | ept_memtype_bits(MEMTYPE_WB) |
-		 (walk->rights & (EPT_READ | EPT_EXEC));
+		 (walk->rights & (EPT_READ | EPT_EXEC | EPT_USER_EXEC));
 	return EPT02_MAPPED;
 }
 
@@ -278,9 +289,9 @@ static enum ept02_result map(struct vcpu *vcpu, struct ept02_root *root, paddr_t
 }
 
 /* SDM "Accessed and Dirty Flags for EPT" and "Page-Modification Logging". */
-static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk *walk)
+static enum ept02_result set_flags(struct ept02_fault *fault, u64 needed, struct ept12_walk *walk)
 {
-	const bool write = fault->access & EPT_WRITE;
+	const bool write = needed & WRITES;
 	const bool was_dirty = walk->entry[walk->level] & EPT_DIRTY;
 
 	if (!(fault->eptp12 & EPTP_AD) || !ept12_needs_flags(walk, write))
@@ -293,10 +304,28 @@ static enum ept02_result set_flags(struct ept02_fault *fault, struct ept12_walk 
 	return EPT02_MAPPED;
 }
 
+/* What ept12 must allow for the access. SDM "EPT Violations". */
+static u64 rights_for(const struct ept02_fault *fault)
+{
+	const u64 access = fault->access & EPT_RWX;
+
+	if (__builtin_expect(!(fault->eptp12 & EPT12_MORE_RIGHTS), 1))
+		return access;
+	if ((fault->access & (EPT_VIOLATION_SHADOW_STACK | EPT_VIOLATION_USER)) ==
+		    EPT_VIOLATION_SHADOW_STACK &&
+	    (fault->eptp12 & EPTP_SHADOW_STACK))
+		return EPT_SHADOW_STACK;
+	return (access & EPT_EXEC) && (fault->access & EPT_VIOLATION_USER) &&
+			       (fault->eptp12 & EPT12_MODE_BASED)
+		       ? (access & ~(u64)EPT_EXEC) | EPT_USER_EXEC
+		       : access;
+}
+
 enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	struct ept02_root *root = find_root(&vcpu->nested->ept02, fault->eptp12);
 	struct ept12_walk *walk = &vcpu->nested->ept02.walk;
+	const u64 needed = rights_for(fault);
 	enum ept02_result result;
 
 	fault->dirtied = false;
@@ -310,17 +339,17 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	}
 	fault->rights = walk->rights;
 	fault->entry = walk->entry[walk->level];
-	if (!walk->rights || (fault->access & EPT_RWX & ~walk->rights))
+	if (!walk->rights || (needed & ~walk->rights))
 		return EPT02_VIOLATION;
 	if (!root)
 		return EPT02_NO_MEMORY;
-	result = set_flags(fault, walk);
+	result = set_flags(fault, needed, walk);
 	if (result != EPT02_MAPPED)
 		return result;
 	vcpu->nested->ept02.faults++;
 	if (!ept01_is_hidden(walk->gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return map(vcpu, root, fault->gpa, walk, true);
-	if (fault->access & EPT_WRITE)
+	if (needed & WRITES)
 		return EPT02_HIDDEN_WRITE;
 	return map_ones(vcpu, root, fault->gpa, walk);
 }

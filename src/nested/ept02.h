@@ -39,7 +39,7 @@ struct ept02_tables {
 };
 
 struct ept02_root {
-	u64 eptp12; /* 0: unused */
+	u64 eptp12; /* as ept12.h names it; 0: unused */
 	u64 last_use;
 	u64 *table;
 	struct ept02_tables *tables; /* all of the root's, with itself */
@@ -74,12 +74,12 @@ enum ept02_result {
 struct ept02_fault {
 	u64 eptp12;
 	paddr_t gpa;
-	u64 access;    /* bits of the exit qualification */
+	u64 access; /* bits of the exit qualification, of advanced information EPT_VIOLATION_USER */
 	bool by_umbra; /* in executing an instruction for L2: no hardware knows of it */
 	u64 linear;    /* then */
 	bool log_full; /* L1 logs page modifications, and its log has no room */
 	/* Answers, with EPT02_VIOLATION: */
-	u64 rights; /* what ept12 does allow, as EPT_READ | EPT_WRITE | EPT_EXEC */
+	u64 rights; /* what ept12 does allow, as in struct ept12_walk */
 	u64 entry;  /* where the walk of ept12 ended */
 	/* and with any: */
 	bool dirtied; /* a dirty flag of ept12 has been set */
@@ -88,7 +88,7 @@ struct ept02_fault {
 /* Takes the CPU's reserve. False: out of memory. */
 bool ept02_init(struct vcpu *vcpu);
 
-/* The EPTP for L2 under this EPTP of L1's. */
+/* The EPTP for L2 under this ept12, as ept12.h names it, here and below. */
 u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12);
 
 /*
@@ -104,7 +104,7 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault);
 void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa);
 
 /*
- * After EPT02_NO_MEMORY: begins anew, with an empty root for this EPTP of L1's, and with more
+ * After EPT02_NO_MEMORY: begins anew, with an empty root for this ept12, and with more
  * tables if they are to be had. Returns the EPTP for L2.
  */
 u64 ept02_start_over(struct vcpu *vcpu, u64 eptp12);
@@ -112,6 +112,7 @@ u64 ept02_start_over(struct vcpu *vcpu, u64 eptp12);
 /* L2 stops, or another CPU needs the loan: nothing of it is kept. */
 void ept02_end_loan(struct vcpu *vcpu);
 
-/* INVEPT: what was cached of one ept12, or of all. Nothing needs to be invalidated beside. */
+/* INVEPT: what was cached by this EPTP of L1's, or by any. Nothing needs to be invalidated beside.
+ */
 void ept02_drop(struct vcpu *vcpu, u64 eptp12);
 void ept02_drop_all(struct vcpu *vcpu);

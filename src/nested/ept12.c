@@ -6,41 +6,63 @@
 #include "mm/layout.h"
 #include "nested/state.h"
 
-/* What the CPU's capabilities make of entries. */
+/* What the CPU's capabilities and the name of an ept12 make of its entries. */
 struct entry_rules {
-	u64 address_reserved;
-	u32 rights_reserved; /* bit n: rights n cannot be */
-	bool large[EPT_LEVELS + 1];
+	u64 rights;                        /* any of these makes an entry present */
+	u64 needs_read;                    /* rights that are none without EPT_READ */
+	u64 shadow_stack;                  /* the bit of a page, or 0 */
+	u64 table_reserved;                /* in an entry that leads to a table … */
+	u64 page_reserved[EPT_LEVELS + 1]; /* … and in one that maps a page, by level */
 };
 
-static inline struct entry_rules entry_rules(void)
-{
-	const u32 no_execute_only = nested_caps.ept_vpid & EPT_CAP_EXEC_ONLY ? 0 : BIT(EPT_EXEC);
+/* By mode-based execute control, and above it shadow-stack control; boot-time constants. */
+static struct entry_rules entry_rules[4];
 
-	return (struct entry_rules){
-		.address_reserved = BITS(51, nested_caps.maxphyaddr),
-		.rights_reserved =
-			(u32)(BIT(EPT_WRITE) | BIT(EPT_WRITE | EPT_EXEC)) | no_execute_only,
-		.large = {[2] = nested_caps.ept_vpid & EPT_CAP_2M,
-			  [3] = nested_caps.ept_vpid & EPT_CAP_1G},
-	};
+void ept12_init(void)
+{
+	const u64 caps = nested_caps.ept_vpid, address = BITS(51, nested_caps.maxphyaddr);
+
+	for (unsigned int i = 0; i < 4; i++) {
+		const u64 rights = EPT_RWX | (i & 1 ? (u64)EPT_USER_EXEC : 0);
+
+		entry_rules[i] = (struct entry_rules){
+			.rights = rights,
+			.needs_read =
+				caps & EPT_CAP_EXEC_ONLY ? (u64)EPT_WRITE : rights & ~(u64)EPT_READ,
+			.shadow_stack = i & 2 ? (u64)EPT_SHADOW_STACK : 0,
+			.table_reserved = address | BITS(6, 3),
+			.page_reserved =
+				{
+					[1] = address,
+					[2] = caps & EPT_CAP_2M ? address | BITS(20, 12) : ~0ull,
+					[3] = caps & EPT_CAP_1G ? address | BITS(29, 12) : ~0ull,
+					[4] = ~0ull,
+				},
+		};
+	}
 }
 
-/* SDM "EPT Misconfigurations". */
-__attribute__((always_inline)) static inline bool is_misconfigured(const struct entry_rules *rules,
-								   u64 entry, unsigned int level)
+static inline const struct entry_rules *rules_of(u64 eptp12)
+{
+	const struct entry_rules *rules = entry_rules;
+
+	if (__builtin_expect(eptp12 & EPT12_MORE_RIGHTS, 0))
+		rules += (eptp12 & EPT12_MODE_BASED ? 1 : 0) + (eptp12 & EPTP_SHADOW_STACK ? 2 : 0);
+	/* One register, where compilers like to compute the address of each rule. */
+	asm("" : "+r"(rules));
+	return rules;
+}
+
+/* SDM "EPT Misconfigurations", the rules that do not concern the rights. */
+__attribute__((always_inline)) static inline bool has_reserved(const struct entry_rules *rules,
+							       u64 entry, unsigned int level)
 {
 	const u32 types_reserved = 1 << 2 | 1 << 3 | 1 << 7;
 
-	if ((rules->rights_reserved >> (entry & EPT_RWX) & 1) || (entry & rules->address_reserved))
-		return true;
-	if (level == EPT_LEVELS)
-		return entry & BITS(7, 3);
 	if (!ept_is_leaf(entry, level))
-		return entry & BITS(6, 3);
-	if (level > 1 && (!rules->large[level] || (entry & (ept_level_size(level) - 1) & EPT_ADDR)))
-		return true;
-	return types_reserved >> ((entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT) & 1;
+		return entry & rules->table_reserved;
+	return (entry & rules->page_reserved[level]) ||
+	       (types_reserved >> ((entry & EPT_MEMTYPE) >> EPT_MEMTYPE_SHIFT) & 1);
 }
 
 /* Whether the last walk's entries above level 1 are those of this one. */
@@ -68,6 +90,19 @@ static void remember(struct ept12_walk *walk, u64 eptp12, paddr_t gpa, u64 right
 	}
 }
 
+/*
+ * SDM "EPT Violations": a supervisor shadow-stack access needs to read by all entries, to write by
+ * all but the page's, and the bit in that one. Then it may do both.
+ */
+static inline u64 shadow_stack_right(const struct entry_rules *rules, u64 above, u64 page)
+{
+	const u64 both = EPT_READ | EPT_WRITE;
+
+	if (__builtin_expect(!(page & rules->shadow_stack), 1))
+		return 0;
+	return (above & both) == both && (page & EPT_READ) ? (u64)EPT_SHADOW_STACK : 0;
+}
+
 /* One level of a walk. Nothing is decided yet if it returns false: the walk goes on in `table`. */
 __attribute__((always_inline)) static inline bool
 walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, paddr_t *table,
@@ -79,18 +114,22 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 	walk->level = level;
 	walk->at[level] = at;
 	walk->entry[level] = entry;
-	*result = EPT12_ABSENT;
-	if (!ept_is_present(entry))
-		return true;
+	if (__builtin_expect(!(entry & EPT_READ), 0)) {
+		*result = entry & rules->rights ? EPT12_MISCONFIGURED : EPT12_ABSENT;
+		if (!(entry & rules->rights) || (entry & rules->needs_read))
+			return true;
+	}
 	*result = EPT12_MISCONFIGURED;
-	if (is_misconfigured(rules, entry, level))
+	if (has_reserved(rules, entry, level))
 		return true;
+	const u64 above = *rights;
+
 	*rights &= entry;
 	*table = entry & EPT_ADDR;
 	if (!ept_is_leaf(entry, level))
 		return false;
 	*result = EPT12_PRESENT;
-	walk->rights = *rights;
+	walk->rights = *rights | shadow_stack_right(rules, above, entry);
 	walk->size = ept_level_size(level);
 	walk->gpa1 = (entry & EPT_ADDR & ~(walk->size - 1)) | (gpa & (walk->size - 1));
 	return true;
@@ -98,9 +137,9 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk)
 {
-	const struct entry_rules rules = entry_rules();
+	const struct entry_rules *rules = rules_of(eptp12);
 	paddr_t table = eptp12 & EPTP_ADDR;
-	u64 rights = EPT_RWX;
+	u64 rights = rules->rights;
 	enum ept12_result result;
 
 	walk->rights = 0;
@@ -117,12 +156,12 @@ enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk)
 			/* Unrolled, the checks of each level are few. */
 #pragma clang loop unroll(full)
 		for (unsigned int level = EPT_LEVELS; level > 1; level--) {
-			if (walk_level(&rules, level, gpa, &table, &rights, walk, &result))
+			if (walk_level(rules, level, gpa, &table, &rights, walk, &result))
 				return result;
 		}
 		remember(walk, eptp12, gpa, rights);
 	}
-	walk_level(&rules, 1, gpa, &table, &rights, walk, &result);
+	walk_level(rules, 1, gpa, &table, &rights, walk, &result);
 	return result;
 }
 

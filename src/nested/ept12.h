@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* L1's EPT, read as the CPU would read it; its accessed and dirty flags. */
+/*
+ * L1's EPT, read as the CPU would read it; its accessed and dirty flags.
+ *
+ * What its entries mean hangs on more than the EPTP: with "mode-based execute control for EPT" they
+ * have two rights to execute. So an ept12 is named by its EPTP and, in a bit that an EPTP cannot
+ * have, that control.
+ */
 #pragma once
 
 #include <x86/ept.h>
 #include <x86/types.h>
+
+enum : u64 { EPT12_MODE_BASED = BIT(11) };
+_Static_assert(EPTP_RESERVED_LOW &BIT(11), "no EPTP has EPT12_MODE_BASED");
+
+/* With one of these, entries have more rights than EPT_RWX. */
+enum : u64 { EPT12_MORE_RIGHTS = EPT12_MODE_BASED | EPTP_SHADOW_STACK };
 
 enum ept12_result {
 	EPT12_PRESENT,
@@ -19,9 +31,14 @@ struct ept12_walk {
 	unsigned int level;
 	u64 entry[EPT_LEVELS + 1];  /* by level … */
 	paddr_t at[EPT_LEVELS + 1]; /* … and where each is */
-	u64 rights;                 /* EPT_RWX of all levels together, if present; else 0 */
-	paddr_t gpa1;               /* where it leads, if present: for the address asked for */
-	u64 size;                   /* of the page */
+	/*
+	 * What all levels together allow, if present, else 0: of EPT_RWX, with EPT12_MODE_BASED
+	 * of EPT_USER_EXEC, and with EPTP_SHADOW_STACK EPT_SHADOW_STACK for all that a supervisor
+	 * shadow-stack access may want.
+	 */
+	u64 rights;
+	paddr_t gpa1; /* where it leads, if present: for the address asked for */
+	u64 size;     /* of the page */
 	/*
 	 * If not 0, the rights of the levels above 1 on the way of `gpa`, whose entries are as they
 	 * were if memory still holds them.
@@ -30,6 +47,9 @@ struct ept12_walk {
 	u64 eptp12;
 	paddr_t gpa;
 };
+
+/* Once nested_caps is filled in. */
+void ept12_init(void);
 
 /* Most faults follow one in the same 2 MiB; what the walk reads of these anew is one entry. */
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk);

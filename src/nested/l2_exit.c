@@ -152,8 +152,8 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 		/* One that waits has got on without it. */
 		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
 			ept02_end_loan(vcpu);
-			l2_memory_set_eptp02(vcpu,
-					     ept02_eptp(vcpu, current12(vcpu)->f[F_EPT_POINTER]));
+			l2_memory_set_eptp02(
+				vcpu, ept02_eptp(vcpu, nested_eptp12(vcpu->nested->current)));
 		}
 		return true;
 	}

@@ -56,7 +56,7 @@ enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	const struct vmcs12 *v = current12(vcpu);
 	enum ept02_result result;
 
-	fault->eptp12 = v->f[F_EPT_POINTER];
+	fault->eptp12 = nested_eptp12(vcpu->nested->current);
 	fault->log_full = logs_modifications(v) && log_is_full();
 	result = ept02_fault(vcpu, fault);
 	if (fault->dirtied && logs_modifications(v))
@@ -95,13 +95,28 @@ static bool take_virtualization_exception(const struct vmcs12 *v, const struct e
 	return true;
 }
 
+/*
+ * What an ept12 with more rights tells beside those three. Of the page, or where the translation
+ * ends before it, of any entry: there it is undefined.
+ */
+static u64 more_rights(const struct ept02_fault *fault)
+{
+	return (fault->rights & EPT_USER_EXEC ? (u64)EPT_VIOLATION_WAS_USER_EXECUTABLE : 0) |
+	       ((fault->eptp12 & EPTP_SHADOW_STACK) && (fault->entry & EPT_SHADOW_STACK)
+			? (u64)EPT_VIOLATION_SHADOW_STACK_PAGE
+			: 0);
+}
+
 /* L1's view of a violation: what L2 wanted is the hardware's word, what was allowed is ept12's. */
 static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault, u64 qualification)
 {
 	const u64 by_ept12 = EPT_VIOLATION_WAS_READABLE | EPT_VIOLATION_WAS_WRITABLE |
-			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE;
+			     EPT_VIOLATION_WAS_EXECUTABLE | EPT_VIOLATION_WAS_USER_EXECUTABLE |
+			     EPT_VIOLATION_SHADOW_STACK_PAGE;
 
 	qualification = (qualification & ~by_ept12) | (fault->rights & EPT_RWX) << 3;
+	if (__builtin_expect(fault->eptp12 & EPT12_MORE_RIGHTS, 0))
+		qualification |= more_rights(fault);
 	if (take_virtualization_exception(current12(vcpu), fault, qualification))
 		return;
 	vcpu->nested->violation.pending = true;
@@ -199,7 +214,7 @@ bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, eptp));
+	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, nested_eptp12(vcpu->nested->current)));
 	instruction_done();
 	l2_instruction_executed(vcpu);
 	return true;

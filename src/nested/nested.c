@@ -93,6 +93,7 @@ static void offer(void)
 	/* Addresses with a key in them are none to L1, as none to its own page tables. */
 	nested_caps_init(&nested_caps, &common.vmx, VMCS12_REVISION, common.maxphyaddr,
 			 common.untested);
+	ept12_init();
 	offered_vmx.offered = true;
 	offered_vmx.instruction = nested_instruction_exit;
 	offered_vmx.msrs = 0;

@@ -40,6 +40,7 @@ struct nested_vmcs {
 	u32 entry_msrs;  /* how many MSRs the next entry loads from the CPU's copy of L1's list */
 	u32 exit_msrs;   /* and how many the hardware stores at each exit */
 	struct switched_plan plan;
+	u64 ept12_control;  /* EPT12_MODE_BASED or 0, as controls_merged */
 	u64 efer02, eptp02; /* what vmcs02 has of these, once prepared */
 	u16 vpid02;
 	u64 l1_perf_global_ctrl; /* at the entry, where that loads another */
@@ -96,6 +97,12 @@ static inline const struct vmcs12 *current12(const struct vcpu *vcpu)
 static inline bool nested_l2_uses_ept(const struct vmcs12 *v)
 {
 	return secondary_of(v) & CPU2_EPT;
+}
+
+/* Its name, as in ept12.h, once vmcs02 has the controls. */
+static inline u64 nested_eptp12(const struct nested_vmcs *vmcs)
+{
+	return vmcs->vmcs12->f[F_EPT_POINTER] | vmcs->ept12_control;
 }
 
 extern struct nested_caps nested_caps;

@@ -63,13 +63,14 @@ def parameter_differences(bare, umbra):
     return [line for line in lines if line.split(": ", 1)[1] not in known]
 
 
-def parameters_test(name, model=None):
+def parameters_test(name, model=None, *flags):
     quick = "umbra.workload=off" + (f" {TSC}" if model else "")
     return test(name, umbra(parameters, more=quick), same_as=native(parameters, quick),
                 compare=parameter_differences, cpus=1, model=model, slow=model is not None,
                 engine="bochs" if model else "auto", expect=(
                     r"KVM-PARAMETERS: ept=Y", r"KVM-PARAMETERS: unrestricted_guest=Y",
-                    r"KVM-PARAMETERS: vnmi=Y", r"KVM-PARAMETERS: vpid=Y", r"KVM-PARAMETERS: end"))
+                    r"KVM-PARAMETERS: vnmi=Y", r"KVM-PARAMETERS: vpid=Y",
+                    *(f"KVM-PARAMETERS: flag {flag}" for flag in flags), r"KVM-PARAMETERS: end"))
 
 
 def test(name, cd, cpus=2, model=None, **options):
@@ -90,4 +91,5 @@ TESTS = [
          engine="bochs", slow=True),
     parameters_test("parameters"),
     parameters_test("parameters-skylake", "corei7_skylake_x"),
+    parameters_test("parameters-arrow-lake", "arrow_lake", "ept_mode_based_exec"),
 ]

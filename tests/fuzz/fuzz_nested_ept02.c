@@ -20,9 +20,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	ept02_model_run(
 		&(struct ept02_model_options){
 			.ept_vpid = (data[0] & 1 ? EPT_CAP_EXEC_ONLY : 0) |
-				    (data[0] & 2 ? EPT_CAP_2M : 0) | (data[0] & 4 ? EPT_CAP_1G : 0),
+				    (data[0] & 2 ? EPT_CAP_2M : 0) |
+				    (data[0] & 4 ? EPT_CAP_1G : 0) |
+				    (data[0] & 64 ? EPT_CAP_SHADOW_STACK : 0) |
+				    (data[0] & 128 ? EPT_CAP_AD : 0),
 			.pages = data[0] & 8 ? 0 : ~0ull,
 			.largest_page = data[0] & 16 ? GIB : 2 * MIB,
+			.mode_based = data[0] & 32,
 			.steps = 60,
 			.seed = 1u + data[1],
 		},

@@ -25,7 +25,7 @@ struct nested_caps nested_caps;
 enum {
 	TABLE_PAGES = 16,
 	FIRST_TABLE = 4,
-	EPTPS = 7, /* more than Umbra keeps roots for */
+	EPTPS = 10, /* more than Umbra keeps roots for */
 	REMEMBERED = 64,
 	RECENT = 12,
 	PASTS = 6,
@@ -67,7 +67,7 @@ static struct remembered cache[REMEMBERED];
 static unsigned int next_remembered;
 
 static paddr_t recent_gpa[RECENT];
-static u64 eptp12[EPTPS];
+static u64 eptp12[EPTPS]; /* with EPT12_MODE_BASED, as nested/ept12.h names them */
 
 /*
  * ept12 as it was before each change that L1 has not followed by INVEPT for all EPTPs. What any of
@@ -90,8 +90,43 @@ static unsigned int shift_of(unsigned int level)
 	return 12 + 9 * (level - 1);
 }
 
-/* SDM "EPT Misconfigurations", for EPT without mode-based execute control. */
-static bool misconfigured(u64 e, unsigned int level, u64 cap)
+/*
+ * Two controls go with an EPTP: supervisor shadow-stack control is bit 7 of it, "mode-based execute
+ * control for EPT" bit 11 of how nested/ept12.h names an ept12. vmcs02 has it where vmcs12 does.
+ */
+static bool mode_based(u64 eptp)
+{
+	return eptp >> 11 & 1;
+}
+
+static bool shadow_stacks(u64 eptp)
+{
+	return eptp >> 7 & 1;
+}
+
+/* SDM "EPT Translation Mechanism": what makes an entry present, and what it may allow. */
+static u64 all_rights(u64 eptp)
+{
+	return mode_based(eptp) ? 0x407 : 7;
+}
+
+/* To read and write as a supervisor shadow stack; and by which rights a page may be written. */
+static const u64 SSS = 1ull << 60, WRITES = 1ull << 60 | 2;
+
+/* SDM "EPT Violations": which of these an access needs. */
+static u64 needed(u64 access, u64 eptp)
+{
+	const bool user = access >> 9 & 1, shadow_stack = access >> 13 & 1;
+
+	if (shadow_stacks(eptp) && shadow_stack && !user)
+		return SSS;
+	if ((access & 4) && mode_based(eptp) && user)
+		return (access & 3) | 0x400;
+	return access & 7;
+}
+
+/* SDM "EPT Misconfigurations". */
+static bool misconfigured(u64 e, unsigned int level, u64 cap, u64 eptp)
 {
 	const bool page = level == 1 || (level < 4 && (e >> 7 & 1));
 	const u64 type = e >> 3 & 7;
@@ -100,6 +135,8 @@ static bool misconfigured(u64 e, unsigned int level, u64 cap)
 	if (!(e & 1) && (e & 2))
 		return true;
 	if (!(e & 1) && (e & 4) && !(cap & EPT_CAP_EXEC_ONLY))
+		return true;
+	if (!(e & 1) && mode_based(eptp) && (e >> 10 & 1) && !(cap & EPT_CAP_EXEC_ONLY))
 		return true;
 	if (level == 4)
 		reserved |= BITS(7, 3);
@@ -116,31 +153,34 @@ static bool misconfigured(u64 e, unsigned int level, u64 cap)
 	return page && (type == 2 || type == 3 || type == 7);
 }
 
-/* A walk from `table` of `level`, with entries read by `read`. */
-static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u64 cap,
-			       u64 (*read)(paddr_t entry), unsigned int *visited)
+/* A walk from `table` of `level`, with entries read by `read`, and with the controls of `eptp`. */
+static struct translation walk(paddr_t table, unsigned int level, paddr_t gpa, u64 cap, u64 eptp,
+			       u64 (*read)(paddr_t entry))
 {
-	struct translation t = {.kind = PRESENT, .rights = 7, .accessed = true};
+	struct translation t = {.kind = PRESENT, .rights = all_rights(eptp), .accessed = true};
 
 	for (;; level--) {
 		const u64 e = read(table + (gpa >> shift_of(level) & 511) * 8);
 
-		if (visited)
-			*visited = level;
-		if (!(e & 7)) {
+		if (!(e & all_rights(eptp))) {
 			t.kind = NOT_PRESENT;
 			t.rights = 0;
 			return t;
 		}
-		if (misconfigured(e, level, cap)) {
+		if (misconfigured(e, level, cap, eptp)) {
 			t.kind = MISCONFIGURED;
 			return t;
 		}
+		const u64 above = t.rights;
+
 		t.rights &= e;
 		t.accessed &= e >> 8 & 1;
 		t.dirty = e >> 9 & 1;
 		if (level == 1 || (level < 4 && (e >> 7 & 1))) {
 			t.size = 1ull << shift_of(level);
+			/* Readable by all, writable by all but this, and marked. */
+			if (shadow_stacks(eptp) && (above & 3) == 3 && (e & 1))
+				t.rights |= e & SSS;
 			t.pa = (e & BITS(51, 12) & ~(t.size - 1)) |
 			       (gpa & (t.size - 1) & ~(u64)0xfff);
 			t.type = e & BITS(6, 3);
@@ -169,7 +209,7 @@ static struct translation walk12(u64 eptp, paddr_t gpa)
 {
 	if (gpa >> 48)
 		return (struct translation){.kind = NOT_PRESENT};
-	return walk(eptp & BITS(51, 12), 4, gpa, nested_caps.ept_vpid, read_guest, NULL);
+	return walk(eptp & BITS(51, 12), 4, gpa, nested_caps.ept_vpid, eptp, read_guest);
 }
 
 /* --- The CPU ---------------------------------------------------------------------------------- */
@@ -189,14 +229,14 @@ static void remember(struct remembered what)
 }
 
 /* SDM "Information That May Be Cached": tables on the way, and the translation. */
-static void remember_walk(u64 eptp02, paddr_t gpa, const struct translation *t)
+static void remember_walk(u64 eptp02, paddr_t gpa, u64 eptp, const struct translation *t)
 {
 	paddr_t table = eptp02 & BITS(51, 12);
 
 	for (unsigned int level = 4; level > 1; level--) {
 		const u64 e = read_own(table + (gpa >> shift_of(level) & 511) * 8);
 
-		if (!(e & 7) || (level < 4 && (e >> 7 & 1)))
+		if (!(e & all_rights(eptp)) || (level < 4 && (e >> 7 & 1)))
 			break;
 		table = e & BITS(51, 12);
 		remember((struct remembered){eptp02, gpa, level - 1, table, {0}});
@@ -206,7 +246,7 @@ static void remember_walk(u64 eptp02, paddr_t gpa, const struct translation *t)
 }
 
 /* What the CPU uses for an access: something remembered, or a walk. */
-NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t gpa)
+NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t gpa, u64 eptp)
 {
 	const unsigned int start = (unsigned int)below(REMEMBERED);
 	struct translation t;
@@ -219,10 +259,10 @@ NO_COVERAGE static struct translation hardware_translation(u64 eptp02, paddr_t g
 			continue;
 		if (r->level == 0)
 			return r->translation;
-		return walk(r->table, r->level, gpa, ~0ull, read_own, NULL);
+		return walk(r->table, r->level, gpa, ~0ull, eptp, read_own);
 	}
-	t = walk(eptp02 & BITS(51, 12), 4, gpa, ~0ull, read_own, NULL);
-	remember_walk(eptp02, gpa, &t);
+	t = walk(eptp02 & BITS(51, 12), 4, gpa, ~0ull, eptp, read_own);
+	remember_walk(eptp02, gpa, eptp, &t);
 	return t;
 }
 
@@ -250,7 +290,7 @@ NO_COVERAGE static bool hidden(paddr_t pa, u64 size)
 
 static bool shows_ones(const struct translation *t)
 {
-	return t->pa == ept01_ones() && t->size == PAGE_SIZE && !(t->rights & EPT_WRITE) &&
+	return t->pa == ept01_ones() && t->size == PAGE_SIZE && !(t->rights & WRITES) &&
 	       t->type == ept_memtype_bits(MEMTYPE_WB);
 }
 
@@ -274,7 +314,7 @@ static void check_translation(unsigned int root, paddr_t gpa, const struct trans
 			continue;
 		/* SDM "Accessed and Dirty Flags for EPT": no access passes by them. */
 		if ((eptp12[root] & EPTP_AD) &&
-		    (!t12.accessed || (!t12.dirty && (t02->rights & EPT_WRITE))))
+		    (!t12.accessed || (!t12.dirty && (t02->rights & WRITES))))
 			continue;
 		if (shows_ones(t02))
 			allowed |= hidden(t12.pa, PAGE_SIZE);
@@ -286,25 +326,28 @@ static void check_translation(unsigned int root, paddr_t gpa, const struct trans
 	REQUIRE(allowed);
 }
 
-static bool valid_root(u64 eptp02)
+static bool valid_root(u64 eptp02, u64 eptp)
 {
-	return eptp02 >> MACHINE_MAXPHYADDR == 0 && (eptp02 & 0x3f) == 0x1e && !(eptp02 & 0xf80) &&
-	       hidden(eptp02 & BITS(51, 12), PAGE_SIZE);
+	return eptp02 >> MACHINE_MAXPHYADDR == 0 && (eptp02 & 0x3f) == 0x1e &&
+	       (eptp02 & 0xf80) == (eptp & 0x80) && hidden(eptp02 & BITS(51, 12), PAGE_SIZE);
 }
 
-/* Of an access that ept12 allows: exactly those flags that it has to set. */
+/*
+ * Of an access that ept12 allows: exactly those flags that it has to set. That of a supervisor
+ * shadow stack counts as a write, for the right to read one is a right to write it.
+ */
 static void check_flags(const struct ept02_fault *fault, enum ept02_result result,
 			const struct translation *before)
 {
 	const struct translation after = walk12(fault->eptp12, fault->gpa);
-	const bool write = fault->access & EPT_VIOLATION_WRITE;
-	const bool needed =
+	const bool write = needed(fault->access, fault->eptp12) & WRITES;
+	const bool sets =
 		(fault->eptp12 & EPTP_AD) && (!before->accessed || (write && !before->dirty));
 
-	if (result == EPT02_AGAIN || (result == EPT02_NO_MEMORY && needed && !after.accessed))
+	if (result == EPT02_AGAIN || (result == EPT02_NO_MEMORY && sets && !after.accessed))
 		return;
-	REQUIRE((result == EPT02_LOG_FULL) == (needed && fault->log_full));
-	if (!needed || result == EPT02_LOG_FULL) {
+	REQUIRE((result == EPT02_LOG_FULL) == (sets && fault->log_full));
+	if (!sets || result == EPT02_LOG_FULL) {
 		REQUIRE(after.accessed == before->accessed && after.dirty == before->dirty);
 		REQUIRE(!fault->dirtied);
 		return;
@@ -322,14 +365,14 @@ static void check_fault(const struct ept02_fault *fault, enum ept02_result resul
 
 	if (t12.kind == MISCONFIGURED) {
 		REQUIRE(result == EPT02_MISCONFIG);
-	} else if (t12.kind == NOT_PRESENT || (access & 7 & ~t12.rights)) {
+	} else if (t12.kind == NOT_PRESENT || (needed(access, fault->eptp12) & ~t12.rights)) {
 		REQUIRE(result == EPT02_VIOLATION);
 		REQUIRE(fault->rights == t12.rights);
 		REQUIRE(!fault->dirtied);
 	} else if (result == EPT02_AGAIN || result == EPT02_LOG_FULL) {
 		REQUIRE(fault->eptp12 & EPTP_AD);
 		check_flags(fault, result, before);
-	} else if (hidden(t12.pa, PAGE_SIZE) && (access & EPT_VIOLATION_WRITE)) {
+	} else if (hidden(t12.pa, PAGE_SIZE) && (needed(access, fault->eptp12) & WRITES)) {
 		REQUIRE(result == EPT02_HIDDEN_WRITE || result == EPT02_NO_MEMORY);
 		check_flags(fault, result, before);
 	} else {
@@ -355,14 +398,16 @@ static void step_access(unsigned int root, paddr_t gpa)
 {
 	static const u64 accesses[] = {EPT_VIOLATION_READ, EPT_VIOLATION_WRITE, EPT_VIOLATION_FETCH,
 				       EPT_VIOLATION_READ | EPT_VIOLATION_WRITE};
-	const u64 access = accesses[below(ARRAY_SIZE(accesses))];
+	const u64 access =
+		accesses[below(ARRAY_SIZE(accesses))] | (below(2) ? (u64)EPT_VIOLATION_USER : 0);
 	u64 eptp02 = ept02_eptp(vcpu, eptp12[root]);
 
 	if (below(4) == 0)
 		prefault(root, gpa);
 	for (unsigned int tries = 0;; tries++) {
-		const struct translation t02 = gpa >> 48 ? (struct translation){.kind = NOT_PRESENT}
-							 : hardware_translation(eptp02, gpa);
+		const struct translation t02 =
+			gpa >> 48 ? (struct translation){.kind = NOT_PRESENT}
+				  : hardware_translation(eptp02, gpa, eptp12[root]);
 		struct ept02_fault fault = {.eptp12 = eptp12[root],
 					    .gpa = gpa,
 					    .access = access | EPT_VIOLATION_LINEAR_VALID,
@@ -370,9 +415,9 @@ static void step_access(unsigned int root, paddr_t gpa)
 		const struct translation before = walk12(eptp12[root], gpa);
 		enum ept02_result result;
 
-		REQUIRE(valid_root(eptp02));
+		REQUIRE(valid_root(eptp02, eptp12[root]));
 		check_translation(root, gpa, &t02);
-		if (t02.kind == PRESENT && !(access & ~t02.rights))
+		if (t02.kind == PRESENT && !(needed(access, eptp12[root]) & ~t02.rights))
 			return;
 		forget_address(eptp02, gpa);
 		result = ept02_fault(vcpu, &fault);
@@ -468,7 +513,7 @@ static u64 random_entry(unsigned int level)
 		    (u64)types[below(ARRAY_SIZE(types))] << 3 | below(2) << 6;
 	e |= below(3) ? EPT_RWX : below(8);
 	/* Ignored bits, and now and then one that is not. */
-	e |= below(4) << 8 | below(2) << 52;
+	e |= below(4) << 8 | below(2) << 52 | below(2) << 10 | below(2) << 60;
 	if (below(16) == 0)
 		e ^= 1ull << below(64);
 	return e;
@@ -485,7 +530,7 @@ static void step_add(void)
 	const paddr_t at = table_page() + random_index() * 8;
 	const u64 e = random_entry((unsigned int)(1 + below(4)));
 
-	if (!(read_guest(at) & 7))
+	if (!(read_guest(at) & (all_rights(0) | EPT_USER_EXEC)))
 		write_entry(at, e);
 }
 
@@ -541,14 +586,14 @@ NO_COVERAGE static void check_table(const struct ept02_root *kept, unsigned int 
 		const u64 e = read_own(table + i * 8);
 		struct translation t;
 
-		if (!(e & 7))
+		if (!(e & all_rights(eptp12[root])))
 			continue;
-		REQUIRE(!misconfigured(e, level, ~0ull));
+		REQUIRE(!misconfigured(e, level, ~0ull, eptp12[root]));
 		if (level > 1 && !(e >> 7 & 1)) {
 			check_table(kept, root, e & BITS(51, 12), level - 1, at);
 			continue;
 		}
-		t = walk(table, level, at, ~0ull, read_own, NULL);
+		t = walk(table, level, at, ~0ull, eptp12[root], read_own);
 		/* All of a large page, not only what was asked for. */
 		REQUIRE(!hidden(t.pa, t.size) || shows_ones(&t));
 		check_translation(root, at, &t);
@@ -608,6 +653,7 @@ static void start(const struct ept02_model_options *options)
 	vcpu = &the_cpu;
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = options->ept_vpid;
+	ept12_init();
 	machine_on_invept = on_invept;
 	REQUIRE(loan_init());
 	REQUIRE(ept02_init(vcpu));
@@ -621,6 +667,20 @@ static void start(const struct ept02_model_options *options)
 		eptp12[EPTPS - 2] = eptp12[0] | EPTP_AD;
 		eptp12[1] |= EPTP_AD;
 		eptp12[3] |= EPTP_AD;
+	}
+	/* And with two rights to execute, some of which L1 uses both ways. */
+	if (options->mode_based) {
+		eptp12[EPTPS - 3] = eptp12[0] | EPT12_MODE_BASED;
+		eptp12[EPTPS - 4] = eptp12[1] | EPT12_MODE_BASED;
+		eptp12[2] |= EPT12_MODE_BASED;
+		eptp12[3] |= EPT12_MODE_BASED;
+	}
+	/* And with shadow stacks, alone and beside each of the others. */
+	if (options->ept_vpid & EPT_CAP_SHADOW_STACK) {
+		eptp12[4] = eptp12[0] | EPTP_SHADOW_STACK;
+		eptp12[5] |= EPTP_SHADOW_STACK;
+		eptp12[3] |= EPTP_SHADOW_STACK;
+		eptp12[1] |= EPTP_SHADOW_STACK;
 	}
 	for (unsigned int i = 0; i < 120; i++)
 		write_entry(table_page() + random_index() * 8,
@@ -677,6 +737,7 @@ void ept02_model_run_short(void)
 {
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = 0;
+	ept12_init();
 	machine_on_invept = NULL;
 	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
 	REQUIRE(loan_init());
@@ -707,7 +768,8 @@ bool ept02_model_instruction(unsigned int cpu, unsigned int pages)
 		case EPT02_MAPPED:
 			break;
 		case EPT02_NO_MEMORY:
-			REQUIRE(valid_root(ept02_start_over(&short_cpu[cpu], short_eptp)));
+			REQUIRE(valid_root(ept02_start_over(&short_cpu[cpu], short_eptp),
+					   short_eptp));
 			return false;
 		default:
 			MACHINE_FAIL("ept12 allows it");

@@ -9,6 +9,7 @@ struct ept02_model_options {
 	u64 ept_vpid;     /* what L1 is offered, of IA32_VMX_EPT_VPID_CAP */
 	u64 pages;        /* for ept02, beside each CPU's reserve */
 	u64 largest_page; /* of ept01's */
+	bool mode_based;  /* L1 uses mode-based execute control */
 	unsigned int steps;
 	u64 seed; /* for the tables to begin with; not 0 */
 };

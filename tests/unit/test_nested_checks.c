@@ -269,21 +269,25 @@ static void test_vpid_and_ept(void **state)
 	v.f[F_VPID] = 1;
 	flip(0, F_SECONDARY_CONTROLS, CPU2_VPID);
 	flip(0, F_SECONDARY_CONTROLS, CPU2_UNRESTRICTED_GUEST);
+	flip(0, F_SECONDARY_CONTROLS, CPU2_MBEC);
 	/* Memory types 0 and 6 only. */
 	for (u64 type = 0; type < 8; type++)
 		with(type == 0 || type == 6 ? 0 : CONTROLS, F_EPT_POINTER, (eptp & ~7ull) | type);
 	for (u64 walk = 0; walk < 8; walk++)
 		with(walk == 3 ? 0 : CONTROLS, F_EPT_POINTER, (eptp & ~0x38ull) | walk << 3);
-	/* No accessed and dirty flags where they are not offered; reserved bits. */
-	if (!(caps.ept_vpid & EPT_CAP_AD))
-		flip(CONTROLS, F_EPT_POINTER, BIT(6));
-	for (unsigned int bit = 7; bit < 12; bit++)
+	/* What is a reserved bit where it is not offered: flags, shadow-stack control. */
+	flip(0, F_EPT_POINTER, BIT(6));
+	flip(0, F_EPT_POINTER, BIT(7));
+	caps.ept_vpid &= ~(EPT_CAP_AD | EPT_CAP_SHADOW_STACK);
+	for (unsigned int bit = 6; bit < 12; bit++)
 		flip(CONTROLS, F_EPT_POINTER, BIT(bit));
 	for (unsigned int bit = MAXPHYADDR; bit < 64; bit++)
 		flip(CONTROLS, F_EPT_POINTER, BIT(bit));
 	caps.ept_vpid &= ~EPT_CAP_UC;
 	with(CONTROLS, F_EPT_POINTER, eptp & ~7ull);
 	v.f[F_SECONDARY_CONTROLS] = CPU2_UNRESTRICTED_GUEST;
+	fails(CONTROLS);
+	v.f[F_SECONDARY_CONTROLS] = CPU2_MBEC;
 	fails(CONTROLS);
 	v.f[F_SECONDARY_CONTROLS] = 0;
 	with(0, F_EPT_POINTER, ~0ull);

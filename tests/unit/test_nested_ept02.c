@@ -31,41 +31,63 @@ static void run(const struct ept02_model_options *options)
 static void test_everything_offered(void **state)
 {
 	(void)state;
-	run(&(struct ept02_model_options){all_caps, ~0ull, GIB, 2000, 0});
+	run(&(struct ept02_model_options){all_caps, ~0ull, GIB, false, 2000, 0});
 }
 
 /* Reserved bits and rights that an older CPU does not know are misconfigurations. */
 static void test_nothing_offered(void **state)
 {
 	(void)state;
-	run(&(struct ept02_model_options){0, ~0ull, GIB, 2000, 0});
+	run(&(struct ept02_model_options){0, ~0ull, GIB, false, 2000, 0});
 }
 
 /* Accessed and dirty flags of ept12, set exactly. */
 static void test_flags(void **state)
 {
 	(void)state;
-	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, GIB, 2000, 0});
-	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, PAGE_SIZE, 2000, 0});
+	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, GIB, false, 2000, 0});
+	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, PAGE_SIZE, false, 2000, 0});
+}
+
+/* Two rights to execute, where execute-only pages are known and where they are misconfigurations.
+ */
+static void test_mode_based(void **state)
+{
+	(void)state;
+	run(&(struct ept02_model_options){all_caps, ~0ull, GIB, true, 2000, 0});
+	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, ~0ull, 2 * MIB, true, 2000, 0});
+	run(&(struct ept02_model_options){EPT_CAP_2M, ~0ull, PAGE_SIZE, true, 2000, 0});
+	run(&(struct ept02_model_options){all_caps | EPT_CAP_AD, 0, GIB, true, 2000, 0});
+}
+
+/* Supervisor shadow stacks, whose right in a page goes by the entries above it. */
+static void test_shadow_stacks(void **state)
+{
+	const u64 caps = all_caps | EPT_CAP_SHADOW_STACK;
+
+	(void)state;
+	run(&(struct ept02_model_options){caps, ~0ull, GIB, false, 2000, 0});
+	run(&(struct ept02_model_options){caps | EPT_CAP_AD, ~0ull, GIB, true, 2000, 0});
+	run(&(struct ept02_model_options){caps | EPT_CAP_AD, 0, PAGE_SIZE, true, 2000, 0});
 }
 
 static void test_ept01_of_small_pages(void **state)
 {
 	(void)state;
-	run(&(struct ept02_model_options){all_caps, ~0ull, PAGE_SIZE, 2000, 0});
+	run(&(struct ept02_model_options){all_caps, ~0ull, PAGE_SIZE, false, 2000, 0});
 }
 
 static void test_ept01_of_2m_pages(void **state)
 {
 	(void)state;
-	run(&(struct ept02_model_options){EPT_CAP_2M, ~0ull, 2 * MIB, 2000, 0});
+	run(&(struct ept02_model_options){EPT_CAP_2M, ~0ull, 2 * MIB, false, 2000, 0});
 }
 
 /* Other CPUs have used up the pool: this one's reserve must do. */
 static void test_only_the_reserve(void **state)
 {
 	(void)state;
-	run(&(struct ept02_model_options){all_caps, 0, GIB, 2000, 0});
+	run(&(struct ept02_model_options){all_caps, 0, GIB, false, 2000, 0});
 }
 
 /*
@@ -173,7 +195,8 @@ static void test_out_of_memory(void **state)
 		struct rng rng = {.state = 1 + pages};
 
 		ept02_model_run(
-			&(struct ept02_model_options){all_caps, pages, GIB, 1000, 1 + pages}, &rng);
+			&(struct ept02_model_options){all_caps, pages, GIB, false, 1000, 1 + pages},
+			&rng);
 	}
 }
 
@@ -201,6 +224,7 @@ static void test_walk_after_walk(void **state)
 	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
 	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
 	nested_caps.ept_vpid = all_caps;
+	ept12_init();
 	for (unsigned int level = EPT_LEVELS; level > 1; level--)
 		*entry12(pages, level, 0) = pages[EPT_LEVELS - level + 1] * PAGE_SIZE | EPT_RWX;
 	for (paddr_t gpa = 0; gpa < 4 * PAGE_SIZE; gpa += PAGE_SIZE) {
@@ -246,13 +270,64 @@ static void test_walk_after_walk(void **state)
 	assert_int_equal(walk.level, 2);
 }
 
+/* Entries of every right, by a table written from SDM "EPT Misconfigurations" and "EPT Violations".
+ */
+static void test_mode_based_entries(void **state)
+{
+	enum { ROOT = 1, TOP, MIDDLE, TABLE };
+	static const u64 pages[] = {ROOT, TOP, MIDDLE, TABLE};
+	static const u64 all = EPT_RWX | EPT_USER_EXEC;
+	const u64 eptp = ROOT * PAGE_SIZE | EPTP_WALK_4 | MEMTYPE_WB;
+	const u64 leaf = 0x10000 | ept_memtype_bits(MEMTYPE_WB);
+	struct ept12_walk walk = {0};
+
+	(void)state;
+	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
+	nested_caps.maxphyaddr = MACHINE_MAXPHYADDR;
+	for (unsigned int level = EPT_LEVELS; level > 1; level--)
+		*entry12(pages, level, 0) = pages[EPT_LEVELS - level + 1] * PAGE_SIZE | all;
+	for (unsigned int bits = 0; bits < 64; bits++) {
+		const bool mbec = bits & 16, exec_only = bits & 32;
+		const u64 entry = (bits & EPT_RWX) | (bits & 8 ? (u64)EPT_USER_EXEC : 0);
+		const u64 rights = mbec ? entry : entry & EPT_RWX;
+		const bool executes = rights & (EPT_EXEC | EPT_USER_EXEC);
+		enum ept12_result wanted = EPT12_PRESENT;
+
+		if (!rights)
+			wanted = EPT12_ABSENT;
+		else if (!(rights & EPT_READ) && ((rights & EPT_WRITE) || (executes && !exec_only)))
+			wanted = EPT12_MISCONFIGURED;
+		nested_caps.ept_vpid = exec_only ? EPT_CAP_EXEC_ONLY : 0;
+		ept12_init();
+		*entry12(pages, 1, 0) = leaf | entry;
+		/* Once by way of a walk before it, and once without. */
+		for (unsigned int i = 0; i < 2; i++) {
+			assert_int_equal(
+				ept12_walk(eptp | (mbec ? EPT12_MODE_BASED : 0), 0x18, &walk),
+				wanted);
+			assert_true(walk.rights == (wanted == EPT12_PRESENT ? rights : 0));
+		}
+		/* Taken away above, where all else is allowed. */
+		if (wanted != EPT12_PRESENT)
+			continue;
+		*entry12(pages, 3, 0) &= ~(u64)EPT_USER_EXEC;
+		assert_int_equal(ept12_walk(eptp | (mbec ? EPT12_MODE_BASED : 0), 0x18, &walk),
+				 EPT12_PRESENT);
+		assert_true(walk.rights == (rights & EPT_RWX));
+		*entry12(pages, 3, 0) |= EPT_USER_EXEC;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walk_after_walk),
+		cmocka_unit_test(test_mode_based_entries),
 		cmocka_unit_test(test_everything_offered),
 		cmocka_unit_test(test_nothing_offered),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_mode_based),
+		cmocka_unit_test(test_shadow_stacks),
 		cmocka_unit_test(test_ept01_of_small_pages),
 		cmocka_unit_test(test_ept01_of_2m_pages),
 		cmocka_unit_test(test_only_the_reserve),

@@ -109,7 +109,7 @@ static void mutate_control_bits(void)
 		[CTL_CPU2] = CPU2_VIRTUAL_APIC_ACCESSES | CPU2_DESCRIPTOR_TABLE_EXITING |
 			     CPU2_RDTSCP | CPU2_VIRTUAL_X2APIC | CPU2_VPID | CPU2_WBINVD_EXITING |
 			     CPU2_UNRESTRICTED_GUEST | CPU2_APIC_REGISTER_VIRT |
-			     CPU2_VIRTUAL_INTR_DELIVERY | CPU2_INVPCID,
+			     CPU2_VIRTUAL_INTR_DELIVERY | CPU2_INVPCID | CPU2_MBEC,
 		[CTL_EXIT] = EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_ACK_INTR |
 			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 			     EXIT_SAVE_PREEMPTION_TIMER | EXIT_CLEAR_UINV,
@@ -122,18 +122,6 @@ static void mutate_control_bits(void)
 	if (ctl != CTL_CPU2 && one_in(8))
 		bits = vmx_ctl_must(ctl);
 	change(vmx_ctl_field(ctl), vmread(vmx_ctl_field(ctl)) ^ one_bit_of(bits));
-}
-
-/* Never another table; nor supervisor shadow-stack control, hidden from Umbra's guests. */
-static u64 eptp_bit(void)
-{
-	enum { SHADOW_STACK = 7 };
-	u64 bit;
-
-	do
-		bit = choice_below(12);
-	while (bit == SHADOW_STACK);
-	return bit;
 }
 
 void mutate_control(struct world *w)
@@ -167,7 +155,9 @@ void mutate_control(struct world *w)
 		}
 		break;
 	case 8:
-		change(VMCS_EPT_POINTER, vmread(VMCS_EPT_POINTER) ^ 1ull << eptp_bit());
+		change(VMCS_EPT_POINTER,
+		       vmread(VMCS_EPT_POINTER) ^
+			       1ull << choice_below(12)); /* never another table */
 		break;
 	case 9:
 		if (vmx_has(CTL_CPU2, CPU2_VPID))
@@ -177,6 +167,22 @@ void mutate_control(struct world *w)
 		change_near(CHOICE_OF(near));
 		break;
 	}
+}
+
+void mutate_execute(struct world *w)
+{
+	static const unsigned pages[] = {WORLD_CODE, WORLD_CODE, WORLD_HANDLERS, WORLD_IVT};
+	const unsigned page = CHOICE_OF(pages);
+	const u64 rights = (one_in(2) ? (u64)EPT_EXEC : 0) | (one_in(2) ? (u64)EPT_USER_EXEC : 0);
+
+	world_set_execute(w, page, rights);
+	record_step("rights to execute", page, rights);
+	if (one_in(2)) {
+		world_set_supervisor(w);
+		record_step("supervisor pages", 0, 0);
+	}
+	if (one_in(2) && vmx_has(CTL_CPU2, CPU2_MBEC))
+		change(VMCS_SECONDARY_CONTROLS, vmread(VMCS_SECONDARY_CONTROLS) | CPU2_MBEC);
 }
 
 static struct {

@@ -11,6 +11,12 @@ void mutate_guest(struct world *w);
 void mutate_control(struct world *w);
 
 /*
+ * What may be executed by the EPT, in either of the two ways that "mode-based execute control for
+ * EPT" has, and perhaps that control.
+ */
+void mutate_execute(struct world *w);
+
+/*
  * A host-state field, to what VM entry must refuse, so that no exit can load it; or one that does
  * this kernel no harm. mutate_undo() puts the host state right again.
  */

@@ -33,8 +33,9 @@ static void use_vmcs(struct world *w)
 static void mutate(struct world *w)
 {
 	static void (*const ways[])(struct world *) = {
-		mutate_guest,   mutate_guest,   mutate_guest, mutate_control, mutate_control,
-		mutate_control, mutate_control, mutate_host,  mutate_event,   mutate_msr_lists,
+		mutate_guest,   mutate_guest,     mutate_guest,   mutate_control,
+		mutate_control, mutate_control,   mutate_control, mutate_host,
+		mutate_event,   mutate_msr_lists, mutate_execute,
 	};
 	u64 count = one_in(4) ? 2 + choice_below(3) : choice_below(3);
 

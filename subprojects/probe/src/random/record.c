@@ -240,7 +240,7 @@ static bool has_qualification(const struct l2_exit *e)
 static void see_exit(const struct l2_exit *e)
 {
 	if (has_qualification(e))
-		record_see("qualification", e->qualification);
+		record_see("qualification", l2_qualification(e));
 	record_see("event", e->intr_info & INTR_INFO_VALID ? e->intr_info : 0);
 	if ((e->intr_info & INTR_INFO_VALID) && (e->intr_info & INTR_INFO_ERROR_CODE))
 		record_see("event's error", e->intr_error);

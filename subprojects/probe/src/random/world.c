@@ -79,10 +79,9 @@ static void fill_memory(struct world *w)
 
 static void map_memory(struct world *w)
 {
-	w->ept.root = vmx_pages(1);
 	for (u64 page = 0; page < WORLD_SIZE; page += PAGE_SIZE)
 		*ept_slot(&w->ept, page, 1) =
-			((u64)w->memory + page) | ept_memtype_bits(MEMTYPE_WB) |
+			((u64)w->memory + page) | ept_memtype_bits(MEMTYPE_WB) | EPT_USER_EXEC |
 			(page == WORLD_READ_ONLY ? EPT_READ | EPT_EXEC : EPT_RWX);
 	ept_flush(&w->ept);
 }
@@ -112,6 +111,7 @@ struct world *world_begin(struct run *t)
 	w->virtual_apic = vmx_pages(1);
 	w->msr_lists = vmx_pages(1);
 	w->unrestricted = vmx_has(CTL_CPU2, CPU2_UNRESTRICTED_GUEST);
+	w->ept.root = vmx_pages(1);
 	map_memory(w);
 	for (unsigned slot = 0; slot < WORLD_SLOTS; slot++) {
 		l2_new_vmcs(l2);
@@ -251,7 +251,7 @@ void world_reset(struct world *w, enum world_mode mode)
 	/* Whether an entry sets accessed bits in the new tables must not hang on what is cached. */
 	if (vmx_ept_vpid_cap() & VPID_CAP_ALL)
 		try_invvpid(INVVPID_ALL_CONTEXT, 0, 0);
-	ept_flush(&w->ept);
+	map_memory(w);
 	write_controls(w);
 	write_segments(mode);
 	write_control_registers(mode);
@@ -272,6 +272,23 @@ void world_reset(struct world *w, enum world_mode mode)
 	vmwrite(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_ACTIVE);
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	vmwrite(VMCS_VMCS_LINK_POINTER, ~0ull);
+}
+
+void world_set_execute(struct world *w, unsigned page, u64 rights)
+{
+	u64 *entry = ept_slot(&w->ept, page, 1);
+
+	*entry = (*entry & ~(u64)(EPT_EXEC | EPT_USER_EXEC)) | rights;
+	ept_flush(&w->ept);
+}
+
+void world_set_supervisor(struct world *w)
+{
+	enum { PAGE_USER = 4 };
+
+	*(u64 *)(w->memory + WORLD_PD) &= ~(u64)PAGE_USER;
+	*(u32 *)(w->memory + WORLD_PAGE_DIRECTORY) &= ~(u32)PAGE_USER;
+	ept_flush(&w->ept);
 }
 
 void world_restore_cpu(void)

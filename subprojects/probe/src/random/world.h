@@ -64,6 +64,13 @@ void world_select(struct world *w, unsigned slot);
 /* Memory, guest state and controls as at the beginning of a round; host state is left alone. */
 void world_reset(struct world *w, enum world_mode mode);
 
+/* Whether this page may be executed: EPT_EXEC, EPT_USER_EXEC, both or none; until the next reset.
+ */
+void world_set_execute(struct world *w, unsigned page, u64 rights);
+
+/* Makes all linear addresses supervisor-mode ones where there is paging; until the next reset. */
+void world_set_supervisor(struct world *w);
+
 /* Registers of the CPU's that L2 may have changed and no exit restores. */
 void world_restore_cpu(void);
 

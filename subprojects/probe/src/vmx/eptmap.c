@@ -9,6 +9,8 @@ enum {
 
 static const u64 LARGE_SIZE = 2ull << 20;
 
+static const u64 ALL = EPT_RWX | EPT_USER_EXEC;
+
 u64 ept_pointer(const struct eptmap *map)
 {
 	bool wb = vmx_ept_vpid_cap() & EPT_CAP_WB;
@@ -27,14 +29,14 @@ bool l2_ept(struct l2 *l2)
 	map = vmx_pages(1);
 	map->root = vmx_pages(1);
 	pdpt = vmx_pages(1);
-	map->root[0] = (u64)pdpt | EPT_RWX;
+	map->root[0] = (u64)pdpt | ALL;
 	for (u64 g = 0; g < GIGABYTES; g++) {
 		enum memtype type = g < UNCACHED_GIGABYTE ? MEMTYPE_WB : MEMTYPE_UC;
 		u64 *pd = vmx_pages(1);
 
-		pdpt[g] = (u64)pd | EPT_RWX;
+		pdpt[g] = (u64)pd | ALL;
 		for (u64 i = 0; i < EPT_ENTRIES; i++)
-			pd[i] = (g << 30) | i * LARGE_SIZE | EPT_LARGE | EPT_RWX |
+			pd[i] = (g << 30) | i * LARGE_SIZE | EPT_LARGE | ALL |
 				ept_memtype_bits(type);
 	}
 	l2->ept = map;
@@ -52,7 +54,7 @@ static void split(u64 *entry, unsigned level)
 		leaf &= ~(u64)EPT_LARGE;
 	for (u64 i = 0; i < EPT_ENTRIES; i++)
 		table[i] = leaf + i * ept_level_size(level - 1);
-	*entry = (u64)table | EPT_RWX;
+	*entry = (u64)table | ALL;
 }
 
 u64 *ept_slot(struct eptmap *map, u64 gpa, unsigned level)
@@ -64,8 +66,8 @@ u64 *ept_slot(struct eptmap *map, u64 gpa, unsigned level)
 
 		if (l == level)
 			return entry;
-		if (!(*entry & EPT_RWX))
-			*entry = (u64)vmx_pages(1) | EPT_RWX;
+		if (!(*entry & ALL))
+			*entry = (u64)vmx_pages(1) | ALL;
 		else if (*entry & EPT_LARGE)
 			split(entry, l);
 		table = (u64 *)(*entry & EPT_ADDR);

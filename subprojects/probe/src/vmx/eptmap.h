@@ -12,7 +12,8 @@ struct eptmap {
 
 /*
  * Turns EPT on for L2, with an identity map of the first 4 GiB: 2 MiB pages, all rights, write-back
- * below 3 GiB and uncacheable above. False if the CPU lacks what it takes.
+ * below 3 GiB and uncacheable above. All rights are two to execute, as with mode-based execute
+ * control; without it one of the bits is ignored. False if the CPU lacks what it takes.
  */
 bool l2_ept(struct l2 *l2);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmx/l2.h"
 
+#include <x86/ept.h>
+
 #include "layout.h"
 #include "string.h"
 #include "vmx/enter.h"
@@ -225,6 +227,17 @@ static void record(struct l2 *l2)
 		l2->exit.physical = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
 }
 
+u64 l2_qualification(const struct l2_exit *exit)
+{
+	const u64 taken_for_another =
+		EPT_VIOLATION_SHADOW_STACK | EPT_VIOLATION_WAS_USER_EXECUTABLE;
+
+	if (exit->reason != REASON_EPT_VIOLATION || (exit->qualification & EPT_VIOLATION_FETCH) ||
+	    !vmx_has(CTL_CPU2, CPU2_MBEC) || !(vmread(VMCS_SECONDARY_CONTROLS) & CPU2_MBEC))
+		return exit->qualification;
+	return exit->qualification & ~taken_for_another;
+}
+
 /*
  * What the SDM defines of an exit; with a register operand Bochs 2.7 leaves no sense in one field,
  * and vmx.exit.fault_rf says what it does to RF.
@@ -236,7 +249,7 @@ static void transcribe(struct l2 *l2)
 	transcript(l2->t, 0, "exit", e->reason);
 	if (e->reason != REASON_VMREAD && e->reason != REASON_VMWRITE &&
 	    e->reason != REASON_LDTR_TR)
-		transcript(l2->t, 0, " qualification", e->qualification);
+		transcript(l2->t, 0, " qualification", l2_qualification(e));
 	if (e->intr_info & INTR_INFO_VALID)
 		transcript(l2->t, 0, " interruption", e->intr_info);
 	if (e->idt_info & INTR_INFO_VALID)

@@ -83,6 +83,12 @@ u64 l2_run(struct l2 *l2);
 /* Only the entry (enter.h): ENTER_EXITED, or RFLAGS if it failed. */
 u64 l2_enter(struct l2_regs *regs, u32 how);
 
+/*
+ * The exit qualification as every CPU has it. Bochs 3 does not tell bit 6 of EPT violations but
+ * fetches, with mode-based execute control, and has that right in bit 13.
+ */
+u64 l2_qualification(const struct l2_exit *exit);
+
 /* Moves RIP behind the instruction that exited. */
 void l2_skip(struct l2 *l2);
 

@@ -58,6 +58,8 @@ enum ept_violation : u64 {
 	EPT_VIOLATION_LINEAR_WRITABLE = BIT(10),
 	EPT_VIOLATION_LINEAR_NX = BIT(11),
 	EPT_VIOLATION_NMI_UNBLOCK = BIT(12),
+	EPT_VIOLATION_SHADOW_STACK = BIT(13),
+	EPT_VIOLATION_SHADOW_STACK_PAGE = BIT(14), /* with EPTP_SHADOW_STACK */
 };
 
 static inline u64 ept_memtype_bits(enum memtype type)

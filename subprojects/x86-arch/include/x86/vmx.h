@@ -37,6 +37,7 @@
 #define EPT_CAP_INVEPT          BIT(20)
 #define EPT_CAP_AD              BIT(21)
 #define EPT_CAP_ADV_VIOLATION   BIT(22)
+#define EPT_CAP_SHADOW_STACK    BIT(23)
 #define EPT_CAP_INVEPT_SINGLE   BIT(25)
 #define EPT_CAP_INVEPT_ALL      BIT(26)
 #define VPID_CAP_INVVPID        BIT(32)

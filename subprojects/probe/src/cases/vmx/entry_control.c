@@ -187,6 +187,9 @@ PROBE_CASE(entry_eptp, "vmx.entry.ept_pointer", CASE_EACH_CPU)
 	if (l2_enable(CTL_CPU2, CPU2_PML))
 		ENTRY(VMCS_GUEST_RSP, 0, BAD);
 	l2_disable(CTL_CPU2, CPU2_PML);
+	if (l2_enable(CTL_CPU2, CPU2_MBEC))
+		ENTRY(VMCS_GUEST_RSP, 0, BAD);
+	l2_disable(CTL_CPU2, CPU2_MBEC);
 	L2_NEED_EPT(t, l2);
 	ENTRY_STILL_GOOD();
 	eptp = ept_pointer(l2->ept);
@@ -202,6 +205,8 @@ PROBE_CASE(entry_eptp, "vmx.entry.ept_pointer", CASE_EACH_CPU)
 	if (!(cap & EPT_CAP_WALK_5))
 		ENTRY(VMCS_EPT_POINTER, (eptp & ~(u64)EPTP_WALK) | 4 << 3, BAD);
 	ENTRY(VMCS_EPT_POINTER, eptp | EPTP_AD, cap & EPT_CAP_AD ? ENTERED : BAD);
+	ENTRY(VMCS_EPT_POINTER, eptp | EPTP_SHADOW_STACK,
+	      cap & EPT_CAP_SHADOW_STACK ? ENTERED : BAD);
 	for (unsigned bit = 8; bit < 12; bit++)
 		ENTRY(VMCS_EPT_POINTER, eptp | BIT(bit), BAD);
 	for (unsigned bit = vmx_address_bits(); bit < 64; bit++)
