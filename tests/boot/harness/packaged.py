@@ -91,15 +91,15 @@ def check(release, separate=False):
         boot(f"{name}.install", "tcg", (
             r"PACKAGE: entry Debian GNU/Linux$", r"PACKAGE: entry Debian GNU/Linux, under Umbra",
             r"with Linux \S+, under Umbra", r"\(recovery mode\), under Umbra",
-            r"PACKAGE: installed"), NO_UMBRA, kept, cdrom=cd, disk=disk)
+            r"the next start, and no other, is under Umbra", r"PACKAGE: installed"), NO_UMBRA, kept, cdrom=cd, disk=disk)
         # What Bochs writes to the disk is forgotten, so that the next start finds the same.
         boot(f"{name}.umbra", "auto", (
             r"umbra: version", r"umbra: starting the guest on 1 CPUs", r"PACKAGE: step umbra",
-            r"umbra-try: .* under Umbra, which is the default now", r"PACKAGE: default umbra-simple",
+            r"came up under Umbra, which is the default now", r"PACKAGE: default umbra-simple",
             started), (*FAILED, r"umbra: error"), disk=disk)
         boot(f"{name}.refused", "tcg", (
             r"umbra: error: .*VMX", r"umbra: error: starting the kernel without Umbra",
-            r"PACKAGE: step umbra", r"umbra-try: Umbra has refused", started),
+            r"PACKAGE: step umbra", r"Umbra has refused to run", started),
             (*FAILED, r"PACKAGE: default"), kept, disk=disk)
         boot(f"{name}.plain", "tcg", (
             r"PACKAGE: step plain", started, r"PACKAGE: nothing left"), NO_UMBRA, kept, disk=disk)
