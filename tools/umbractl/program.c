@@ -53,11 +53,28 @@ bool program_does(const char *const argv[])
 	return well(argv, program_wait(program_start(words_of(argv), STDERR_FILENO)));
 }
 
+/* Reads to the end, since a program that could not go on writing would not end well. */
+static void read_line(int from, char *line, size_t size)
+{
+	char piece[256];
+	size_t used = 0;
+	ssize_t got;
+
+	while ((got = read(from, piece, sizeof(piece))) > 0) {
+		const size_t room = size - 1 - used;
+		const size_t taken = (size_t)got < room ? (size_t)got : room;
+
+		memcpy(line + used, piece, taken);
+		used += taken;
+	}
+	line[used] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+}
+
 bool program_says(const char *const argv[], char *line, size_t size)
 {
 	int ends[2];
 	pid_t child;
-	FILE *in;
 
 	line[0] = '\0';
 	if (pipe2(ends, O_CLOEXEC) < 0) {
@@ -66,14 +83,7 @@ bool program_says(const char *const argv[], char *line, size_t size)
 	}
 	child = program_start(words_of(argv), ends[1]);
 	close(ends[1]);
-	in = fdopen(ends[0], "r");
-	if (in && !fgets(line, (int)size, in))
-		line[0] = '\0';
-	line[strcspn(line, "\n")] = '\0';
-	/* A program that says more would wait for ever, or get a signal. */
-	while (in && fgetc(in) != EOF)
-		;
-	if (in)
-		fclose(in);
+	read_line(ends[0], line, size);
+	close(ends[0]);
 	return well(argv, program_wait(child));
 }

@@ -182,12 +182,15 @@ static void write_state(FILE *out, const void *context)
 
 static bool read_state(struct state *state)
 {
-	char *text = read_text(STATE);
-	const bool good =
-		text && sscanf(text, "%" SCNu64 " %63s", &state->memory, state->boot_id) == 2;
+	char *text = read_text(STATE), *end = text;
 
+	if (text)
+		state->memory = strtoull(text, &end, 10);
+	if (end != text && *end == ' ')
+		snprintf(state->boot_id, sizeof(state->boot_id), "%.*s",
+			 (int)strcspn(end + 1, "\n"), end + 1);
 	free(text);
-	return good;
+	return *state->boot_id;
 }
 
 static void forget(void)
@@ -298,7 +301,7 @@ static bool make_default(void)
 /* By umbra-try.service, when the system has come up. */
 static int confirm(const struct request *request)
 {
-	struct state before;
+	struct state before = {0};
 	enum start start;
 
 	if (!is_pending())

@@ -37,12 +37,13 @@ __attribute__((format(printf, 3, 4))) static void line(struct screen *s, const c
 		text[s->columns] = '\0';
 	if (s->used++)
 		fputc('\n', s->out);
+	/* First, since behind the last column it would clear that. */
+	if (s->colours)
+		fputs("\033[K", s->out);
 	if (s->colours && style)
 		fprintf(s->out, "\033[%sm%-*s\033[0m", style, s->columns, text);
 	else
 		fputs(text, s->out);
-	if (s->colours)
-		fputs("\033[K", s->out);
 }
 
 static struct text rate(const struct change *c, uint64_t count)
