@@ -32,20 +32,20 @@ def command_line():
     return f"{cases.Context.command_line()} init=/umbra-test/init"
 
 
-def prepare(root, log, grub):
-    """Turn a fresh root into a Debian that boots; returns GRUB's image for its disk, which looks for
-    its files there."""
+def prepare(root, log, grub, line, deb, packages=PACKAGES):
+    """Turn a fresh root into a Debian that boots, with this command line; returns GRUB's image for
+    its disk, which looks for its files there."""
     tree = root.directory
     shutil.rmtree(tree / "umbra")
     (tree / "umbra").mkdir()
     for name, text in {"etc/initramfs-tools/conf.d/umbra-test": INITRD,
                        "etc/initramfs-tools/modules": MODULES,
-                       "etc/default/grub": GRUB.format(command_line()),
+                       "etc/default/grub": GRUB.format(line),
                        "etc/kernel-img.conf": "do_symlinks = no\n"}.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text, encoding="ascii")
     root.run("apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y "
-             "--no-install-recommends -o Dpkg::Options::=--force-confold " + PACKAGES,
+             "--no-install-recommends -o Dpkg::Options::=--force-confold " + packages,
              "installing a kernel and GRUB", log)
     root.run("mkdir -p /boot/grub && touch /boot/grub/grub.cfg && "
              "cp -r /usr/lib/grub/i386-pc /boot/grub/ && grub-editenv /boot/grub/grubenv create && "
@@ -54,11 +54,14 @@ def prepare(root, log, grub):
     root.run("apt-get clean && rm -rf /var/lib/apt/lists/*", "cleaning up", log)
     test = tree / "umbra-test"
     test.mkdir()
-    shutil.copy(STEPS, test / "init")
-    (test / "init").chmod(0o755)
     (test / "step").write_text("install\n", encoding="ascii")
-    shutil.copy(package.make(), test / "umbra.deb")
+    shutil.copy(deb, test / "umbra.deb")
     return tree / "umbra/core.img"
+
+
+def put(program, place):
+    shutil.copy(program, place)
+    place.chmod(0o755)
 
 
 def boot(name, engine, expect, forbid=FAILED, hardware=engines.Hardware(memory=512), **media_of):
@@ -76,8 +79,10 @@ def check(release, separate=False):
     started = r"PACKAGE: nproc=1 started"
     with roots.fresh(release) as root, tempfile.TemporaryDirectory(dir="/var/tmp") as work:
         work = pathlib.Path(work)
-        core = shutil.move(prepare(root, log, "/grub" if separate else "/boot/grub"), work)
+        core = shutil.move(prepare(root, log, "/grub" if separate else "/boot/grub", command_line(),
+                                   package.make()), work)
         tree = root.directory
+        put(STEPS, tree / "umbra-test/init")
         [kernel], [initrd] = tree.glob("boot/vmlinuz-*"), tree.glob("boot/initrd.img-*")
         cd = media.make_cd(media.native_linux(
             kernel, f"root=/dev/sda{2 if separate else 1} {command_line()}", initrd),

@@ -7,14 +7,13 @@ import struct
 import subprocess
 import tempfile
 
-from . import build, cases, console, engines, guest, host, stick, transcript
+from . import build, cases, console, engines, guest, host, stick, terminal, transcript
 
 CASES = "wait=1 cases=smp,cpuid,xsetbv,cr,insn,mem,vmx.field,vmx.entry"
 # What makes Linux boot faster in an emulator, without its consoles; and how it restarts Bochs (see
 # linux.reboot).
 LINUX = " ".join(["reboot=pci", *(word for word in guest.COMMAND_LINE.split()
                                   if not word.startswith("console="))])
-FONT = host.ROOT / "subprojects/screen/src/font.c"
 
 
 def options(default, probe_options="", linux_options=LINUX):
@@ -32,19 +31,13 @@ def wait_for_end(machine):
     console.expect(machine, console.Judge(), 120, ends=True)
 
 
-def glyphs():
-    """What 16 rows of pixels show -> the character."""
-    rows = re.findall(r"0x([0-9a-f]{2})", FONT.read_text("ascii"))
-    data = bytes(int(row, 16) for row in rows)
-    return {data[at:at + 16]: chr(32 + at // 16) for at in range(0, len(data), 16)}
-
-
 def text_on(picture):
     """The lines of text on a screen, from a picture in format PPM."""
     _, width, height, _ = (int(word) if word.isdigit() else word for word in
                            picture.split(maxsplit=4)[:4])
     pixels = picture[-width * height * 3:]
-    known, lines = glyphs(), []
+    known = {rows: character for character, rows in terminal.glyphs().items()}
+    lines = []
 
     def character(column, row):
         cell = bytes(sum(bool(pixels[3 * ((row * 16 + y) * width + column * 8 + x)]) << (7 - x)

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from . import (build, cases, checks, console, debug_tests, host, hosts, packaged, selftests,
+from . import (build, cases, checks, console, debug_tests, host, hosts, newcomer, packaged, selftests,
                stick_tests)
 from .cases import Result
 
@@ -103,8 +103,8 @@ def select_actions(suites, pattern):
     """Tests that are neither Meson's nor boots, as pairs of a name and a function."""
     actions = (checks.all_checks() if "checks" in suites else []) \
         + (debug_tests.all_tests() + stick_tests.all_tests() if "boot" in suites else []) \
-        + (hosts.all_tests() + packaged.all_tests() + stick_tests.slow_tests()
-           if "slow" in suites else [])
+        + (hosts.all_tests() + packaged.all_tests() + newcomer.all_tests()
+           + stick_tests.slow_tests() if "slow" in suites else [])
     return [(name, action) for name, action in actions
             if not pattern or re.search(pattern, name)]
 
