@@ -8,8 +8,8 @@ from harness import guest, ovmf, releases, tools, transcript, uki
 from harness.cases import BootTest, FORBID
 from harness.engines import Hardware
 from harness.kernels import KERNELS, OWN
-from harness.media import (Esp, Menu, esp_debian_grub, esp_grub, native_linux, native_multiboot2,
-                           under_umbra)
+from harness.media import (Entry, Esp, Menu, dmar, esp_debian_grub, esp_grub, native_linux,
+                           native_multiboot2, under_umbra)
 
 
 def uefi(cpus):
@@ -28,6 +28,30 @@ def umbra(umbra_args):
     """GRUB's multiboot2 command."""
     return lambda context: under_umbra(context.image, guest.bzimage(), line(context),
                                        initrd(context), umbra_args)
+
+
+# In the memory of Bochs's screen, behind what is shown: there bytes that are written stay, and no MTRR
+# calls it memory.
+UNIT = 0x80c00000
+# Intel's VT-d Architecture Specification, "Register Descriptions": VER_REG, CAP_REG with 3 and 4 levels
+# (SAGAW), 48 bits (MGAW), large pages (SLLPS) and fault recording at 200H (FRO), ECAP_REG with
+# invalidation at 100H (IRO), GSTS_REG.
+REGISTERS = {0x0: 0x10, 0x8: 0x202f0600, 0xc: 0xc, 0x10: 0x1000, 0x14: 0, 0x1c: 0}
+
+
+def devices_use_all(context):
+    """The firmware's table of remapping units gives a device all memory: Umbra has hidden it already when
+    it finds that it cannot stay."""
+    files = {"/tests/dmar": guest.INIT.with_name("dmar")}
+    entry = under_umbra(context.image, guest.bzimage(),
+                        context.command_line("intel_iommu=off intremap=off umbra.test=dmar "
+                                             "umbra.workload=off umbra.after=poweroff"),
+                        context.initrd(files=files))
+    table = dmar(UNIT, (0x100000, 0x7fffffff), context.path("dmar.aml"))
+    return Entry((*(f"write_dword {UNIT + offset:#x} {value:#x}"
+                    for offset, value in REGISTERS.items()),
+                  "acpi --exclude=DMAR /boot/dmar.aml", *entry.commands),
+                 entry.files | {"/boot/dmar.aml": table})
 
 
 def native(context):
@@ -229,6 +253,12 @@ TESTS = [
     BootTest("uefi.multiboot2-in-place-4cpu", cd=umbra(""), hardware=uefi(4), ends=True,
              timeout=600, slow=True,
              expect=(r"umbra: starting the first module under Umbra on 4 CPUs", *works(4))),
+    # What goes on without Umbra has the table of remapping units.
+    BootTest("uefi.table-given-back", cd=devices_use_all, hardware=uefi(1), ends=True, forbid=FORBID,
+             timeout=400, expect=(
+                 r"umbra: error: the firmware gives a device memory at 0x",
+                 r"umbra: error: starting the first module without Umbra", r"Linux version ",
+                 r"DMAR: DMAR, sum 0", r"UMBRA-GUEST: test dmar=ok")),
     BootTest("uefi.in-place", esp=in_place(), hardware=uefi(1), ends=True, same_as=bare,
              expect=works(1), compare=in_place_differences, accept=under_umbra_in_place,
              timeout=400),

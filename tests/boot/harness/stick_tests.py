@@ -31,24 +31,6 @@ def wait_for_end(machine):
     console.expect(machine, console.Judge(), 120, ends=True)
 
 
-def text_on(picture):
-    """The lines of text on a screen, from a picture in format PPM."""
-    _, width, height, _ = (int(word) if word.isdigit() else word for word in
-                           picture.split(maxsplit=4)[:4])
-    pixels = picture[-width * height * 3:]
-    known = {rows: character for character, rows in terminal.glyphs().items()}
-    lines = []
-
-    def character(column, row):
-        cell = bytes(sum(bool(pixels[3 * ((row * 16 + y) * width + column * 8 + x)]) << (7 - x)
-                         for x in range(8)) for y in range(16))
-        return known.get(cell, "?")
-
-    for row in range(height // 16):
-        lines.append("".join(character(column, row) for column in range(width // 8)).rstrip())
-    return lines
-
-
 def check_page():
     """Under UEFI the probe's last page is on the screen as it is on the serial port."""
     with tempfile.TemporaryDirectory(prefix="umbra-") as work:
@@ -65,7 +47,7 @@ def check_page():
             wait_for_end(machine)
             lines = [line.rstrip() for line in machine.console.lines]
         page = lines[lines.index("The probe has ended. Please photograph this page."):]
-        shown = text_on(picture.read_bytes())
+        shown = terminal.text_on(picture.read_bytes())
         if len(page) > 25 or shown[:len(page)] != page or any(shown[len(page):]):
             raise host.Failure("\n".join([*page, "on the screen there is", *shown,
                                           "not what the serial port has said"]))

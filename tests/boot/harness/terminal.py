@@ -27,6 +27,24 @@ def glyphs():
     return {chr(32 + at // 16): data[at:at + 16] for at in range(0, len(data), 16)}
 
 
+def text_on(picture):
+    """The lines of text on a screen, from a picture in format PPM."""
+    _, width, height, _ = (int(word) if word.isdigit() else word for word in
+                           picture.split(maxsplit=4)[:4])
+    pixels = picture[-width * height * 3:]
+    known = {rows: character for character, rows in glyphs().items()}
+    lines = []
+
+    def character(column, row):
+        cell = bytes(sum(bool(pixels[3 * ((row * 16 + y) * width + column * 8 + x)]) << (7 - x)
+                         for x in range(8)) for y in range(16))
+        return known.get(cell, "?")
+
+    for row in range(height // 16):
+        lines.append("".join(character(column, row) for column in range(width // 8)).rstrip())
+    return lines
+
+
 class Terminal:
     """All that is written must fit on it: nothing wraps or scrolls."""
 
