@@ -102,7 +102,7 @@ def look():
         "status --json": '"interface": 1' in result("status.json"),
         "top: its head": re.match(rf"Umbra \S+ +{CPUS} CPUs +up .* exits/s +.*hv-leaves=on", screen),
         "top: a line for each CPU": len(re.findall(r"^ +\d+( +[\d,.KMG]+){7}$", screen, re.M)) == CPUS,
-        "top: virtual machines": re.search(r"^L2: [1-9][0-9.,KMG]* entries/s", screen, re.M),
+        "top: virtual machines": re.search(r"^L2: [1-9][0-9.,KMG]* in/s, .* EPT faults/s by Umbra$", screen, re.M),
         "top: reasons": "exits by reason" in screen and "VMCALL" in screen,
         "report: one page with charts": (
             report.startswith("<!DOCTYPE html>") and report.rstrip().endswith("</html>")
