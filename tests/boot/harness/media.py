@@ -17,7 +17,7 @@ GRUB_DIRECTORY = GRUB / "i386-pc"
 CD_GRUB = {
     "bios": (GRUB_DIRECTORY, "acpi biosdisk iso9660 normal multiboot2 linux serial test"),
     # grub-mkrescue loads modules for all kinds of partitions before it looks for the CD.
-    "uefi": (GRUB / "x86_64-efi", "acpi memrw iso9660 normal multiboot2 linux serial test all_video "
+    "uefi": (GRUB / "x86_64-efi", "acpi iso9660 normal multiboot2 linux serial test all_video "
              + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),
 }
 DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
