@@ -133,6 +133,8 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		out->basic &= ~VMX_BASIC_INS_OUTS;
 	for (u32 f = 0; f < F_COUNT; f++) {
 		out->has_field[f] = offers(out, field_info[f].needs);
+		if (out->has_field[f] && field_info[f].policy == POLICY_GUEST)
+			field_set_add(&out->guest_state, (enum vmcs12_field)f);
 		if (out->has_field[f] && VMCS_FIELD_INDEX(field_info[f].encoding) > highest_index)
 			highest_index = VMCS_FIELD_INDEX(field_info[f].encoding);
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RDMSRLIST and WRMSRLIST (SDM, of these names): for each bit that is set in RCX, from the lowest, a
- * 64-bit entry of the table at RSI names an MSR, and one of the table at RDI has its value or gets
- * it. The CPU looks each MSR up in the bitmap. One that exits is done here as the CPU would do it,
- * with its bit cleared; the guest then goes on with the same instruction, as after an interrupt, so
- * that all others remain the CPU's.
+ * RDMSRLIST and WRMSRLIST (SDM, of these names): for each bit that is set in RCX, from the lowest,
+ * a 64-bit entry of the table at RSI names an MSR, and one of the table at RDI has its value or
+ * gets it. The CPU looks each MSR up in the bitmap. One that exits is done here as the CPU would do
+ * it, with its bit cleared; the guest then goes on with the same instruction, as after an
+ * interrupt, so that all others remain the CPU's.
  */
 #include "vmx/rdmsrlist.h"
 
