@@ -15,7 +15,8 @@
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
-/* With MSR bitmaps the exit qualification is the MSR's number. */
+/* With MSR bitmaps the exit is in an iteration, so RCX is not 0, and its qualification the number.
+ */
 static u32 msr_of_exit(void)
 {
 	return (u32)vmreadn(VMCS_EXIT_QUALIFICATION);
