@@ -2,6 +2,7 @@
 #include "boot/cmdline.h"
 
 #include "lib/string.h"
+#include "nested/untested.h"
 
 /* A piece of the command line; text is NULL when the word had no '=' at all. */
 struct piece {
@@ -171,6 +172,39 @@ static bool parse_nested_pool(struct piece value, struct options *options)
 	return parse_number(value, 1u << 20, &options->nested_pool);
 }
 
+/* Words with commas between them. */
+static bool parse_nested_untested(struct piece value, struct options *options)
+{
+	u32 features = 0;
+
+	if (equals(value, "all") || equals(value, "none")) {
+		options->nested_untested = equals(value, "all") ? UNTESTED_ALL : 0;
+		return true;
+	}
+	while (value.text) {
+		struct piece word = value;
+		int index;
+
+		value.text = NULL;
+		for (size_t i = 0; i < word.length; i++) {
+			if (word.text[i] == ',') {
+				value.text = word.text + i + 1;
+				value.length = word.length - i - 1;
+				word.length = i;
+				break;
+			}
+		}
+		index = find(word, untested_words, UNTESTED_COUNT);
+		if (index < 0)
+			return false;
+		features |= 1u << index;
+	}
+	if (!features)
+		return false;
+	options->nested_untested = features;
+	return true;
+}
+
 static bool parse_wait(struct piece value, struct options *options)
 {
 	return parse_number(value, 3600, &options->wait);
@@ -220,6 +254,7 @@ static const struct option table[] = {
 	SWITCH("nested", nested),
 	SWITCH("nested.shadow", nested_shadow),
 	{.name = "nested.pool", .parse = parse_nested_pool},
+	{.name = "nested.untested", .parse = parse_nested_untested},
 	SWITCH("microcode", microcode),
 	SWITCH("hv-leaves", hv_leaves),
 	SWITCH("stats", stats),

@@ -10,6 +10,7 @@
  *   stats[=on|off]         the same for anyone in the guest, for tests
  *   nested[=on|off]        let the guest use VMX
  *   nested.shadow[=on|off] use VMCS shadowing when the CPU has it
+ *   nested.untested=NAME[,NAME...]|all|none  offer what no machine at hand has (docs/untested.md)
  *   nested.pool=KIB        memory for the page tables of the guest's virtual machines, for all CPUs
  *   cpuid=known|all        hide what the CPUID policy (docs/cpuid-policy.md) does not know, or not
  *   microcode[=on|off]     load the CPU's microcode update, if the boot loader has brought one
@@ -43,7 +44,8 @@ struct options {
 	u8 drive;
 	bool nested;
 	bool nested_shadow;
-	u32 nested_pool; /* KiB, at most 1 GiB */
+	u32 nested_pool;     /* KiB, at most 1 GiB */
+	u32 nested_untested; /* a bit for each of enum untested (nested/untested.h) */
 	bool microcode;
 	bool cpuid_all;
 	bool hypervisor_pass;
@@ -56,9 +58,10 @@ struct options {
 
 /*
  * Set *out to the defaults (serial=com1,115200 loglevel=info drive=0x80 nested=on
- * nested.shadow=on nested.pool=2048 microcode=on cpuid=known hypervisor=hide mitigations=auto
- * efi=keep on-refuse=halt wait=0 dma=auto) and apply what the line says. A word that is not
- * understood changes nothing and is named in `complaint`, one clause per word, cut to `size` bytes
- * with the terminator; without any the text is empty. Returns the number of such words.
+ * nested.shadow=on nested.untested=none nested.pool=2048 microcode=on cpuid=known hypervisor=hide
+ * mitigations=auto efi=keep on-refuse=halt wait=0 dma=auto) and apply what the line says. A word
+ * that is not understood changes nothing and is named in `complaint`, one clause per word, cut to
+ * `size` bytes with the terminator; without any the text is empty. Returns the number of such
+ * words.
  */
 u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size);

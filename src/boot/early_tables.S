@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The page tables until Umbra is in its home: the first 4 GiB at DIRECT_BASE, the image at
- * IMAGE_BASE. What is mapped in the lower half each way in adds itself.
+ * IMAGE_BASE; early_map.c adds a screen that lies higher. What is mapped in the lower half each way in adds itself.
  */
 #include "boot/early_tables.inc"
 #include "mm/layout.h"
@@ -21,7 +21,7 @@
 
 	.section .data
 	.balign 4096
-	.globl	early_tables, early_pml4
+	.globl	early_tables, early_pml4, early_pdpt
 early_tables:
 early_pml4:
 	.skip	256 * 8

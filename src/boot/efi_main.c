@@ -158,7 +158,7 @@ static void init_screen(void)
 	const struct efi_graphics_info *info;
 	struct framebuffer fb;
 
-	console_init_screen(&(struct framebuffer){.type = FRAMEBUFFER_INDEXED});
+	console_init_screen(&(struct framebuffer){.type = FRAMEBUFFER_INDEXED}, false);
 	if (!graphics)
 		return;
 	info = graphics->mode->info;
@@ -178,7 +178,8 @@ static void init_screen(void)
 		.blue_pos = info->format == EFI_PIXELS_RGBX ? 16 : 0,
 		.blue_size = 8,
 	};
-	console_init_screen(&fb);
+	/* By the move home, before anything is drawn. */
+	console_init_screen(&fb, true);
 }
 
 /* Returns the key that ExitBootServices() asks for. */
@@ -364,6 +365,7 @@ static void slide_under(paddr_t load_base)
 	if (read_cr4() & CR4_LA57)
 		log_info("the firmware uses 5-level paging");
 	take_low_page();
+	init_screen();
 	efi_move_home(vmx.ept_vpid);
 	take_traps();
 	machine_create_cpus();
@@ -372,7 +374,6 @@ static void slide_under(paddr_t load_base)
 	trap_init(true, SELECTOR_CODE);
 	give_traps_back();
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
-	init_screen();
 	virtualise_other_cpus(load_base);
 	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
 		 cpu_count, pages_left() * PAGE_SIZE / KIB);

@@ -6,6 +6,7 @@
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "mm/phys_width.h"
+#include "platform/console.h"
 #include "smp/panic.h"
 
 /* entry.S */
@@ -35,10 +36,14 @@ u64 home_size(const struct memmap *map, u64 wanted, u64 ept_cap)
 
 paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root)(paddr_t cr3))
 {
+	const struct range screen = console_screen_memory();
 	paddr_t cr3;
 
 	pages_init(home.start + image_size(), home.size - image_size());
 	cr3 = host_paging_init(map, home.start, home.size);
+	/* Higher than 4 GiB it may be no part of the map. */
+	if (cr3 && screen.size && !host_paging_map(screen.start, screen.size))
+		cr3 = 0;
 	if (cr3 && root)
 		cr3 = root(cr3);
 	if (!cr3)

@@ -8,11 +8,12 @@
 #include "mm/memmap.h"
 
 /*
- * Picks the home, builds the final page tables in it, moves the running image there and reserves it
- * in `map` and `room`. It is taken from `room`, the part of the map that firmware does not use, if
- * there is enough of it. `wanted` are bytes beside the image and the tables, `ept_cap` is
- * IA32_VMX_EPT_VPID_CAP; `avoid` are ranges that still hold something (modules, the present image).
- * Stops with a message if memory is short. Pointers into the image stay valid.
+ * Picks the home, builds the final page tables in it, with the screen that the console draws on,
+ * moves the running image there and reserves it in `map` and `room`. It is taken from `room`, the
+ * part of the map that firmware does not use, if there is enough of it. `wanted` are bytes beside
+ * the image and the tables, `ept_cap` is IA32_VMX_EPT_VPID_CAP; `avoid` are ranges that still hold
+ * something (modules, the present image). Stops with a message if memory is short. Pointers into
+ * the image stay valid.
  */
 struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted, u64 ept_cap,
 			  const struct range *avoid, size_t n_avoid);

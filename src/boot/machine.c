@@ -166,7 +166,7 @@ void machine_prepare(const struct memmap *map, struct range home, paddr_t low_pa
 	sleep_init(&acpi, low_page);
 	panic_set_guest_view(vmcs_dump_exit);
 	if (nested_is_on(options))
-		nested_init_shared(options->nested_shadow);
+		nested_init_shared(options->nested_shadow, options->nested_untested);
 	interface_set_options(&(struct interface_options){
 		.leaves = options->hv_leaves, .stats = options->stats, .text = options->text});
 	cpuid_set_options(options->cpuid_all, options->hypervisor_pass, interface_has_leaves());

@@ -3,6 +3,7 @@
 #include "boot/bare.h"
 #include "boot/cmdline.h"
 #include "boot/dma.h"
+#include "boot/early_map.h"
 #include "boot/efi_map.h"
 #include "boot/guest.h"
 #include "boot/home.h"
@@ -15,6 +16,7 @@
 #include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "mm/phys_width.h"
 #include "platform/console.h"
 #include "platform/delay.h"
 #include "smp/ap_start.h"
@@ -40,6 +42,9 @@ static struct {
 	struct range home; /* of no size until Umbra is there */
 } boot;
 
+/* early_tables.S */
+extern u64 early_pml4[], early_pdpt[];
+
 _Noreturn void boot_main(u64 information, u64 load_base);
 
 /* Works on a copy: the original lies in memory that becomes the guest's. */
@@ -63,11 +68,24 @@ static void read_boot_information(paddr_t information)
 					 boot.mb2.efi_desc_size, &boot.room);
 }
 
+/* Firmware that decodes devices above 4 GiB may put the screen's memory there, too. */
+static void init_screen(const struct framebuffer *fb)
+{
+	static struct early_map_tables tables;
+	const paddr_t tables_at = boot.load_base + (u64)((u8 *)&tables - image_start);
+	const struct range memory = {fb->addr, (u64)fb->pitch * fb->height};
+
+	console_init_screen(fb, fb->type == FRAMEBUFFER_RGB &&
+					early_map(early_pml4, early_pdpt, &tables, tables_at,
+						  memory, phys_width_address()));
+}
+
 static void read_options(void)
 {
 	machine_read_command_line(&boot.mb2, &boot.options);
 	console_init_serial(boot.options.serial_port, boot.options.serial_baud);
-	console_init_screen(boot.mb2.has_fb ? &boot.mb2.fb : NULL);
+	if (boot.mb2.has_fb)
+		init_screen(&boot.mb2.fb);
 	log_info("version " UMBRA_VERSION ", loaded by %s", boot.mb2.loader);
 }
 
@@ -179,7 +197,7 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	trap_init(false, SELECTOR_CODE);
 	trap_load();
 	console_init_serial(DEFAULT_SERIAL_PORT, DEFAULT_BAUD);
-	console_init_screen(NULL);
+	console_init_screen(NULL, true);
 	log_set_console(console_write);
 	read_boot_information(information);
 	read_options();

@@ -210,9 +210,15 @@ static inline bool vmread(u64 field, u64 *value)
 
 static inline u64 vmread_unchecked(u64 field)
 {
+	/*
+	 * Stands for the VMCS, and is never accessed: to the compiler whatever may write memory, as
+	 * the volatile VMWRITE, VMPTRLD and VMCLEAR may, changes what this reads, and this changes
+	 * nothing.
+	 */
+	extern u8 current_vmcs;
 	u64 value;
 
-	__asm__ volatile("vmread %1, %0" : "=r"(value) : "r"(field) : "cc");
+	__asm__("vmread %1, %0" : "=r"(value) : "r"(field), "m"(current_vmcs) : "cc");
 	return value;
 }
 

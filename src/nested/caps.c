@@ -31,12 +31,12 @@ static const u64 ept_vpid_implemented =
 	VPID_CAP_SINGLE | VPID_CAP_ALL | VPID_CAP_SINGLE_GLOBALS;
 
 /* Must-be-1 bits are the default-1 class less those that may be cleared, here as in hardware. */
-static vmx_control_cap offer(vmx_control_cap hardware, enum control_word word)
+static vmx_control_cap offer(vmx_control_cap hardware, enum control_word word, u32 untested)
 {
 	const u32 default1 = defaults[word].default1;
-	const u64 implemented = controls_with(word, CONTROL_TAKEN) |
-				controls_with(word, CONTROL_UMBRAS) |
-				controls_with(word, CONTROL_EMULATED);
+	const u64 implemented =
+		controls_with(word, CONTROL_TAKEN) | controls_with(word, CONTROL_UMBRAS) |
+		controls_with(word, CONTROL_EMULATED) | controls_untested(word, untested);
 	const u64 allowed1 = ((hardware >> 32) & implemented) | default1;
 	const u64 allowed0 = (default1 & ~defaults[word].may_clear) | (hardware & allowed1);
 
@@ -59,10 +59,9 @@ static void drop_unpaired(struct nested_caps *caps)
 	static const struct {
 		u64 entry, exit;
 	} pairs[] = {
-		{ENTRY_LOAD_CET, EXIT_LOAD_CET},
-		{ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS},
-		{ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL},
-		{ENTRY_LOAD_BNDCFGS, EXIT_CLEAR_BNDCFGS},
+		{ENTRY_LOAD_CET, EXIT_LOAD_CET},          {ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS},
+		{ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL}, {ENTRY_LOAD_BNDCFGS, EXIT_CLEAR_BNDCFGS},
+		{ENTRY_LOAD_UINV, EXIT_CLEAR_UINV},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
@@ -74,8 +73,17 @@ static void drop_unpaired(struct nested_caps *caps)
 	}
 }
 
+/* A word of controls exists with the control that activates it, which is of no use without any. */
+static void drop_empty(vmx_control_cap *activating, u64 bit, vmx_control_cap *activated)
+{
+	if (!vmx_can_set(*activating, bit))
+		*activated = 0;
+	if (!(*activated >> 32))
+		*activating &= ~(bit << 32);
+}
+
 void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *hardware,
-		      u32 revision, unsigned int maxphyaddr)
+		      u32 revision, unsigned int maxphyaddr, u32 untested)
 {
 	u32 highest_index = 0;
 
@@ -91,10 +99,14 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		.maxphyaddr = (u8)maxphyaddr,
 	};
 	for (u32 word = 0; word < CONTROL_WORDS; word++) {
-		out->control[word] = offer(hardware->control[word], (enum control_word)word);
-		out->taken[word] = controls_with((enum control_word)word, CONTROL_TAKEN);
+		out->control[word] =
+			offer(hardware->control[word], (enum control_word)word, untested);
+		out->taken[word] = controls_with((enum control_word)word, CONTROL_TAKEN) |
+				   controls_untested((enum control_word)word, untested);
 	}
 	drop_unpaired(out);
+	drop_empty(&out->primary, CPU_TERTIARY_CONTROLS, &out->tertiary);
+	drop_empty(&out->exit, EXIT_SECONDARY_CONTROLS, &out->exit2);
 	if (!hardware->perf_global_ctrl) {
 		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
 		out->exit &= ~((EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL) << 32);
@@ -148,10 +160,13 @@ bool nested_caps_msr(const struct nested_caps *caps, u32 msr, u64 *value)
 		[MSR_IA32_VMX_TRUE_EXIT_CTLS - MSR_IA32_VMX_BASIC] = caps->exit,
 		[MSR_IA32_VMX_TRUE_ENTRY_CTLS - MSR_IA32_VMX_BASIC] = caps->entry,
 		[MSR_IA32_VMX_VMFUNC - MSR_IA32_VMX_BASIC] = caps->vmfunc,
+		[MSR_IA32_VMX_PROCBASED_CTLS3 - MSR_IA32_VMX_BASIC] = caps->tertiary >> 32,
+		[MSR_IA32_VMX_EXIT_CTLS2 - MSR_IA32_VMX_BASIC] = caps->exit2 >> 32,
 	};
 
 	if (msr < MSR_IA32_VMX_BASIC || msr - MSR_IA32_VMX_BASIC >= ARRAY_SIZE(values))
 		return false;
 	*value = values[msr - MSR_IA32_VMX_BASIC];
-	return msr != MSR_IA32_VMX_VMFUNC || caps->vmfunc;
+	/* The last three exist only with what they are about. */
+	return msr < MSR_IA32_VMX_VMFUNC || *value;
 }

@@ -11,7 +11,7 @@
 struct nested_caps {
 	union { /* the "true" ones */
 		struct {
-			vmx_control_cap pin, primary, secondary, exit, entry;
+			vmx_control_cap pin, primary, secondary, exit, entry, tertiary, exit2;
 		};
 		vmx_control_cap control[CONTROL_WORDS];
 	};
@@ -27,9 +27,12 @@ struct nested_caps {
 	u8 maxphyaddr;
 };
 
-/* `revision`: the VMCS revision identifier L1 gets. */
+/*
+ * `revision`: the VMCS revision identifier L1 gets. `untested`: what the option of that name asks
+ * for, a bit for each of enum untested.
+ */
 void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *hardware,
-		      u32 revision, unsigned int maxphyaddr);
+		      u32 revision, unsigned int maxphyaddr, u32 untested);
 
 /* A read of one of the capability MSRs, IA32_VMX_BASIC …; false: #GP(0), there is none. */
 bool nested_caps_msr(const struct nested_caps *caps, u32 msr, u64 *value);

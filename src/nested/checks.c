@@ -101,6 +101,8 @@ static const char *check_execution_controls(const struct vmcs12 *v, const struct
 	CHECK(allowed(ctx->caps->primary, primary));
 	if (primary & CPU_SECONDARY_CONTROLS)
 		CHECK(allowed(ctx->caps->secondary, v->f[F_SECONDARY_CONTROLS]));
+	if (primary & CPU_TERTIARY_CONTROLS)
+		CHECK(allowed(ctx->caps->tertiary, v->f[F_TERTIARY_CONTROLS]));
 	CHECK(v->f[F_CR3_TARGET_COUNT] <= (ctx->caps->misc & VMX_MISC_CR3_TARGETS) >> 16);
 	if (primary & CPU_USE_IO_BITMAPS) {
 		CHECK(address(ctx, v->f[F_IO_BITMAP_A], PAGE_SIZE));
@@ -149,6 +151,8 @@ static const char *check_exit_controls(const struct vmcs12 *v, const struct chec
 	const u64 exit = v->f[F_EXIT_CONTROLS];
 
 	CHECK(allowed(ctx->caps->exit, exit));
+	if (exit & EXIT_SECONDARY_CONTROLS)
+		CHECK(allowed(ctx->caps->exit2, v->f[F_SECONDARY_EXIT_CONTROLS]));
 	CHECK((v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER) ||
 	      !(exit & EXIT_SAVE_PREEMPTION_TIMER));
 	CHECK(msr_list(ctx, v->f[F_VM_EXIT_MSR_STORE_ADDR], v->f[F_VM_EXIT_MSR_STORE_COUNT]));

@@ -4,11 +4,12 @@
  * of it in vmcs02, and what the documentation says come from it.
  *
  *   X(word, name, text, vmcs02, why)
- *     word    the control field: PIN, PRIMARY, SECONDARY, EXIT or ENTRY
+ *     word    the control field: PIN, PRIMARY, SECONDARY, TERTIARY, EXIT, EXIT2 or ENTRY
  *     name    the bit, as in x86/vmx.h
  *     text    the SDM's name
  *     vmcs02  what it comes to there: enum control_policy
- *     why     L1 is not offered it, if so
+ *     why     L1 is not offered it, if so; of an untested one, the word of `nested.untested=` that
+ *             offers it (nested/untested.h)
  */
 #pragma once
 
@@ -21,6 +22,7 @@ enum control_policy {
 	CONTROL_UMBRAS,   /* vmcs02 has it whenever Umbra needs it; Umbra does what L1 asked for */
 	CONTROL_EMULATED, /* never in vmcs02: Umbra does it */
 	CONTROL_ABSENT,   /* L1 is not offered it */
+	CONTROL_UNTESTED, /* taken, if it is asked for: no machine that has it was at hand */
 };
 
 #define VMX_CONTROLS(X)                                                                         \
@@ -38,8 +40,7 @@ enum control_policy {
 	X(PRIMARY, CPU_RDTSC_EXITING, "RDTSC exiting", TAKEN, "")                               \
 	X(PRIMARY, CPU_CR3_LOAD_EXITING, "CR3-load exiting", TAKEN, "")                         \
 	X(PRIMARY, CPU_CR3_STORE_EXITING, "CR3-store exiting", TAKEN, "")                       \
-	X(PRIMARY, CPU_TERTIARY_CONTROLS, "activate tertiary controls", ABSENT,                 \
-	  "each of them adds fields whose meaning has to be checked")                           \
+	X(PRIMARY, CPU_TERTIARY_CONTROLS, "activate tertiary controls", TAKEN, "")              \
 	X(PRIMARY, CPU_CR8_LOAD_EXITING, "CR8-load exiting", TAKEN, "")                         \
 	X(PRIMARY, CPU_CR8_STORE_EXITING, "CR8-store exiting", TAKEN, "")                       \
 	X(PRIMARY, CPU_TPR_SHADOW, "use TPR shadow", TAKEN, "")                                 \
@@ -87,10 +88,22 @@ enum control_policy {
 	  "it keys the machine's memory encryption")                                            \
 	X(SECONDARY, CPU2_ENCLV_EXITING, "enable ENCLV exiting", ABSENT,                        \
 	  "no machine with SGX was at hand")                                                    \
-	X(SECONDARY, CPU2_BUS_LOCK_EXITING, "VMM bus-lock detection", ABSENT,                   \
-	  "no emulator has it")                                                                 \
-	X(SECONDARY, CPU2_INSTRUCTION_TIMEOUT, "instruction timeout", ABSENT,                   \
-	  "no emulator has it")                                                                 \
+	X(SECONDARY, CPU2_BUS_LOCK_EXITING, "VMM bus-lock detection", UNTESTED, "bus-lock")     \
+	X(SECONDARY, CPU2_INSTRUCTION_TIMEOUT, "instruction timeout", UNTESTED,                 \
+	  "instruction-timeout")                                                                \
+	X(TERTIARY, CPU3_LOADIWKEY_EXITING, "LOADIWKEY exiting", UNTESTED, "loadiwkey")         \
+	X(TERTIARY, CPU3_HLAT, "enable HLAT", ABSENT,                                           \
+	  "operands of VMX instructions would have to be found by its page tables")             \
+	X(TERTIARY, CPU3_EPT_PAGING_WRITE, "EPT paging-write control", ABSENT,                  \
+	  "ept02 would have to keep another right per page")                                    \
+	X(TERTIARY, CPU3_GUEST_PAGING_VERIFICATION, "guest-paging verification", ABSENT,        \
+	  "ept02 would have to keep another right per page")                                    \
+	X(TERTIARY, CPU3_IPI_VIRTUALIZATION, "IPI virtualization", ABSENT,                      \
+	  "the table of physical addresses would have to be made anew for the CPU")             \
+	X(TERTIARY, CPU3_SEAM_GPA_WIDTH, "SEAM guest-physical address width", ABSENT,           \
+	  "of SEAM alone")                                                                      \
+	X(TERTIARY, CPU3_MSR_LIST, "enable MSR-list instructions", TAKEN, "")                   \
+	X(TERTIARY, CPU3_VIRTUALIZE_SPEC_CTRL, "virtualize IA32_SPEC_CTRL", TAKEN, "")          \
 	X(EXIT, EXIT_SAVE_DEBUG_CONTROLS, "save debug controls", UMBRAS, "")                    \
 	X(EXIT, EXIT_HOST_64BIT, "host address-space size", UMBRAS, "")                         \
 	X(EXIT, EXIT_LOAD_PERF_GLOBAL_CTRL, "load IA32_PERF_GLOBAL_CTRL", EMULATED, "")         \
@@ -106,12 +119,13 @@ enum control_policy {
 	X(EXIT, EXIT_CLEAR_RTIT_CTL, "clear IA32_RTIT_CTL", ABSENT,                             \
 	  "Intel PT is hidden while nested VMX is on")                                          \
 	X(EXIT, EXIT_CLEAR_LBR_CTL, "clear IA32_LBR_CTL", UMBRAS, "")                           \
-	X(EXIT, EXIT_CLEAR_UINV, "clear UINV", ABSENT, "L2 goes on with what L1 has")           \
+	X(EXIT, EXIT_CLEAR_UINV, "clear UINV", UMBRAS, "")                                      \
 	X(EXIT, EXIT_LOAD_CET, "load CET state", UMBRAS, "")                                    \
 	X(EXIT, EXIT_LOAD_PKRS, "load PKRS", UMBRAS, "")                                        \
 	X(EXIT, EXIT_SAVE_PERF_GLOBAL_CTRL, "save IA32_PERF_GLOBAL_CTRL", EMULATED, "")         \
-	X(EXIT, EXIT_SECONDARY_CONTROLS, "activate secondary controls", ABSENT,                 \
-	  "each of them adds fields whose meaning has to be checked")                           \
+	X(EXIT, EXIT_SECONDARY_CONTROLS, "activate secondary controls", TAKEN, "")              \
+	X(EXIT2, EXIT2_BUSY_SHADOW_STACK, "prematurely busy shadow stack", UNTESTED,            \
+	  "busy-shadow-stack")                                                                  \
 	X(ENTRY, ENTRY_LOAD_DEBUG_CONTROLS, "load debug controls", UMBRAS, "")                  \
 	X(ENTRY, ENTRY_IA32E_GUEST, "IA-32e mode guest", TAKEN, "")                             \
 	X(ENTRY, ENTRY_SMM, "entry to SMM", ABSENT, "Umbra is no SMM monitor")                  \
@@ -125,7 +139,7 @@ enum control_policy {
 	  "Intel PT is hidden while nested VMX is on")                                          \
 	X(ENTRY, ENTRY_LOAD_RTIT_CTL, "load IA32_RTIT_CTL", ABSENT,                             \
 	  "Intel PT is hidden while nested VMX is on")                                          \
-	X(ENTRY, ENTRY_LOAD_UINV, "load UINV", ABSENT, "L2 goes on with what L1 has")           \
+	X(ENTRY, ENTRY_LOAD_UINV, "load UINV", UMBRAS, "")                                      \
 	X(ENTRY, ENTRY_LOAD_CET, "load CET state", UMBRAS, "")                                  \
 	X(ENTRY, ENTRY_LOAD_LBR_CTL, "load guest IA32_LBR_CTL", UMBRAS, "")                     \
 	X(ENTRY, ENTRY_LOAD_PKRS, "load PKRS", UMBRAS, "")
@@ -156,3 +170,6 @@ extern const struct control_info control_info[CONTROL_COUNT];
 
 /* Those with this policy in one word, a bit for each. */
 u64 controls_with(enum control_word word, enum control_policy policy);
+
+/* Those in one word that `asked`, a bit for each of enum untested, offers. */
+u64 controls_untested(enum control_word word, u32 asked);

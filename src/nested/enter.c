@@ -64,6 +64,8 @@ static void copy_dirty(struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
 
+	if (field_set_is_empty(&vmcs->dirty))
+		return;
 	FOR_EACH_FIELD(f, &vmcs->dirty)
 	{
 		/* A new VMCS has all bits set, more than there are fields. */
@@ -106,6 +108,10 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 			       (secondary_of(v) & taken[CONTROL_WORD_SECONDARY]) | CPU2_EPT |
 				       CPU2_VPID,
 			       CPU2_CONCEAL_PT));
+	if (nested_caps.has_field[F_TERTIARY_CONTROLS])
+		vmwrite64(VMCS_TERTIARY_CONTROLS, tertiary_of(v) & taken[CONTROL_WORD_TERTIARY]);
+	if (nested_caps.has_field[F_SECONDARY_EXIT_CONTROLS])
+		vmwrite64(VMCS_SECONDARY_EXIT_CONTROLS, exit2_of(v) & taken[CONTROL_WORD_EXIT2]);
 	vmwrite32(VMCS_ENTRY_CONTROLS,
 		  vmx_controls(vmx->entry,
 			       (entry & taken[CONTROL_WORD_ENTRY]) | ENTRY_LOAD_EFER |
@@ -190,6 +196,8 @@ static bool is_set(const struct vmcs12 *v, const struct control_info *control)
 		return v->f[F_PIN_CONTROLS] & control->bit;
 	case CONTROL_WORD_PRIMARY:
 		return v->f[F_PRIMARY_CONTROLS] & control->bit;
+	case CONTROL_WORD_TERTIARY:
+		return tertiary_of(v) & control->bit;
 	default:
 		return secondary_of(v) & control->bit;
 	}
@@ -352,7 +360,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
 		return;
 	}
-	if (v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS)
+	if ((v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS) && vmcs->msr_bitmap.count)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(vcpu, vmcs);
 	if (vcpu->nested->violation.pending) {

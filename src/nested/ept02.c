@@ -106,8 +106,6 @@ static void release_root(struct ept02 *ept02, struct ept02_root *root)
 
 static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
 {
-	if (ept02->root[ept02->last].eptp12 == eptp12)
-		return &ept02->root[ept02->last];
 	for (u32 i = 0; i < EPT02_ROOTS; i++) {
 		if (ept02->root[i].eptp12 == eptp12)
 			return &ept02->root[i];
@@ -115,26 +113,29 @@ static struct ept02_root *find_root(struct ept02 *ept02, u64 eptp12)
 	return NULL;
 }
 
-static void give_back(struct vcpu *vcpu, u64 wanted)
+/* Another CPU has been short of pages since this one looked last. */
+static bool shortage_is_new(const struct ept02 *ept02)
 {
-	struct ept02 *ept02 = &vcpu->nested->ept02;
-	const u32 now = __atomic_load_n(&shortages, __ATOMIC_RELAXED);
+	return __atomic_load_n(&shortages, __ATOMIC_RELAXED) != ept02->shortages_seen;
+}
 
-	if (__builtin_expect(now == ept02->shortages_seen, 1))
-		return;
-	ept02->shortages_seen = now;
+static void give_back(struct ept02 *ept02, u64 wanted)
+{
+	ept02->shortages_seen = __atomic_load_n(&shortages, __ATOMIC_RELAXED);
 	for (u32 i = 0; i < EPT02_ROOTS; i++) {
 		if (ept02->root[i].eptp12 && ept02->root[i].eptp12 != wanted)
 			release_root(ept02, &ept02->root[i]);
 	}
 }
 
-u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
+/* Another root than at the last entry, perhaps a new one. */
+__attribute__((noinline)) static u64 change_root(struct vcpu *vcpu, u64 eptp12)
 {
 	struct ept02 *ept02 = &vcpu->nested->ept02;
 	struct ept02_root *root = find_root(ept02, eptp12);
 
-	give_back(vcpu, eptp12);
+	if (shortage_is_new(ept02))
+		give_back(ept02, eptp12);
 	if (!root) {
 		root = &ept02->root[0];
 		for (u32 i = 1; i < EPT02_ROOTS; i++) {
@@ -159,6 +160,15 @@ u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
 	root->last_use = ++ept02->clock;
 	ept02->last = (u32)(root - ept02->root);
 	return eptp_of(root);
+}
+
+u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12)
+{
+	const struct ept02 *ept02 = &vcpu->nested->ept02;
+	const struct ept02_root *last = &ept02->root[ept02->last];
+
+	return last->eptp12 == eptp12 && !shortage_is_new(ept02) ? eptp_of(last)
+								 : change_root(vcpu, eptp12);
 }
 
 /* Only a root of an ept12 with EPT12_MODE_BASED has leaves with the one right that others lack. */

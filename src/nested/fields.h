@@ -19,7 +19,9 @@
 #include "nested/controls.h"
 
 enum field_policy {
-	POLICY_GUEST,   /* guest state: copied to vmcs02 at entry and back at a reflected exit */
+	/* Guest state, and what the CPU changes like it while the guest runs: copied to vmcs02 at
+	   entry and back at a reflected exit. */
+	POLICY_GUEST,
 	POLICY_COPY,    /* a control that vmcs02 takes as it is */
 	POLICY_CHECKED, /* the same, but after a check of Umbra's: L1's VMWRITE is never shadowed */
 	POLICY_ADDRESS, /* a physical address: taken if it is not Umbra's */
@@ -62,6 +64,7 @@ enum field_invalidates {
 	X(GUEST_SSP, N, GUEST, MERGE, ENTRY_LOAD_CET, NOTHING)                            \
 	X(GUEST_INTERRUPT_SSP_TABLE, N, GUEST, MERGE, ENTRY_LOAD_CET, NOTHING)            \
 	X(GUEST_PKRS, 64, GUEST, MERGE, ENTRY_LOAD_PKRS, NOTHING)                         \
+	X(GUEST_UINV, 16, GUEST, MERGE, ENTRY_LOAD_UINV, NOTHING)                         \
 	X(GUEST_LBR_CTL, 64, GUEST, MERGE, ENTRY_LOAD_LBR_CTL, NOTHING)                   \
 	X(GUEST_PERF_GLOBAL_CTRL, 64, GUEST, SOFT, ENTRY_LOAD_PERF_GLOBAL_CTRL, NOTHING)  \
 	X(VMCS_LINK_POINTER, 64, GUEST, SOFT, NOTHING, CHECKS)                            \
@@ -92,7 +95,9 @@ enum field_invalidates {
 	X(PIN_CONTROLS, 32, CONTROL, MERGE, NOTHING, CONTROLS)                            \
 	X(PRIMARY_CONTROLS, 32, CONTROL, MERGE, NOTHING, CONTROLS)                        \
 	X(SECONDARY_CONTROLS, 32, CONTROL, MERGE, NOTHING, CONTROLS)                      \
+	X(TERTIARY_CONTROLS, 64, CONTROL, MERGE, CPU_TERTIARY_CONTROLS, CONTROLS)         \
 	X(EXIT_CONTROLS, 32, CONTROL, MERGE, NOTHING, CONTROLS)                           \
+	X(SECONDARY_EXIT_CONTROLS, 64, CONTROL, MERGE, EXIT_SECONDARY_CONTROLS, CONTROLS) \
 	X(ENTRY_CONTROLS, 32, CONTROL, MERGE, NOTHING, CONTROLS)                          \
 	X(EXCEPTION_BITMAP, 32, CONTROL, COPY, NOTHING, CHECKS)                           \
 	X(PF_ERROR_CODE_MASK, 32, CONTROL, COPY, NOTHING, CHECKS)                         \
@@ -132,6 +137,9 @@ enum field_invalidates {
 	X(VMWRITE_BITMAP, 64, CONTROL, SOFT, CPU2_VMCS_SHADOWING, CHECKS)                 \
 	X(PLE_GAP, 32, CONTROL, COPY, CPU2_PAUSE_LOOP_EXITING, CHECKS)                    \
 	X(PLE_WINDOW, 32, CONTROL, COPY, CPU2_PAUSE_LOOP_EXITING, CHECKS)                 \
+	X(INSTRUCTION_TIMEOUT, 32, CONTROL, COPY, CPU2_INSTRUCTION_TIMEOUT, CHECKS)       \
+	X(SPEC_CTRL_MASK, 64, CONTROL, COPY, CPU3_VIRTUALIZE_SPEC_CTRL, CHECKS)           \
+	X(SPEC_CTRL_SHADOW, 64, CONTROL, GUEST, CPU3_VIRTUALIZE_SPEC_CTRL, CHECKS)        \
 	X(EXECUTIVE_VMCS_POINTER, 64, CONTROL, SOFT, NOTHING, CHECKS)                     \
 	X(VM_EXIT_MSR_STORE_COUNT, 32, CONTROL, SOFT, NOTHING, CONTROLS)                  \
 	X(VM_EXIT_MSR_STORE_ADDR, 64, CONTROL, SOFT, NOTHING, CHECKS)                     \
@@ -153,6 +161,7 @@ enum field_invalidates {
 	X(VM_EXIT_INSTRUCTION_INFO, 32, READ_ONLY, EXIT, NOTHING, NOTHING)                \
 	X(GUEST_LINEAR_ADDRESS, N, READ_ONLY, EXIT, NOTHING, NOTHING)                     \
 	X(GUEST_PHYSICAL_ADDRESS, 64, READ_ONLY, EXIT, CPU2_EPT, NOTHING)                 \
+	X(MSR_DATA, 64, READ_ONLY, EXIT, CPU3_MSR_LIST, NOTHING)                          \
 	X(IO_RCX, N, READ_ONLY, EXIT, NOTHING, NOTHING)                                   \
 	X(IO_RSI, N, READ_ONLY, EXIT, NOTHING, NOTHING)                                   \
 	X(IO_RDI, N, READ_ONLY, EXIT, NOTHING, NOTHING)                                   \

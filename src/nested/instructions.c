@@ -10,7 +10,7 @@
 #include "nested/checks.h"
 #include "nested/enter.h"
 #include "nested/instructions.h"
-#include "nested/operand.h"
+#include "nested/operand_access.h"
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "nested/vmcs12_cache.h"
@@ -33,8 +33,10 @@ static const u64 arithmetic_flags =
 
 void nested_finish(u64 flag)
 {
-	vmwriten(VMCS_GUEST_RFLAGS, (vmreadn(VMCS_GUEST_RFLAGS) & ~arithmetic_flags) | flag);
-	instruction_done();
+	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
+
+	vmwriten(VMCS_GUEST_RFLAGS, (rflags & ~arithmetic_flags) | flag);
+	instruction_done_with(rflags);
 }
 
 void nested_succeed(void)
@@ -66,7 +68,6 @@ static bool region_valid(u64 address)
 static int vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested *nested = vcpu->nested;
-	const struct operand operand = operand_of_exit(regs);
 	u64 region;
 	u32 revision;
 
@@ -87,7 +88,7 @@ static int vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 		event_inject_gp0();
 		return DONE;
 	}
-	if (!operand_read(&operand, &region, sizeof(region)))
+	if (!operand_read(regs, &region, sizeof(region)))
 		return DONE;
 	if (!region_valid(region))
 		return FAIL_INVALID;
@@ -130,11 +131,10 @@ static int vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 static int vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const struct operand operand = operand_of_exit(regs);
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 
-	if (!operand_read(&operand, &region, sizeof(region)))
+	if (!operand_read(regs, &region, sizeof(region)))
 		return DONE;
 	if (!region_valid(region))
 		return VMERR_VMCLEAR_INVALID_ADDRESS;
@@ -159,27 +159,40 @@ static u32 shadow_indicator(void)
 	return vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
 }
 
-static int vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+/* NULL: `error` says what VMPTRLD fails with. */
+__attribute__((noinline)) static struct nested_vmcs *load_region(struct vcpu *vcpu, paddr_t region,
+								 enum vm_instruction_error *error)
 {
-	const struct operand operand = operand_of_exit(regs);
-	struct nested *nested = vcpu->nested;
-	struct nested_vmcs *vmcs;
-	paddr_t region;
 	u32 revision;
 
-	if (!operand_read(&operand, &region, sizeof(region)))
-		return DONE;
+	*error = VMERR_VMPTRLD_INVALID_ADDRESS;
 	if (!region_valid(region))
-		return VMERR_VMPTRLD_INVALID_ADDRESS;
-	if (region == nested->vmxon_region)
-		return VMERR_VMPTRLD_VMXON_POINTER;
+		return NULL;
+	*error = VMERR_VMPTRLD_VMXON_POINTER;
+	if (region == vcpu->nested->vmxon_region)
+		return NULL;
+	*error = VMERR_VMPTRLD_WRONG_REVISION;
+	guest_memory_read(region, &revision, sizeof(revision));
+	if ((revision & ~shadow_indicator()) != VMCS12_REVISION)
+		return NULL;
+	return vmcs12_load(vcpu, region);
+}
+
+/* What is cached has passed the checks when it was loaded. */
+__attribute__((noinline)) static int vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	struct nested *nested = vcpu->nested;
+	enum vm_instruction_error error;
+	struct nested_vmcs *vmcs;
+	paddr_t region;
+
+	if (!operand_read(regs, &region, sizeof(region)))
+		return DONE;
 	vmcs = vmcs12_find(nested, region);
-	if (!vmcs) {
-		guest_memory_read(region, &revision, sizeof(revision));
-		if ((revision & ~shadow_indicator()) != VMCS12_REVISION)
-			return VMERR_VMPTRLD_WRONG_REVISION;
-		vmcs = vmcs12_load(vcpu, region);
-	}
+	if (!vmcs)
+		vmcs = load_region(vcpu, region, &error);
+	if (!vmcs)
+		return (int)error;
 	vmcs->last_use = ++nested->clock;
 	nested->current = vmcs;
 	shadow_link(vmcs);
@@ -188,10 +201,9 @@ static int vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 static int vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const struct operand operand = operand_of_exit(regs);
 	const paddr_t region = vcpu->nested->current ? vcpu->nested->current->gpa : NO_VMCS;
 
-	return operand_write(&operand, &region, sizeof(region)) ? SUCCEED : DONE;
+	return operand_write(regs, &region, sizeof(region)) ? SUCCEED : DONE;
 }
 
 static int invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
@@ -210,7 +222,7 @@ static int invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!supported)
 		return VMERR_INVALID_INVEPT_INVVPID;
-	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
+	if (!operand_read(regs, &descriptor, sizeof(descriptor)))
 		return DONE;
 	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps))
 		return VMERR_INVALID_INVEPT_INVVPID;
@@ -235,7 +247,7 @@ static int invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type]))
 		return VMERR_INVALID_INVEPT_INVVPID;
-	if (!operand_read(&operand, &descriptor, sizeof(descriptor)))
+	if (!operand_read(regs, &descriptor, sizeof(descriptor)))
 		return DONE;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
 	    (type == INVVPID_ADDRESS &&
@@ -249,10 +261,10 @@ static int invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	return SUCCEED;
 }
 
-static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
 {
 	const struct nested_vmcs *vmcs = vcpu->nested->current;
-	const bool launch = vcpu->exit_reason == REASON_VMLAUNCH;
+	const bool launch = reason == REASON_VMLAUNCH;
 
 	vcpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 	/* SDM "Basic VM-Entry Checks". */
@@ -275,13 +287,11 @@ static bool vmcall_is_undefined(void)
 	       ((vmread64(VMCS_GUEST_EFER) & EFER_LMA) && !instruction_in_64bit_mode());
 }
 
-/* Apart from those that guests wait for all the time, which need fewer registers. */
+/* Those that guests seldom wait for. */
 __attribute__((noinline)) static int execute_rare(struct vcpu *vcpu, struct guest_regs *regs,
 						  u32 reason)
 {
 	switch (reason) {
-	case REASON_VMPTRLD:
-		return vmptrld_instruction(vcpu, regs);
 	case REASON_VMCLEAR:
 		return vmclear_instruction(vcpu, regs);
 	case REASON_VMPTRST:
@@ -303,35 +313,49 @@ __attribute__((noinline)) static int execute_rare(struct vcpu *vcpu, struct gues
 }
 
 /* Direct calls, for an indirect one is slow (docs/speculation.md). */
-static int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
+static inline int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
 {
-	if (reason == REASON_VMRESUME || reason == REASON_VMLAUNCH)
-		return launch_instruction(vcpu, regs);
-	if (reason == REASON_VMREAD) {
+	switch (__builtin_expect(reason, REASON_VMRESUME)) {
+	case REASON_VMRESUME:
+	case REASON_VMLAUNCH:
+		return launch_instruction(vcpu, regs, reason);
+	case REASON_VMREAD:
 		nested_vmread(vcpu, regs);
 		return DONE;
-	}
-	if (reason == REASON_VMWRITE) {
+	case REASON_VMWRITE:
 		nested_vmwrite(vcpu, regs);
 		return DONE;
+	case REASON_VMPTRLD:
+		return vmptrld_instruction(vcpu, regs);
+	default:
+		return execute_rare(vcpu, regs, reason);
 	}
-	return execute_rare(vcpu, regs, reason);
 }
 
-/* The other mode checks (#UD) came before the exit; VMXON has its own order of checks. */
+/* SDM "VMX Instruction Reference": the checks before the operand. Others came before the exit. */
+static bool may_execute(const struct vcpu *vcpu, u32 reason)
+{
+	/* VMXON has its own order of checks. */
+	if (reason == REASON_VMXON)
+		return true;
+	if (!vcpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined()))
+		event_inject_ud();
+	else if (instruction_cpl() > 0)
+		event_inject_gp0();
+	else
+		return true;
+	return false;
+}
+
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 reason = vcpu->exit_reason;
-	int outcome = DONE;
+	int outcome;
 
-	if (reason != REASON_VMXON &&
-	    (!vcpu->nested->vmx_on || (reason == REASON_VMCALL && vmcall_is_undefined())))
-		event_inject_ud();
-	else if (reason != REASON_VMXON && instruction_cpl() > 0)
-		event_inject_gp0();
-	else
-		outcome = execute(vcpu, regs, reason);
-	if (outcome == SUCCEED)
+	if (!may_execute(vcpu, reason))
+		return;
+	outcome = execute(vcpu, regs, reason);
+	if (__builtin_expect(outcome == SUCCEED, 1))
 		nested_succeed();
 	else if (outcome == FAIL_INVALID)
 		nested_fail_invalid();

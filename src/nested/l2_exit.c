@@ -16,6 +16,7 @@
 #include "nested/loan.h"
 #include "nested/msr_bitmap.h"
 #include "nested/msr_list.h"
+#include "nested/operand_access.h"
 #include "nested/state.h"
 #include "nested/vmcs_access.h"
 #include "smp/stop.h"
@@ -23,6 +24,7 @@
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/msr.h"
+#include "vmx/rdmsrlist.h"
 #include "vmx/vmcs.h"
 
 /* Does what Umbra has to do about an exit; false: it is L1's. */
@@ -48,6 +50,27 @@ void l2_instruction_executed(struct vcpu *vcpu)
 	if (vcpu->level && (current12(vcpu)->f[F_PRIMARY_CONTROLS] & CPU_MONITOR_TRAP_FLAG) &&
 	    !(vmread32(VMCS_VM_ENTRY_INTR_INFO) & INTR_INFO_VALID))
 		nested_reflect_event(vcpu, REASON_MONITOR_TRAP_FLAG, 0, 0);
+}
+
+/* What RDMSRLIST reads goes to L2's memory. */
+static bool store_for_l2(u64 linear, u64 value)
+{
+	const struct operand operand = {.segment = SEG_DS, .offset = linear, .in_64bit_mode = true};
+
+	return operand_write_at(&operand, &value, sizeof(value));
+}
+
+/* A list of MSRs has got to one that exits: SDM "Exit Qualification", the MSR's number. */
+static bool l2_msr_list(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_WRMSRLIST;
+	const enum msr_exit_owner owner =
+		msr_exit_owner(vcpu, (u32)vmreadn(VMCS_EXIT_QUALIFICATION), write);
+
+	if (owner == MSR_EXIT_UMBRA && (write ? wrmsrlist_iteration(vcpu, regs)
+					      : rdmsrlist_iteration(vcpu, regs, store_for_l2)))
+		l2_instruction_executed(vcpu);
+	return owner != MSR_EXIT_L1;
 }
 
 /* RDMSR and WRMSR; for the forms with an immediate SDM "Exit Qualification": the MSR's number. */
@@ -151,6 +174,8 @@ static l2_exit_handler *const handlers[REASON_COUNT] = {
 	[REASON_VMFUNC] = l2_vmfunc,
 	[REASON_RDMSR_IMM] = l2_msr,
 	[REASON_WRMSRNS_IMM] = l2_msr,
+	[REASON_RDMSRLIST] = l2_msr_list,
+	[REASON_WRMSRLIST] = l2_msr_list,
 };
 
 /* For what L2 waits for most, a direct call: an indirect one is a retpoline. */
@@ -159,6 +184,16 @@ static inline bool handle(struct vcpu *vcpu, struct guest_regs *regs, u32 reason
 	if (reason == REASON_EPT_VIOLATION)
 		return l2_ept_violation(vcpu, regs);
 	return handlers[reason] && handlers[reason](vcpu, regs);
+}
+
+/*
+ * SDM "Basic VM-Exit Information", bit 26: the exit came in place of one for a bus lock, which L1
+ * asked for and does not get by an exit of Umbra's own. Where L1 got another one, that has the bit.
+ */
+static void reflect_bus_lock(struct vcpu *vcpu)
+{
+	if (vcpu->level)
+		nested_reflect_event(vcpu, REASON_BUS_LOCK, 0, 0);
 }
 
 void nested_exit_handle(struct guest_regs *regs)
@@ -176,8 +211,10 @@ void nested_exit_handle(struct guest_regs *regs)
 	/* Flags beside the reason, as of an exit from an enclave, are L1's to see. */
 	const u32 basic = reason & EXIT_REASON_BASIC;
 
-	vcpu->nested->current->vmcs02_launched = true;
-	msr_list_entered(vcpu->nested->current);
+	struct nested_vmcs *vmcs = vcpu->nested->current;
+
+	vmcs->vmcs02_launched = true;
+	msr_list_entered(vmcs);
 	if (basic < REASON_COUNT) {
 		if (UMBRA_STATISTICS)
 			vcpu->l2_exits[basic]++;
@@ -188,6 +225,8 @@ void nested_exit_handle(struct guest_regs *regs)
 				nested_event_waits(vcpu);
 			if (vcpu->nested->ept02.loan != LOAN_NONE && vcpu->level)
 				nested_limit_loan(vcpu);
+			if (__builtin_expect(!!(reason & EXIT_REASON_BUS_LOCK), 0))
+				reflect_bus_lock(vcpu);
 			return;
 		}
 	}

@@ -31,46 +31,49 @@ static const enum vmcs12_field eager[] = {
 	F_GUEST_SS_ACCESS_RIGHTS,
 };
 
+/* Without shadowing; where that is on, L1 reads all of it in vmcs02. */
+__attribute__((noinline)) static void save_unshadowed(struct nested_vmcs *vmcs)
+{
+	for (u32 f = 0; f < F_COUNT; f++) {
+		if (field_info[f].policy == POLICY_GUEST && nested_caps.has_field[f])
+			field_set_add(&vmcs->stale, (enum vmcs12_field)f);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(eager); i++) {
+		vmcs->vmcs12->f[eager[i]] = vmcs_read(field_info[eager[i]].encoding);
+		field_set_remove(&vmcs->stale, eager[i]);
+	}
+}
+
 /* SDM "Saving Guest State". vmcs02 is current. */
 static void save_guest_state(struct nested_vmcs *vmcs, u64 efer)
 {
 	struct vmcs12 *v = vmcs->vmcs12;
 	const u64 entry = v->f[F_ENTRY_CONTROLS];
 	const u64 exit = v->f[F_EXIT_CONTROLS];
+	/* SDM: with unrestricted guest the control follows EFER.LMA. */
+	const u64 new_entry =
+		efer & EFER_LMA ? entry | ENTRY_IA32E_GUEST : entry & ~ENTRY_IA32E_GUEST;
 
-	if (!shadow_on) {
-		for (u32 f = 0; f < F_COUNT; f++) {
-			if (field_info[f].policy == POLICY_GUEST && nested_caps.has_field[f])
-				field_set_add(&vmcs->stale, (enum vmcs12_field)f);
-		}
-		for (size_t i = 0; i < ARRAY_SIZE(eager); i++) {
-			v->f[eager[i]] = vmcs_read(field_info[eager[i]].encoding);
-			field_set_remove(&vmcs->stale, eager[i]);
-		}
-	}
+	if (!shadow_on)
+		save_unshadowed(vmcs);
 	if (exit & EXIT_SAVE_EFER)
 		v->f[F_GUEST_EFER] = efer;
 	switched_save(vmcs);
-	if (vmcs->plan.rare_exit)
-		perf_global_ctrl_save(v);
-	/* SDM: with unrestricted guest the control follows EFER.LMA. */
-	v->f[F_ENTRY_CONTROLS] =
-		efer & EFER_LMA ? entry | ENTRY_IA32E_GUEST : entry & ~ENTRY_IA32E_GUEST;
-	if (v->f[F_ENTRY_CONTROLS] != entry) {
+	if (new_entry != entry) {
+		v->f[F_ENTRY_CONTROLS] = new_entry;
 		vmcs->checked = false;
 		vmcs->controls_merged = false;
 	}
 }
 
-/* Shadowed exit information is where L1 reads it already. */
-void nested_record_exit(struct vcpu *vcpu)
+void nested_record_unshadowed_exit(struct vcpu *vcpu)
 {
 	struct vmcs12 *v = vcpu->nested->current->vmcs12;
 
-	if (shadow_on)
-		return;
-	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
-		v->f[f] = vmcs_read(field_info[f].encoding);
+	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++) {
+		if (nested_caps.has_field[f])
+			v->f[f] = vmcs_read(field_info[f].encoding);
+	}
 	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
 }
 
@@ -219,7 +222,7 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
-	if (way == WAY_ENTRY_FAILED || way == WAY_MSRS_FAILED)
+	if (way >= WAY_ENTRY_FAILED)
 		nmis_blocked = vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_NMI;
 	if (way == WAY_ENTRY_FAILED) {
 		efer = vmread64(VMCS_GUEST_EFER);
@@ -256,6 +259,14 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	event_deliver_latched(vcpu);
 }
 
+/* What few exits save, apart from the usual way. */
+__attribute__((noinline)) static void save_rare(struct vcpu *vcpu, struct nested_vmcs *vmcs)
+{
+	perf_global_ctrl_save(vmcs->vmcs12);
+	if (!msr_list_store(vcpu, vmcs))
+		nested_abort(vcpu, 1, "an MSR of the exit's store list");
+}
+
 static void save_and_leave(struct vcpu *vcpu, enum way_out way)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
@@ -264,8 +275,8 @@ static void save_and_leave(struct vcpu *vcpu, enum way_out way)
 	vmcs->vmcs12->launched = true;
 	vmcs->efer02 = efer;
 	save_guest_state(vmcs, efer);
-	if (vmcs->plan.rare_exit && !msr_list_store(vcpu, vmcs))
-		nested_abort(vcpu, 1, "an MSR of the exit's store list");
+	if (vmcs->plan.rare_exit)
+		save_rare(vcpu, vmcs);
 	leave_l2(vcpu, way, efer);
 }
 
@@ -293,6 +304,9 @@ void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 
 		if (nested_caps.has_field[f])
 			nested_set_exit_field(vmcs, (enum vmcs12_field)f, 0);
 	}
+	/* A bus lock that the CPU noted with an exit which L1 does not get. */
+	if (reason != REASON_BUS_LOCK)
+		reason |= vcpu->exit_reason & EXIT_REASON_BUS_LOCK;
 	nested_set_exit_field(vmcs, F_EXIT_REASON, reason);
 	nested_set_exit_field(vmcs, F_EXIT_QUALIFICATION, qualification);
 	nested_set_exit_field(vmcs, F_VM_EXIT_INTR_INFO, intr_info);

@@ -2,6 +2,7 @@
 /* VM exit: the ways from L2 back to L1. */
 #pragma once
 
+#include "nested/shadow.h"
 #include "nested/vmcs12.h"
 
 struct vcpu;
@@ -11,7 +12,13 @@ struct nested_vmcs;
 void nested_reflect(struct vcpu *vcpu);
 
 /* The same in two steps, between which exit information may be replaced. */
-void nested_record_exit(struct vcpu *vcpu);
+void nested_record_unshadowed_exit(struct vcpu *vcpu);
+static inline void nested_record_exit(struct vcpu *vcpu)
+{
+	/* What is shadowed is where L1 reads it already. */
+	if (!shadow_on)
+		nested_record_unshadowed_exit(vcpu);
+}
 void nested_set_exit_field(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
 void nested_leave(struct vcpu *vcpu);
 

@@ -52,6 +52,7 @@ static const struct guest_level l2_level = {
 static struct {
 	struct vmx_capabilities vmx;
 	u8 maxphyaddr;
+	u32 untested; /* what L1 is offered of enum untested */
 } common;
 
 /*
@@ -90,7 +91,8 @@ static void counts(const struct vcpu *vcpu, u64 *out)
 static void offer(void)
 {
 	/* Addresses with a key in them are none to L1, as none to its own page tables. */
-	nested_caps_init(&nested_caps, &common.vmx, VMCS12_REVISION, common.maxphyaddr);
+	nested_caps_init(&nested_caps, &common.vmx, VMCS12_REVISION, common.maxphyaddr,
+			 common.untested);
 	ept12_init();
 	offered_vmx.offered = true;
 	offered_vmx.instruction = nested_instruction_exit;
@@ -105,12 +107,13 @@ static void offer(void)
 	shadow_decide(&common.vmx);
 }
 
-void nested_init_shared(bool shadow)
+void nested_init_shared(bool shadow, u32 untested)
 {
 	const struct vcpu *vcpu = this_vcpu();
 
 	common.vmx = vcpu->vmx;
 	common.maxphyaddr = vcpu->mtrr.maxphyaddr;
+	common.untested = untested;
 	if (!loan_init())
 		fail("out of memory for nested VMX; give Umbra the option nested=off");
 	shadow_init(shadow);

@@ -4,39 +4,20 @@
 #include <x86/cr.h>
 #include <x86/paging.h>
 
-/* Layout of the instruction-information field, common to all VMX instructions with operands. */
-enum {
-	INFO_SCALE = 3,
-	INFO_REG1_SHIFT = 3,
-	INFO_ADDRESS_SIZE_SHIFT = 7,
-	INFO_ADDRESS_SIZE = 7,
-	INFO_REGISTER = 1 << 10,
-	INFO_SEGMENT_SHIFT = 15,
-	INFO_INDEX_SHIFT = 18,
-	INFO_INDEX_INVALID = 1 << 22,
-	INFO_BASE_SHIFT = 23,
-	INFO_BASE_INVALID = 1 << 27,
-	INFO_REG2_SHIFT = 28,
-	REGISTER_MASK = 15,
-};
+#include "vmx/guest_linear.h"
 
 struct operand operand_decode(u32 info, u64 displacement, const struct guest_regs *regs)
 {
 	struct operand operand = {
 		.is_register = info & INFO_REGISTER,
-		.reg1 = (info >> INFO_REG1_SHIFT) & REGISTER_MASK,
+		.reg1 = (info >> INFO_REG1_SHIFT) & INFO_REGISTER_MASK,
 		.reg2 = (u8)(info >> INFO_REG2_SHIFT),
 		.segment = (enum segment)((info >> INFO_SEGMENT_SHIFT) & 7),
 	};
 
 	if (operand.is_register)
 		return operand;
-	operand.offset = displacement;
-	if (!(info & INFO_BASE_INVALID))
-		operand.offset += regs->gpr[(info >> INFO_BASE_SHIFT) & REGISTER_MASK];
-	if (!(info & INFO_INDEX_INVALID))
-		operand.offset += regs->gpr[(info >> INFO_INDEX_SHIFT) & REGISTER_MASK]
-				  << (info & INFO_SCALE);
+	operand.offset = operand_offset(info, displacement, regs);
 	switch ((info >> INFO_ADDRESS_SIZE_SHIFT) & INFO_ADDRESS_SIZE) {
 	case 0:
 		operand.offset = (u16)operand.offset;
@@ -48,32 +29,6 @@ struct operand operand_decode(u32 info, u64 displacement, const struct guest_reg
 		break;
 	}
 	return operand;
-}
-
-/* The low `bits` of an address, the highest of them copied to those above. */
-static u64 extend(u64 linear, unsigned int bits)
-{
-	return (u64)((i64)(linear << (64 - bits)) >> (64 - bits));
-}
-
-/*
- * SDM "Linear-Address Masking": the bits that a pointer has to spare become copies of the highest
- * one that is left. Bit 63 stays as it is and tells a user's pointer from a supervisor's.
- */
-static u64 masked(u64 linear, const struct operand_mode *mode)
-{
-	unsigned int bits;
-
-	if (linear & BIT(63)) {
-		if (!(mode->cr4 & CR4_LAM_SUP))
-			return linear;
-		bits = mode->cr4 & CR4_LA57 ? 57 : 48;
-	} else {
-		if (!(mode->cr3 & (CR3_LAM_U57 | CR3_LAM_U48)))
-			return linear;
-		bits = mode->cr3 & CR3_LAM_U57 ? 57 : 48;
-	}
-	return (extend(linear, bits) & ~BIT(63)) | (linear & BIT(63));
 }
 
 static bool type_allows(u32 access_rights, bool write)
@@ -96,7 +51,7 @@ enum operand_fault operand_linear(const struct operand *operand,
 		*linear = operand->offset;
 		if (operand->segment == SEG_FS || operand->segment == SEG_GS)
 			*linear += segment->base;
-		*linear = masked(*linear, mode);
+		*linear = guest_linear_masked(*linear, mode->cr3, mode->cr4);
 		return linear_is_canonical(*linear, width) &&
 				       linear_is_canonical(*linear + size - 1, width)
 			       ? OPERAND_OK

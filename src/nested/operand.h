@@ -32,6 +32,46 @@ enum operand_fault {
 	OPERAND_SS, /* #SS(0) */
 };
 
+/* Layout of the instruction information, common to all VMX instructions with operands. */
+enum {
+	INFO_SCALE = 3,
+	INFO_REG1_SHIFT = 3,
+	INFO_ADDRESS_SIZE_SHIFT = 7,
+	INFO_ADDRESS_SIZE = 7,
+	INFO_ADDRESS_SIZE_64 = 2,
+	INFO_REGISTER = 1 << 10,
+	INFO_SEGMENT_SHIFT = 15,
+	INFO_SEGMENT_FS_GS = 4 << INFO_SEGMENT_SHIFT,
+	INFO_INDEX_SHIFT = 18,
+	INFO_INDEX_INVALID = 1 << 22,
+	INFO_BASE_SHIFT = 23,
+	INFO_BASE_INVALID = 1 << 27,
+	INFO_REG2_SHIFT = 28,
+	INFO_REGISTER_MASK = 15,
+};
+
+/* Memory by a 64-bit address, as there are in 64-bit mode alone, in a segment without a base. */
+static inline bool operand_is_plain(u32 info)
+{
+	const u32 size = INFO_ADDRESS_SIZE << INFO_ADDRESS_SIZE_SHIFT;
+
+	return (info & (INFO_REGISTER | INFO_SEGMENT_FS_GS | size)) ==
+	       INFO_ADDRESS_SIZE_64 << INFO_ADDRESS_SIZE_SHIFT;
+}
+
+/* The effective address before it is truncated; arguments as operand_decode() has them. */
+static inline u64 operand_offset(u32 info, u64 displacement, const struct guest_regs *regs)
+{
+	u64 offset = displacement;
+
+	if (!(info & INFO_BASE_INVALID))
+		offset += regs->gpr[(info >> INFO_BASE_SHIFT) & INFO_REGISTER_MASK];
+	if (!(info & INFO_INDEX_INVALID))
+		offset += regs->gpr[(info >> INFO_INDEX_SHIFT) & INFO_REGISTER_MASK]
+			  << (info & INFO_SCALE);
+	return offset;
+}
+
 /*
  * Decodes `info` (exit field VM-exit instruction information) and `displacement` (exit
  * qualification). `regs` with RSP's slot filled in.
@@ -46,23 +86,3 @@ enum operand_fault operand_linear(const struct operand *operand,
 				  const struct segment_descriptor *segment,
 				  const struct operand_mode *mode, bool write, u32 size,
 				  u64 *linear);
-
-/* The operands of the VMX instruction that exited. */
-static inline struct operand operand_of_exit(struct guest_regs *regs)
-{
-	struct operand operand;
-
-	regs->rsp_unused = vmreadn(VMCS_GUEST_RSP);
-	operand = operand_decode(vmread32(VMCS_VM_EXIT_INSTRUCTION_INFO),
-				 vmreadn(VMCS_EXIT_QUALIFICATION), regs);
-	operand.in_64bit_mode = instruction_in_64bit_mode();
-	return operand;
-}
-
-/* A register operand: operand_access.c. */
-u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg);
-void operand_set_register(struct guest_regs *regs, const struct operand *operand, u64 value);
-
-/* The one in memory. False: the fault has been raised. */
-bool operand_read(const struct operand *operand, void *dst, u32 size);
-bool operand_write(const struct operand *operand, const void *src, u32 size);

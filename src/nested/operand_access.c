@@ -11,7 +11,7 @@
 #include "mm/guest_memory.h"
 #include "nested/ept12.h"
 #include "nested/l2_memory.h"
-#include "nested/operand.h"
+#include "nested/operand_access.h"
 #include "nested/state.h"
 #include "vmx/event.h"
 #include "vmx/guest_linear.h"
@@ -33,20 +33,8 @@ void operand_set_register(struct guest_regs *regs, const struct operand *operand
 		regs->gpr[operand->reg1] = value;
 }
 
-/*
- * Segments without a base, and an address that is canonical with 48 bits: so it is with 57 too, and
- * masking leaves it as it is.
- */
-static bool is_plain(const struct operand *operand, u32 size)
-{
-	const u64 half = BIT(47), first = operand->offset + half, last = first + size - 1;
-
-	return operand->in_64bit_mode && operand->segment < SEG_FS && (first | last) >> 48 == 0;
-}
-
-/* Any operand's linear address; false: the fault has been injected. */
-__attribute__((noinline)) static bool compute_address(const struct operand *operand, bool write,
-						      u32 size, u64 *linear)
+/* The operand's linear address; false: the fault has been injected. */
+static bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
 {
 	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct segment_descriptor segment = {0};
@@ -68,12 +56,6 @@ __attribute__((noinline)) static bool compute_address(const struct operand *oper
 		event_inject_gp0();
 		return false;
 	}
-}
-
-static inline bool operand_address(const struct operand *operand, bool write, u32 size, u64 *linear)
-{
-	*linear = operand->offset;
-	return is_plain(operand, size) || compute_address(operand, write, size, linear);
 }
 
 struct route {
@@ -152,8 +134,7 @@ static bool raise(const struct route *route, const struct guest_fault *fault)
 }
 
 /* Reads to `dst`, or writes from `src` if that is not NULL. */
-__attribute__((noinline)) static bool l2_access(struct vcpu *vcpu, u64 linear, void *dst,
-						const void *src, u32 size)
+static bool l2_access(struct vcpu *vcpu, u64 linear, void *dst, const void *src, u32 size)
 {
 	struct route route = {
 		.vcpu = vcpu,
@@ -179,7 +160,7 @@ static bool is_through_ept12(const struct vcpu *vcpu)
 	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
 }
 
-bool operand_read(const struct operand *operand, void *dst, u32 size)
+bool operand_read_at(const struct operand *operand, void *dst, u32 size)
 {
 	struct guest_fault fault;
 	u64 linear;
@@ -194,7 +175,7 @@ bool operand_read(const struct operand *operand, void *dst, u32 size)
 	return false;
 }
 
-bool operand_write(const struct operand *operand, const void *src, u32 size)
+bool operand_write_at(const struct operand *operand, const void *src, u32 size)
 {
 	struct guest_fault fault;
 	u64 linear;
@@ -207,4 +188,18 @@ bool operand_write(const struct operand *operand, const void *src, u32 size)
 		return true;
 	guest_fault_inject(&fault);
 	return false;
+}
+
+bool operand_walk_and_read(struct guest_regs *regs, void *dst, u32 size)
+{
+	const struct operand operand = operand_of_exit(regs);
+
+	return operand_read_at(&operand, dst, size);
+}
+
+bool operand_walk_and_write(struct guest_regs *regs, const void *src, u32 size)
+{
+	const struct operand operand = operand_of_exit(regs);
+
+	return operand_write_at(&operand, src, size);
 }

@@ -14,29 +14,36 @@
 bool shadow_on;
 struct field_set shadow_fields;
 
-/* The same fields one after the other: all are copied when L1 changes to another VMCS. */
-static struct {
-	u16 field, encoding;
-} shadowed[F_COUNT];
-static u32 shadowed_count;
-
 /* Bit n set: VMREAD or VMWRITE of encoding n exits. */
 static u8 *vmread_bitmap, *vmwrite_bitmap;
 
 /* Guest state, exit information, and the controls that vmcs02 takes unchanged and unchecked. */
-static bool can_shadow(enum vmcs12_field f)
-{
-	if (!nested_caps.has_field[f])
-		return false;
-	switch (field_info[f].policy) {
-	case POLICY_GUEST:
-	case POLICY_EXIT:
-	case POLICY_COPY:
-		return true;
-	default:
-		return false;
-	}
-}
+enum { SHADOWED = 1 << POLICY_GUEST | 1 << POLICY_EXIT | 1 << POLICY_COPY };
+
+/*
+ * These, known to the compiler: L1 waits while all are copied, so that each is to become a few
+ * instructions of its own.
+ */
+static const struct {
+	u16 encoding;
+	bool can_be, always_is;
+} shadowed[F_COUNT] = {
+#define X(name, width, class, policy, needs, invalidates)    \
+	[F_##name] = {                                       \
+		.encoding = VMCS_##name,                     \
+		.can_be = SHADOWED >> POLICY_##policy & 1,   \
+		.always_is = NEEDS_##needs == NEEDS_NOTHING, \
+	},
+	VMCS12_FIELDS(X)
+#undef X
+};
+
+#define FOR_EACH_SHADOWED(f, set)                                                  \
+	_Pragma("clang loop unroll(full)") for (u32 f = 0; f < F_COUNT;            \
+						f++) if (shadowed[f].can_be &&     \
+							 (shadowed[f].always_is || \
+							  field_set_has(&(set),    \
+									(enum vmcs12_field)f)))
 
 static void let_pass(u8 *bitmap, u32 encoding)
 {
@@ -59,19 +66,16 @@ void shadow_decide(const struct vmx_capabilities *vmx)
 	shadow_on = vmread_bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
 		    (vmx->misc & VMX_MISC_VMWRITE_RO);
 	shadow_fields = (struct field_set){0};
-	shadowed_count = 0;
 	if (!shadow_on)
 		return;
 	memset(vmread_bitmap, 0xff, PAGE_SIZE);
 	memset(vmwrite_bitmap, 0xff, PAGE_SIZE);
 	for (u32 f = 0; f < F_COUNT; f++) {
-		const u32 encoding = field_info[f].encoding;
+		const u32 encoding = shadowed[f].encoding;
 
-		if (!can_shadow((enum vmcs12_field)f))
+		if (!shadowed[f].can_be || !nested_caps.has_field[f])
 			continue;
 		field_set_add(&shadow_fields, (enum vmcs12_field)f);
-		shadowed[shadowed_count].field = (u16)f;
-		shadowed[shadowed_count++].encoding = (u16)encoding;
 		for (u32 high = 0; high <= (field_info[f].width == VMCS_WIDTH_64 ? 1u : 0u);
 		     high++) {
 			let_pass(vmread_bitmap, encoding + high);
@@ -105,11 +109,14 @@ static void set_indicator(const struct vcpu *vcpu, const struct nested_vmcs *vmc
 
 void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
+	const struct field_set set = shadow_fields;
+	const u64 *values = vmcs->vmcs12->f;
+
 	if (!shadow_on)
 		return;
 	vmcs_load(vmcs->vmcs02);
-	for (u32 i = 0; i < shadowed_count; i++)
-		vmcs_write(shadowed[i].encoding, vmcs->vmcs12->f[shadowed[i].field]);
+	FOR_EACH_SHADOWED(f, set)
+	vmcs_write(shadowed[f].encoding, values[f]);
 	field_set_subtract(&vmcs->dirty, &shadow_fields);
 	vmcs_load(vcpu->vmcs01);
 	vmcs->stale = shadow_fields;
@@ -118,8 +125,13 @@ void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 
 void shadow_fetch(struct nested_vmcs *vmcs)
 {
-	for (u32 i = 0; i < shadowed_count; i++)
-		vmcs->vmcs12->f[shadowed[i].field] = vmcs_read(shadowed[i].encoding);
+	const struct field_set set = shadow_fields;
+	u64 *values = vmcs->vmcs12->f;
+
+	if (!shadow_on)
+		return;
+	FOR_EACH_SHADOWED(f, set)
+	values[f] = vmcs_read(shadowed[f].encoding);
 }
 
 /* Without a current VMCS the hardware gives VMfailInvalid by itself. */

@@ -37,8 +37,7 @@ static const struct rule rules[SWITCHED_COUNT] = {
 	 ENTRY_LOAD_CET, EXIT_LOAD_CET, 0},
 	{VMCS_GUEST_PKRS, F_GUEST_PKRS, F_HOST_PKRS, 0, ENTRY_LOAD_PKRS, EXIT_LOAD_PKRS, 0},
 	{VMCS_GUEST_LBR_CTL, F_GUEST_LBR_CTL, NONE, 0, ENTRY_LOAD_LBR_CTL, EXIT_CLEAR_LBR_CTL, 0},
-	/* Not offered to L1: L2 goes on with what L1 has, and L1 with what L2 had. */
-	{VMCS_GUEST_UINV, NONE, NONE, 0, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
+	{VMCS_GUEST_UINV, F_GUEST_UINV, NONE, 0, ENTRY_LOAD_UINV, EXIT_CLEAR_UINV, 0},
 };
 
 void switched_init(const struct vmx_capabilities *vmx, struct switched_set *out)
@@ -80,15 +79,25 @@ void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
 			  v->f[F_VM_EXIT_MSR_STORE_COUNT] || v->f[F_VM_EXIT_MSR_LOAD_COUNT];
 }
 
-/* On the way of every entry and exit: each rule becomes a few instructions of its own. */
-#define FOR_EACH_RULE(i, which)                                                \
-	_Pragma("clang loop unroll(full)") for (u32 i = 0; i < SWITCHED_COUNT; \
-						i++) if ((which) >> i & 1)
+/*
+ * On the way of every entry and exit: each rule becomes a few instructions of its own, and those
+ * behind the first ones, which every CPU has, are passed over as one where none is concerned.
+ */
+enum { ON_EVERY_CPU = 3 };
+
+#define RULES(i, first, end, which, what)                                                          \
+	_Pragma("clang loop unroll(full)") for (u32 i = first; i < end; i++) if ((which) >> i & 1) \
+		what
+#define FOR_EACH_RULE(i, which, what)                                        \
+	do {                                                                 \
+		RULES(i, 0, ON_EVERY_CPU, which, what);                      \
+		if ((which) >> ON_EVERY_CPU)                                 \
+			RULES(i, ON_EVERY_CPU, SWITCHED_COUNT, which, what); \
+	} while (0)
 
 static inline void read_registers(u32 which, struct switched *out)
 {
-	FOR_EACH_RULE(i, which)
-	out->value[i] = vmcs_read(rules[i].encoding);
+	FOR_EACH_RULE(i, which, out->value[i] = vmcs_read(rules[i].encoding));
 }
 
 void switched_read_l1(const struct switched_plan *plan, struct switched *out)
@@ -96,31 +105,36 @@ void switched_read_l1(const struct switched_plan *plan, struct switched *out)
 	read_registers(plan->present & ~plan->entry_loads, out);
 }
 
+static inline void enter_by(const struct rule *rule, struct nested_vmcs *vmcs, bool loads,
+			    bool saves, u64 l1)
+{
+	const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
+
+	if (rule->guest12 != NONE && field_set_has(&vmcs->stale, f)) {
+		/* Left there by the last exit, and the next one will save it again. */
+		if (loads && saves)
+			return;
+		vmcs->vmcs12->f[f] = vmcs_read(rule->encoding);
+		field_set_remove(&vmcs->stale, f);
+	}
+	vmcs_write(rule->encoding, loads ? vmcs->vmcs12->f[f] : l1);
+}
+
 void switched_enter(struct nested_vmcs *vmcs, const struct switched *l1)
 {
-	struct vmcs12 *v = vmcs->vmcs12;
+	const struct switched_plan plan = vmcs->plan;
 
-	FOR_EACH_RULE(i, vmcs->plan.present)
-	{
-		const struct rule *rule = &rules[i];
-		const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
-		const bool loads = vmcs->plan.entry_loads >> i & 1;
-
-		if (rule->guest12 != NONE && field_set_has(&vmcs->stale, f)) {
-			/* Left there by the last exit, and the next one will save it again. */
-			if (loads && (vmcs->plan.saves >> i & 1))
-				continue;
-			v->f[f] = vmcs_read(rule->encoding);
-			field_set_remove(&vmcs->stale, f);
-		}
-		vmcs_write(rule->encoding, loads ? v->f[f] : l1->value[i]);
-	}
+	FOR_EACH_RULE(i, plan.present,
+		      enter_by(&rules[i], vmcs, plan.entry_loads >> i & 1, plan.saves >> i & 1,
+			       l1->value[i]));
 }
 
 void switched_save(struct nested_vmcs *vmcs)
 {
-	for (u32 left = vmcs->plan.saves; left; left &= left - 1)
-		field_set_add(&vmcs->stale, (enum vmcs12_field)rules[__builtin_ctz(left)].guest12);
+	const u32 saves = vmcs->plan.saves;
+
+	FOR_EACH_RULE(i, saves,
+		      field_set_add(&vmcs->stale, (enum vmcs12_field)rules[i].guest12));
 }
 
 void switched_read_kept(const struct switched_plan *plan, struct switched *out)
@@ -128,21 +142,22 @@ void switched_read_kept(const struct switched_plan *plan, struct switched *out)
 	read_registers(plan->present & ~plan->exit_loads, out);
 }
 
+static inline void leave_by(const struct rule *rule, const struct vmcs12 *v, bool loads, u64 kept)
+{
+	u64 value = kept;
+
+	if (loads)
+		value = rule->host12 == NONE ? rule->value : v->f[rule->host12];
+	vmcs_write(rule->encoding, value);
+}
+
 void switched_leave(const struct nested_vmcs *vmcs, const struct switched *kept)
 {
+	const struct switched_plan plan = vmcs->plan;
 	const struct vmcs12 *v = vmcs->vmcs12;
 
-	FOR_EACH_RULE(i, vmcs->plan.present)
-	{
-		const struct rule *rule = &rules[i];
-		u64 value = rule->value;
-
-		if (!(vmcs->plan.exit_loads >> i & 1))
-			value = kept->value[i];
-		else if (rule->host12 != NONE)
-			value = v->f[rule->host12];
-		vmcs_write(rule->encoding, value);
-	}
+	FOR_EACH_RULE(i, plan.present,
+		      leave_by(&rules[i], v, plan.exit_loads >> i & 1, kept->value[i]));
 }
 
 /*

@@ -25,6 +25,18 @@ static inline u64 secondary_of(const struct vmcs12 *v)
 	return v->f[F_PRIMARY_CONTROLS] & CPU_SECONDARY_CONTROLS ? v->f[F_SECONDARY_CONTROLS] : 0;
 }
 
+/* The same of the tertiary controls and of the secondary VM-exit controls. */
+static inline u64 tertiary_of(const struct vmcs12 *v)
+{
+	return v->f[F_PRIMARY_CONTROLS] & CPU_TERTIARY_CONTROLS ? v->f[F_TERTIARY_CONTROLS] : 0;
+}
+
+static inline u64 exit2_of(const struct vmcs12 *v)
+{
+	return v->f[F_EXIT_CONTROLS] & EXIT_SECONDARY_CONTROLS ? v->f[F_SECONDARY_EXIT_CONTROLS]
+							       : 0;
+}
+
 /* A set of fields. */
 struct field_set {
 	u64 bits[(F_COUNT + 63) / 64];

@@ -58,6 +58,8 @@ struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
 {
 	u8 *guess = &nested->guess[gpa / PAGE_SIZE % VMCS12_CACHE_MAX];
 
+	if (gpa == NO_VMCS)
+		return NULL;
 	if (*guess < nested->cached && nested->cache[*guess]->gpa == gpa)
 		return nested->cache[*guess];
 	for (u32 i = 0; i < nested->cached; i++) {
@@ -130,8 +132,10 @@ struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa)
 
 	guest_memory_read(gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
 	/* The region's data is private, so whatever L1 put there is only ever an odd vmcs12. */
-	for (u32 f = 0; f < F_COUNT; f++)
+	_Pragma("clang loop unroll(full)") for (u32 f = 0; f < F_COUNT; f++)
+	{
 		vmcs->vmcs12->f[f] = field_truncate((enum vmcs12_field)f, vmcs->vmcs12->f[f]);
+	}
 	vmcs->gpa = gpa;
 	msr_bitmap02_init(&vmcs->msr_bitmap);
 	vmcs->checked = false;

@@ -14,7 +14,7 @@ bool vmcs12_add(struct nested *nested);
 /* Gives back the room beyond VMCS12_CACHE_MIN, of which nothing is in use. */
 void vmcs12_trim(struct nested *nested);
 
-/* The cached VMCS at this address, or NULL. */
+/* The cached VMCS at this address, or NULL; whatever L1 takes for an address. */
 struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa);
 
 /*

@@ -6,7 +6,7 @@
 #include "nested/vmcs_access.h"
 #include "mm/guest_memory.h"
 #include "nested/instructions.h"
-#include "nested/operand.h"
+#include "nested/operand_access.h"
 #include "nested/state.h"
 #include "nested/vmcs12_cache.h"
 #include "vmx/event.h"
@@ -82,7 +82,7 @@ BODY bool vmread_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 		value >>= 32;
 	if (operand.is_register)
 		operand_set_register(regs, &operand, value);
-	else if (!operand_write(&operand, &value, operand.in_64bit_mode ? 8 : 4))
+	else if (!operand_write(regs, &value, operand.in_64bit_mode ? 8 : 4))
 		return false;
 	nested_succeed();
 	return true;
@@ -99,7 +99,7 @@ BODY bool vmwrite_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 		return true;
 	if (operand.is_register)
 		value = operand_register(regs, &operand, operand.reg1);
-	else if (!operand_read(&operand, &value, operand.in_64bit_mode ? 8 : 4))
+	else if (!operand_read(regs, &value, operand.in_64bit_mode ? 8 : 4))
 		return false;
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value = (read_field(vcpu, linked, field) & BITS(31, 0)) | value << 32;

@@ -45,10 +45,18 @@ static void serial_putc(char c)
 	outb((u16)(console.port + UART_DATA), (u8)c);
 }
 
-void console_init_screen(const struct framebuffer *fb)
+void console_init_screen(const struct framebuffer *fb, bool mapped)
 {
-	/* Above 4 GiB there may be no mapping yet. */
-	screen_init(&console.screen, fb, (u64)phys_to_virt(0), 4 * GIB);
+	screen_init(&console.screen, fb, (u64)phys_to_virt(0), mapped ? ~0ull : 4 * GIB);
+}
+
+struct range console_screen_memory(void)
+{
+	const struct framebuffer *fb = &console.screen.fb;
+
+	if (console.screen.kind != SCREEN_PIXELS)
+		return (struct range){0};
+	return (struct range){fb->addr, (u64)fb->pitch * fb->height};
 }
 
 void console_write(const char *text, size_t n)

@@ -7,14 +7,20 @@
 
 #include <screen/framebuffer.h>
 
+#include "mm/memmap.h"
+
 /* Programs a 16550 at an I/O port, 8N1. Port 0: no serial console. */
 void console_init_serial(u16 port, u32 baud);
 
 /*
  * The screen the loader left: NULL or a text-mode framebuffer means VGA text at 0xb8000, an RGB
- * one is drawn on. Its memory must be in the direct map, as the first 4 GiB always are.
+ * one is drawn on if its memory is in the direct map: `mapped` says so, and the first 4 GiB always
+ * are. Nothing is written yet.
  */
-void console_init_screen(const struct framebuffer *fb);
+void console_init_screen(const struct framebuffer *fb, bool mapped);
+
+/* Memory that must stay in the direct map for the screen; none: size 0. */
+struct range console_screen_memory(void);
 
 /* On the serial port and the screen, whichever there are. */
 void console_write(const char *text, size_t n);

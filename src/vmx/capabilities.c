@@ -26,6 +26,12 @@ void vmx_capabilities_from(struct vmx_capabilities *out, bool has_vmx, u64 (*rea
 	out->entry = read(MSR_IA32_VMX_ENTRY_CTLS + to_true);
 	if (vmx_can_set(out->primary, CPU_SECONDARY_CONTROLS))
 		out->secondary = read(MSR_IA32_VMX_PROCBASED_CTLS2);
+	/* SDM "Tertiary Processor-Based VM-Execution Controls", "Secondary VM-Exit Controls": the
+	   MSRs say in 64 bits what may be 1. */
+	if (vmx_can_set(out->primary, CPU_TERTIARY_CONTROLS))
+		out->tertiary = read(MSR_IA32_VMX_PROCBASED_CTLS3) << 32;
+	if (vmx_can_set(out->exit, EXIT_SECONDARY_CONTROLS))
+		out->exit2 = read(MSR_IA32_VMX_EXIT_CTLS2) << 32;
 	/* SDM "VPID and EPT Capabilities": the MSR exists only with one of the two. */
 	if ((out->secondary >> 32) & (CPU2_EPT | CPU2_VPID))
 		out->ept_vpid = read(MSR_IA32_VMX_EPT_VPID_CAP);

@@ -7,7 +7,10 @@
 
 #include <x86/types.h>
 
-/* Low half: bits that must be 1. High half: bits that may be 1. */
+/*
+ * Low half: bits that must be 1. High half: bits that may be 1. The last two words have 64 bits, of
+ * which none is defined in the high half, and none that must be 1.
+ */
 typedef u64 vmx_control_cap;
 
 /* The words of controls, as indexes into `control` below. */
@@ -17,6 +20,8 @@ enum control_word {
 	CONTROL_WORD_SECONDARY,
 	CONTROL_WORD_EXIT,
 	CONTROL_WORD_ENTRY,
+	CONTROL_WORD_TERTIARY,
+	CONTROL_WORD_EXIT2, /* the secondary VM-exit controls */
 	CONTROL_WORDS,
 };
 
@@ -26,7 +31,7 @@ struct vmx_capabilities {
 	u64 basic;
 	union {
 		struct {
-			vmx_control_cap pin, primary, secondary, exit, entry;
+			vmx_control_cap pin, primary, secondary, exit, entry, tertiary, exit2;
 		};
 		vmx_control_cap control[CONTROL_WORDS];
 	};

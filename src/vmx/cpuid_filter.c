@@ -50,6 +50,9 @@ static bool is_met(enum cpuid_need need, const struct vmx_capabilities *vmx,
 	case CPUID_NEED_LBR:
 		return vmx_can_set(vmx->entry, ENTRY_LOAD_LBR_CTL) &&
 		       vmx_can_set(vmx->exit, EXIT_CLEAR_LBR_CTL);
+	case CPUID_NEED_MSR_LIST:
+		return vmx_can_set(vmx->primary, CPU_TERTIARY_CONTROLS) &&
+		       vmx_can_set(vmx->tertiary, CPU3_MSR_LIST);
 	case CPUID_NEED_NOTHING:
 	case CPUID_NEED_COUNT:
 		break;

@@ -15,6 +15,7 @@ const char *const cpuid_need_text[CPUID_NEED_COUNT] = {
 	[CPUID_NEED_PCONFIG] = "control \"enable PCONFIG\"",
 	[CPUID_NEED_PT] = pt,
 	[CPUID_NEED_LBR] = "controls \"load guest IA32_LBR_CTL\", \"clear IA32_LBR_CTL\"",
+	[CPUID_NEED_MSR_LIST] = "control \"enable MSR-list instructions\"",
 };
 
 /*
@@ -205,7 +206,7 @@ const struct cpuid_feature cpuid_features[] = {
 	SHOWN(7, 1, EAX, 22, "HRESET"),
 	SHOWN(7, 1, EAX, 23, "AVX-IFMA"),
 	SHOWN(7, 1, EAX, 26, "LAM"),
-	HIDDEN(7, 1, EAX, 27, 27, "MSRLIST", "#UD without a tertiary control that Umbra leaves 0"),
+	NEEDS(7, 1, EAX, 27, "MSRLIST", MSR_LIST, ud),
 	SHOWN(7, 1, EAX, 30, "INVD disabled after BIOS"),
 	SHOWN(7, 1, EAX, 31, "MOVRS"),
 	SHOWN(7, 1, EBX, 0, "IA32_PPIN"),

@@ -37,6 +37,8 @@
 	X(XSETBV, xsetbv_exit, "exit.c")                          \
 	X(SEAMCALL, undefined_instruction_exit, "exit.c")         \
 	X(TDCALL, undefined_instruction_exit, "exit.c")           \
+	X(RDMSRLIST, rdmsrlist_exit, "rdmsrlist.c")               \
+	X(WRMSRLIST, wrmsrlist_exit, "rdmsrlist.c")               \
 	X(URDMSR, undefined_instruction_exit, "exit.c")           \
 	X(UWRMSR, undefined_instruction_exit, "exit.c")           \
 	X(RDMSR_IMM, rdmsr_imm_exit, "exit.c")                    \

@@ -9,6 +9,8 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "vmx/event.h"
+#include "vmx/instruction.h"
+#include "vmx/translation.h"
 #include "vmx/vcpu.h"
 #include "vmx/vmcs.h"
 
@@ -97,64 +99,39 @@ static bool reach_identity(void *ctx, const struct guest_walk *walk, enum guest_
 
 static const struct guest_linear_via identity = {.ops = &walk_ops, .reach = reach_identity};
 
-/* Hypervisors keep the operands of VMX instructions on one page of their stack. */
-static inline void *recall(u64 linear, size_t size, enum guest_access_type type)
-{
-	const struct vcpu *vcpu = this_vcpu();
-	const struct guest_translation *last = &vcpu->translation;
-	u64 difference;
-
-	/* With both ends on the page. */
-	if (!last->steps || last->type != type || linear - last->page > PAGE_SIZE - size ||
-	    vcpu->level)
-		return NULL;
-	difference = (last->cr3 ^ vmreadn(VMCS_GUEST_CR3)) | (last->cr0 ^ vmreadn(VMCS_GUEST_CR0)) |
-		     (last->cr4 ^ vmreadn(VMCS_GUEST_CR4)) |
-		     (last->efer ^ vmread64(VMCS_GUEST_EFER)) |
-		     (vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & (u32)AR_DPL);
-	for (u32 i = 0; i < last->steps; i++)
-		difference |=
-			last->step[i].entry ^ *(const volatile u64 *)phys_to_virt(last->step[i].pa);
-	return difference ? NULL : phys_to_virt(last->pa + (linear - last->page));
-}
-
 static void remember(const struct guest_paging *paging, const struct guest_access *access,
 		     const struct guest_walk *walk)
 {
 	struct vcpu *vcpu = this_vcpu();
-	struct guest_translation *last = &vcpu->translation;
+	struct guest_translation *last = &vcpu->translation[access->type];
+	const paddr_t page = ALIGN_DOWN(walk->pa, PAGE_SIZE);
 	/* Those of CR4 that make more than the registers below matter. */
 	const u64 complicated = walk->user ? CR4_SMAP | CR4_PKE : CR4_PKS;
 
 	if (!(paging->efer & EFER_LMA) || (paging->cr4 & complicated) || access->user ||
-	    vcpu->level)
+	    access->type == GUEST_FETCH || vcpu->level)
 		return;
+	/* Its user has all of it in place; where there is no memory that cannot be. */
+	if (!guest_memory_is_mapped(page, PAGE_SIZE))
+		return;
+	for (u32 i = 0; i < walk->steps; i++) {
+		if (!guest_memory_is_mapped(walk->step[i].pa, sizeof(walk->step[i].entry)))
+			return;
+	}
 	*last = (struct guest_translation){
 		.page = ALIGN_DOWN(access->linear, PAGE_SIZE),
 		.cr0 = paging->cr0,
 		.cr3 = paging->cr3,
 		.cr4 = paging->cr4,
 		.efer = paging->efer,
-		.type = access->type,
-		.steps = walk->steps,
-		.pa = ALIGN_DOWN(walk->pa, PAGE_SIZE),
+		.memory = phys_to_virt(page),
 	};
-	/* recall() has all of it used in place; where there is no memory that cannot be. */
-	if (!guest_memory_is_mapped(last->pa, PAGE_SIZE))
-		last->steps = 0;
-	for (u32 i = 0; i < walk->steps; i++) {
-		last->step[i] = walk->step[i];
-		if (!guest_memory_is_mapped(walk->step[i].pa, sizeof(walk->step[i].entry)))
-			last->steps = 0;
-	}
-}
+	for (u32 i = 0; i < GUEST_WALK_LEVELS; i++) {
+		const struct guest_walk_step *step = &walk->step[i < walk->steps ? i : 0];
 
-static inline void copy(void *dst, const void *src, size_t size)
-{
-	if (size == sizeof(u64))
-		__builtin_memcpy(dst, src, sizeof(u64));
-	else
-		memcpy(dst, src, size);
+		last->step[i].at = phys_to_virt(step->pa);
+		last->step[i].entry = step->entry;
+	}
 }
 
 static bool translate(const struct guest_paging *paging, const struct guest_access *access,
@@ -256,6 +233,15 @@ __attribute__((noinline)) static bool walk_and_write(u64 linear, const void *src
 	return true;
 }
 
+/* What the CPU remembers is for L1's own privileged code alone. */
+static void *recall(u64 linear, size_t size, enum guest_access_type type)
+{
+	const struct vcpu *vcpu = this_vcpu();
+
+	return vcpu->level || instruction_cpl() ? NULL
+						: translation_recall(vcpu, linear, size, type);
+}
+
 bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as as,
 		       struct guest_fault *fault)
 {
@@ -263,7 +249,7 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 
 	if (!known)
 		return walk_and_read(linear, dst, size, as, &identity, fault);
-	copy(dst, known, size);
+	memcpy(dst, known, size);
 	return true;
 }
 
@@ -274,7 +260,7 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 
 	if (!known)
 		return walk_and_write(linear, src, size, as, &identity, fault);
-	copy(known, src, size);
+	memcpy(known, src, size);
 	return true;
 }
 

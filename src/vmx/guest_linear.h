@@ -32,11 +32,14 @@ struct guest_fault {
  * read. It holds as long as all of these are the same, so nothing needs to be invalidated.
  */
 struct guest_translation {
-	u64 page, cr0, cr3, cr4, efer;
-	enum guest_access_type type;
-	u32 steps; /* 0: none yet */
-	struct guest_walk_step step[GUEST_WALK_LEVELS];
-	paddr_t pa; /* of the page */
+	u64 page; /* linear address */
+	u64 cr0, cr3, cr4, efer;
+	/* Those beyond what the walk read are like the first. */
+	struct {
+		const volatile u64 *at;
+		u64 entry;
+	} step[GUEST_WALK_LEVELS];
+	void *memory; /* Umbra's pointer to the page */
 };
 
 /* How to reach memory that is not the identity: the page tables, and what they lead to. */
@@ -48,6 +51,27 @@ struct guest_linear_via {
 	void *ctx;
 	u64 *linear; /* NULL, or what gets the address that is being translated */
 };
+
+/*
+ * SDM "Linear-Address Masking": in 64-bit mode the bits that a pointer to data has to spare become
+ * copies of the highest one that is left. Bit 63 stays as it is and tells a user's pointer from a
+ * supervisor's.
+ */
+static inline u64 guest_linear_masked(u64 linear, u64 cr3, u64 cr4)
+{
+	unsigned int spare;
+
+	if (linear & BIT(63)) {
+		if (!(cr4 & CR4_LAM_SUP))
+			return linear;
+		spare = cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+	} else {
+		if (!(cr3 & (CR3_LAM_U57 | CR3_LAM_U48)))
+			return linear;
+		spare = cr3 & CR3_LAM_U57 ? 64 - 57 : 64 - 48;
+	}
+	return ((u64)((i64)(linear << spare) >> spare) & ~BIT(63)) | (linear & BIT(63));
+}
 
 /* Once, before any guest runs. */
 void guest_linear_init(void);

@@ -11,10 +11,16 @@ void instruction_done_slow(u64 rflags, u32 interruptibility)
 	if (interruptibility & shadows)
 		vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, interruptibility & ~shadows);
 	if (rflags & RFLAGS_RF)
-		vmwriten(VMCS_GUEST_RFLAGS, rflags & ~RFLAGS_RF);
+		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) & ~RFLAGS_RF);
 	if ((rflags & RFLAGS_TF) && !(vmread64(VMCS_GUEST_DEBUGCTL) & debugctl_btf))
 		vmwriten(VMCS_GUEST_PENDING_DEBUG,
 			 vmreadn(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
+void instruction_iteration_done(void)
+{
+	instruction_done_slow(vmreadn(VMCS_GUEST_RFLAGS) & ~RFLAGS_RF,
+			      vmread32(VMCS_GUEST_INTERRUPTIBILITY));
 }
 
 /* Below 64-bit mode the instruction pointer has 32 bits. */

@@ -20,20 +20,25 @@ static inline u32 instruction_cpl(void)
 	return (u32)((vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & AR_DPL) >> AR_DPL_SHIFT);
 }
 
-/* The rare cases of instruction_done(). */
+/* The rare cases of instruction_done(): of RFLAGS, TF and RF as the instruction found them. */
 void instruction_done_slow(u64 rflags, u32 interruptibility);
 void instruction_wrap_rip(u64 rip);
 
 /*
+ * The same for one iteration of an instruction that has more to do, and that the guest goes on
+ * with: RIP stays, and so does RF, so that no breakpoint hits the instruction again.
+ */
+void instruction_iteration_done(void);
+
+/*
  * Moves the guest behind the instruction that exited: RIP advances, a STI or MOV-SS shadow ends,
  * RF is cleared, and TF traps after it. SDM "Single-Step Exception Condition", "Interruptibility
- * State".
+ * State". `rflags` as the instruction found them.
  */
-static inline void instruction_done(void)
+static inline void instruction_done_with(u64 rflags)
 {
 	const u64 old = vmreadn(VMCS_GUEST_RIP);
 	const u64 rip = old + vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH);
-	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
 	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 
 	vmwriten(VMCS_GUEST_RIP, rip);
@@ -44,4 +49,9 @@ static inline void instruction_done(void)
 			    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
 		    0))
 		instruction_done_slow(rflags, interruptibility);
+}
+
+static inline void instruction_done(void)
+{
+	instruction_done_with(vmreadn(VMCS_GUEST_RFLAGS));
 }

@@ -218,6 +218,28 @@ static bool read_cpu_with(u32 msr, u64 set, u64 clear, u64 *value)
 	return true;
 }
 
+/*
+ * SDM "User Interrupts": UINV is in bits 39:32. An exit clears it in the CPU, after having saved it
+ * in the VMCS; the size of the UITT, below it, stays.
+ */
+enum { UINV_SHIFT = 32 };
+
+static bool read_uintr_misc(u64 *value)
+{
+	if (!rdmsr_safe(MSR_IA32_UINTR_MISC, value))
+		return false;
+	*value = (u32)*value | (u64)vmread16(VMCS_GUEST_UINV) << UINV_SHIFT;
+	return true;
+}
+
+static bool write_uintr_misc(u64 value)
+{
+	if (!wrmsr_safe(MSR_IA32_UINTR_MISC, (u32)value))
+		return false;
+	vmwrite16(VMCS_GUEST_UINV, (u16)(value >> UINV_SHIFT));
+	return true;
+}
+
 /* The CPU knows which MSRs exist; so also for those that no bitmap covers and that mostly do not.
  */
 __attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 msr, u64 *value)
@@ -226,6 +248,8 @@ __attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 m
 
 	if (!row || !is_held(vcpu, row))
 		return rdmsr_safe(msr, value);
+	if (row->value == MSR_VALUE_UINTR_MISC)
+		return read_uintr_misc(value);
 	*value = vmcs_read(row->field);
 	return true;
 }
@@ -303,6 +327,8 @@ __attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 
 		return wrmsr_safe(msr, value);
 	if (!msr_value_valid(&vcpu->msr_bits, (enum msr_value)row->value, value))
 		return false;
+	if (row->value == MSR_VALUE_UINTR_MISC)
+		return write_uintr_misc(value);
 	vmcs_write(row->field, value);
 	return true;
 }

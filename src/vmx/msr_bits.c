@@ -137,6 +137,8 @@ bool msr_value_valid(const struct msr_bits *bits, enum msr_value rule, u64 value
 	case MSR_VALUE_S_CET: /* SUPPRESS and TRACKER exclude each other */
 		return !(value & BITS(9, 6)) && (value & BITS(11, 10)) != BITS(11, 10) &&
 		       linear_is_canonical(value, bits->linear_width);
+	case MSR_VALUE_UINTR_MISC: /* SDM "User Interrupts": UITTSZ and UINV */
+		return !(value & BITS(63, 40));
 	case MSR_VALUE_ANY:
 		break;
 	}

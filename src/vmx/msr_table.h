@@ -57,6 +57,7 @@ enum msr_value {
 	MSR_VALUE_LBR_CTL,
 	MSR_VALUE_PAT,
 	MSR_VALUE_S_CET,
+	MSR_VALUE_UINTR_MISC, /* the field holds a part of it, UINV; the CPU keeps the rest */
 };
 
 /* MSR lists, where they differ from RDMSR and WRMSR: SDM "Loading MSRs" and "Saving MSRs". */

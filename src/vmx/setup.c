@@ -99,7 +99,7 @@ static void set_controls(struct vcpu *vcpu)
 		vmx_controls(vmx->primary,
 			     CPU_USE_MSR_BITMAPS | CPU_SECONDARY_CONTROLS |
 				     (sleep_io_bitmaps(io_bitmap) ? CPU_USE_IO_BITMAPS : 0),
-			     0);
+			     CPU_TERTIARY_CONTROLS);
 	secondary = vmx_controls(vmx->secondary, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED_GUEST,
 				 enable_instructions | CPU2_CONCEAL_PT);
 	/* The entry wants the controls that hiding PT goes by (SDM "Checks on VMX Controls"). */
@@ -108,6 +108,8 @@ static void set_controls(struct vcpu *vcpu)
 	vmwrite32(VMCS_PIN_CONTROLS, vcpu->pin_controls);
 	vmwrite32(VMCS_PRIMARY_CONTROLS, vcpu->primary_controls);
 	vmwrite32(VMCS_SECONDARY_CONTROLS, secondary);
+	if (vmx_can_set(vmx->primary, CPU_TERTIARY_CONTROLS))
+		vmwrite64(VMCS_TERTIARY_CONTROLS, vmx_controls(vmx->tertiary, 0, CPU3_MSR_LIST));
 	vmwrite32(VMCS_EXIT_CONTROLS,
 		  vmx_controls(vmx->exit,
 			       EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_SAVE_PAT |

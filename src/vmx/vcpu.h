@@ -45,7 +45,7 @@ struct vcpu {
 	bool init_held;           /* … and an INIT has come meanwhile */
 	bool xd_disabled;         /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */
 	u64 cr0_fixed, cr4_fixed; /* bits that the guest cannot clear, being in VMX operation */
-	struct guest_translation translation;
+	struct guest_translation translation[2]; /* of a read and a write: enum guest_access_type */
 
 	bool is_bsp; /* IA32_APIC_BASE.BSP: INIT sends it to the firmware */
 	paddr_t vmxon_region;

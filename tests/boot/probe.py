@@ -154,6 +154,10 @@ TESTS = [
     probe("umbra-8cpu", guest("cases=smp,cpuid"), cpus=8, slow=True),
     # Bochs 2.7 has no timers for 16.
     probe("umbra-12cpu", guest("x2apic cases=smp,nmi"), cpus=12, timeout=900, slow=True),
+    # Of what only those get who ask for it, no machine here has more than words of controls.
+    probe("untested", guest("cases=vmx.cap,vmx.field,vmx.entry.control_bits,vmx.exit",
+                            "nested.untested=all"), engine="bochs",
+          hardware=Hardware(memory=256, cpu_model="wildcat_lake", ignore_bad_msrs=False)),
     probe("interface", guest("cases=interface.on", "hv-leaves=on"), cpus=2),
     probe("umbra-x2apic", guest("x2apic cases=smp,nmi"), cpus=2),
     # A multiboot2 kernel finds the name of the loader that loaded it, by which some of them decide
@@ -187,6 +191,10 @@ TESTS = [
            slow=True),
     attack("attack-sapphire-rapids", "cases=attack.all steps=60000 seed=15",
            dataclasses.replace(ISOLATION, cpu_model="sapphire_rapids"), engine="bochs",
+           timeout=600, slow=True),
+    # It has the MSR-list instructions.
+    attack("attack-wildcat-lake", "cases=attack.all steps=40000 seed=16",
+           dataclasses.replace(ISOLATION, cpu_model="wildcat_lake"), engine="bochs",
            timeout=600, slow=True),
     probe("watchdog", watchdog(ISOLATION), hardware=ISOLATION),
     # XSAVES, which loads state without a look at any bitmap, and page-modification logging.

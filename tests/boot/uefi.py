@@ -3,13 +3,14 @@
 goes on as its guest and starts what it always did. Linux uses the firmware as on the bare machine."""
 
 import re
+import struct
 
 from harness import guest, ovmf, releases, tools, transcript, uki
 from harness.cases import BootTest, FORBID
 from harness.engines import Hardware
 from harness.kernels import KERNELS, OWN
-from harness.media import (Esp, Menu, esp_debian_grub, esp_grub, native_linux, native_multiboot2,
-                           under_umbra)
+from harness.media import (Entry, Esp, Menu, dmar, esp_debian_grub, esp_grub, native_linux,
+                           native_multiboot2, under_umbra)
 
 
 def uefi(cpus):
@@ -28,6 +29,28 @@ def umbra(umbra_args):
     """GRUB's multiboot2 command."""
     return lambda context: under_umbra(context.image, guest.bzimage(), line(context),
                                        initrd(context), umbra_args)
+
+
+# In the firmware's ROM, where variables are moved to when they need room: nobody does that here, and no MTRR
+# calls it memory.
+UNIT = 0xffc83000
+# Intel's VT-d Architecture Specification, "Register Descriptions": VER_REG, CAP_REG with 3 and 4 levels
+# (SAGAW), 48 bits (MGAW), large pages (SLLPS) and fault recording at 200H (FRO), ECAP_REG with
+# invalidation at 100H (IRO), GCMD_REG, GSTS_REG.
+REGISTERS = struct.pack("<QQQII", 0x10, 0xc202f0600, 0x1000, 0, 0)
+
+
+def devices_use_all(context):
+    """The firmware's table of remapping units gives a device all memory: Umbra has hidden it already when
+    it finds that it cannot stay."""
+    files = {"/tests/dmar": guest.INIT.with_name("dmar")}
+    entry = under_umbra(context.image, guest.bzimage(),
+                        context.command_line("intel_iommu=off intremap=off umbra.test=dmar "
+                                             "umbra.workload=off umbra.after=poweroff"),
+                        context.initrd(files=files))
+    table = dmar(UNIT, (0x100000, 0x7fffffff), context.path("dmar.aml"))
+    return Entry(("acpi --exclude=DMAR /boot/dmar.aml", *entry.commands),
+                 entry.files | {"/boot/dmar.aml": table})
 
 
 def native(context):
@@ -229,6 +252,12 @@ TESTS = [
     BootTest("uefi.multiboot2-in-place-4cpu", cd=umbra(""), hardware=uefi(4), ends=True,
              timeout=600, slow=True,
              expect=(r"umbra: starting the first module under Umbra on 4 CPUs", *works(4))),
+    # What goes on without Umbra has the table of remapping units.
+    BootTest("uefi.table-given-back", cd=devices_use_all, ends=True, forbid=FORBID, timeout=400,
+             hardware=Hardware(firmware="uefi", in_rom=(UNIT, REGISTERS)), expect=(
+                 r"umbra: error: the firmware gives a device memory at 0x",
+                 r"umbra: error: starting the first module without Umbra", r"Linux version ",
+                 r"DMAR: DMAR, sum 0", r"UMBRA-GUEST: test dmar=ok")),
     BootTest("uefi.in-place", esp=in_place(), hardware=uefi(1), ends=True, same_as=bare,
              expect=works(1), compare=in_place_differences, accept=under_umbra_in_place,
              timeout=400),

@@ -25,6 +25,8 @@ static const char *const word_text[CONTROL_WORDS] = {
 	[CONTROL_WORD_SECONDARY] = "Secondary processor-based VM-execution controls",
 	[CONTROL_WORD_EXIT] = "VM-exit controls",
 	[CONTROL_WORD_ENTRY] = "VM-entry controls",
+	[CONTROL_WORD_TERTIARY] = "Tertiary processor-based VM-execution controls",
+	[CONTROL_WORD_EXIT2] = "Secondary VM-exit controls",
 };
 
 static const char *const control_text[] = {
@@ -32,6 +34,7 @@ static const char *const control_text[] = {
 	[CONTROL_UMBRAS] = "as Umbra needs it, who does what L1 asks for",
 	[CONTROL_EMULATED] = "never; Umbra does it",
 	[CONTROL_ABSENT] = "not offered",
+	[CONTROL_UNTESTED] = "as L1 has it; offered only with `nested.untested=`",
 };
 
 static const char *const policy_text[] = {

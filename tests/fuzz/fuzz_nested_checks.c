@@ -7,6 +7,7 @@
 
 #include "machine.h"
 #include "nested/checks.h"
+#include "nested/untested.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -89,10 +90,13 @@ static bool bad_execution_controls(void)
 	const u64 pin = get(F_PIN_CONTROLS);
 	const u64 primary = get(F_PRIMARY_CONTROLS);
 	const u64 secondary = bit(primary, 31) ? get(F_SECONDARY_CONTROLS) : 0;
+	const u64 tertiary = bit(primary, 17) ? get(F_TERTIARY_CONTROLS) : 0;
 
 	if (bad_reserved(caps.pin, pin) || bad_reserved(caps.primary, primary))
 		return true;
 	if (bit(primary, 31) && bad_reserved(caps.secondary, secondary))
+		return true;
+	if (bad_reserved(caps.tertiary, tertiary))
 		return true;
 	if (get(F_CR3_TARGET_COUNT) > (caps.misc >> 16 & 0x1ff))
 		return true;
@@ -169,6 +173,9 @@ static bool bad_tpr_threshold(void)
 static bool bad_controls(bool shadowed)
 {
 	if (bad_execution_controls() || bad_reserved(caps.exit, get(F_EXIT_CONTROLS)))
+		return true;
+	if (bit(get(F_EXIT_CONTROLS), 31) &&
+	    bad_reserved(caps.exit2, get(F_SECONDARY_EXIT_CONTROLS)))
 		return true;
 	if (bit(get(F_EXIT_CONTROLS), 22) && !bit(get(F_PIN_CONTROLS), 6))
 		return true;
@@ -277,11 +284,13 @@ static bool bad_host(void)
 
 /* Controls whose rules are above, and those that no hypervisor is offered. */
 static const u64 known_pin = 0xffffffff;
-static const u64 known_primary = 0xffffffff & ~BIT(17);
-static const u64 known_secondary = 0x065f3fff & ~BIT(13);
+static const u64 known_primary = 0xffffffff;
+static const u64 known_secondary = 0xc65f3fff & ~BIT(13);
 /* Offered, with rules that another test has: VM functions and VMCS shadowing. */
 static const u64 others_secondary = BIT(13) | BIT(14);
-static const u64 known_exit = 0x7fffffff;
+static const u64 known_exit = 0xffffffff;
+static const u64 known_tertiary = 0xff;
+static const u64 known_exit2 = 0x8;
 static const u64 known_entry = 0xffffffff;
 
 static vmx_control_cap random_cap(struct rng *rng, u32 must, u64 known)
@@ -303,6 +312,8 @@ static void make_cpu(struct rng *rng)
 		.secondary = random_cap(rng, 0, known_secondary),
 		.exit = random_cap(rng, 0x36dfb, known_exit),
 		.entry = random_cap(rng, 0x11fb, known_entry),
+		.tertiary = random_cap(rng, 0, known_tertiary),
+		.exit2 = random_cap(rng, 0, known_exit2),
 		.misc = rng_below(rng, 5) << 16 | rng_below(rng, 2) << 30,
 		.ept_vpid = rng_below(rng, 4) ? ~0ull : rng_next(rng),
 		.cr0_fixed0 = 0x80000021,
@@ -312,7 +323,7 @@ static void make_cpu(struct rng *rng)
 		.perf_global_ctrl = PERF_GLOBAL_CTRL,
 	};
 
-	nested_caps_init(&caps, &hardware, 1, WIDTH);
+	nested_caps_init(&caps, &hardware, 1, WIDTH, (u32)rng_next(rng) & UNTESTED_ALL);
 }
 
 /* A vmcs12 that passes, of a 64-bit or a 32-bit L1. */
@@ -349,7 +360,9 @@ static const enum vmcs12_field checked[] = {
 	F_PIN_CONTROLS,
 	F_PRIMARY_CONTROLS,
 	F_SECONDARY_CONTROLS,
+	F_TERTIARY_CONTROLS,
 	F_EXIT_CONTROLS,
+	F_SECONDARY_EXIT_CONTROLS,
 	F_ENTRY_CONTROLS,
 	F_CR3_TARGET_COUNT,
 	F_IO_BITMAP_A,
@@ -472,11 +485,24 @@ static void same(const char *failed, bool bad)
 /* A control that is new in the table needs its rules here. */
 static void know_all_controls(void)
 {
-	const u64 offered = controls_with(CONTROL_WORD_SECONDARY, CONTROL_TAKEN) |
-			    controls_with(CONTROL_WORD_SECONDARY, CONTROL_UMBRAS) |
-			    controls_with(CONTROL_WORD_SECONDARY, CONTROL_EMULATED);
+	const u64 known[CONTROL_WORDS] = {
+		[CONTROL_WORD_PIN] = known_pin,
+		[CONTROL_WORD_PRIMARY] = known_primary,
+		[CONTROL_WORD_SECONDARY] = known_secondary | others_secondary,
+		[CONTROL_WORD_EXIT] = known_exit,
+		[CONTROL_WORD_ENTRY] = known_entry,
+		[CONTROL_WORD_TERTIARY] = known_tertiary,
+		[CONTROL_WORD_EXIT2] = known_exit2,
+	};
 
-	REQUIRE(!(offered & ~(known_secondary | others_secondary)));
+	for (u32 word = 0; word < CONTROL_WORDS; word++) {
+		const u64 offered = controls_with((enum control_word)word, CONTROL_TAKEN) |
+				    controls_with((enum control_word)word, CONTROL_UMBRAS) |
+				    controls_with((enum control_word)word, CONTROL_EMULATED) |
+				    controls_with((enum control_word)word, CONTROL_UNTESTED);
+
+		REQUIRE(!(offered & ~known[word]));
+	}
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

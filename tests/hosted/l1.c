@@ -501,6 +501,8 @@ void l1_start(u32 count, u64 guest_pages, bool shadow, bool vmwrite_ro)
 		.secondary = BITS(63, 32),
 		.exit = BITS(63, 32) | 0x36dfb,
 		.entry = BITS(63, 32) | 0x11fb,
+		.tertiary = BITS(63, 32),
+		.exit2 = BITS(63, 32),
 		.misc = VMX_MISC_ZERO_LEN_INJECT | 4 << 16 | (vmwrite_ro ? VMX_MISC_VMWRITE_RO : 0),
 		.ept_vpid = ~0ull,
 		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
@@ -515,7 +517,7 @@ void l1_start(u32 count, u64 guest_pages, bool shadow, bool vmwrite_ro)
 	l1_on(0);
 	shadow_on = false;
 	shadow_fields = (struct field_set){0};
-	nested_init_shared(shadow);
+	nested_init_shared(shadow, 0);
 	for (u32 i = 0; i < count; i++) {
 		l1_on((int)i);
 		make_l1();

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "boot/cmdline.h"
+#include "nested/untested.h"
 
 static struct options o;
 static char complaint[256];
@@ -136,6 +137,15 @@ static void test_switches_and_choices(void **state)
 	assert_int_equal(o.nested_pool, 0);
 	accept("nested.pool=0x100000");
 	assert_int_equal(o.nested_pool, 0x100000);
+	assert_int_equal(o.nested_untested, 0);
+	accept("nested.untested=bus-lock");
+	assert_int_equal(o.nested_untested, 1 << UNTESTED_BUS_LOCK);
+	accept("nested.untested=loadiwkey,bus-lock");
+	assert_int_equal(o.nested_untested, 1 << UNTESTED_BUS_LOCK | 1 << UNTESTED_LOADIWKEY);
+	accept("nested.untested=all");
+	assert_int_equal(o.nested_untested, (1 << UNTESTED_COUNT) - 1);
+	accept("nested.untested=all nested.untested=none");
+	assert_int_equal(o.nested_untested, 0);
 	accept("nested.shadow=off");
 	assert_false(o.nested_shadow);
 	assert_true(o.nested);
@@ -234,6 +244,13 @@ static void test_bad_values(void **state)
 		"nested=",
 		"nested.pool=1048577",
 		"nested.pool=2M",
+		"nested.untested",
+		"nested.untested=",
+		"nested.untested=on",
+		"nested.untested=all,bus-lock",
+		"nested.untested=bus-lock,",
+		"nested.untested=,bus-lock",
+		"nested.untested=bus-lock,fred",
 		"nested=1",
 		"nested=ON",
 		"nested=on,off",

@@ -21,6 +21,7 @@
 #include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
+#include "vmx/guest_linear.h"
 #include "vmx/interface.h"
 #include "vmx/msr.h"
 #include "vmx/reset.h"
@@ -129,6 +130,29 @@ bool msr_guest_write(struct vcpu *c, u32 msr, u64 value)
 	assert_ptr_equal(c, vcpu);
 	msr_written = value;
 	return msr == MSR_GOOD;
+}
+
+static u64 stored_at, stored;
+static bool store_faults;
+
+bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
+			struct guest_fault *fault)
+{
+	assert_int_equal(size, 8);
+	assert_int_equal(as, GUEST_LINEAR_DATA);
+	if (store_faults) {
+		*fault =
+			(struct guest_fault){.vector = VECTOR_PF, .has_error = true, .cr2 = linear};
+		return false;
+	}
+	stored_at = linear;
+	memcpy(&stored, src, size);
+	return true;
+}
+
+void guest_fault_inject(const struct guest_fault *fault)
+{
+	injected |= 1u << fault->vector;
 }
 
 static void note_refusal(struct vcpu *c)
@@ -362,6 +386,82 @@ static void test_msr_immediates(void **state)
 	}
 }
 
+/*
+ * SDM "RDMSRLIST", "WRMSRLIST": the exit is in an iteration, for the lowest bit of RCX; its entries
+ * lie at RSI and RDI, 8 bytes each. The exit qualification is the MSR's number, MSR data what is to
+ * be written.
+ */
+static void test_msr_lists(void **state)
+{
+	static const struct {
+		u64 rcx, rdi, cr3, cr4, at, left;
+	} rows[] = {
+		{1, 0x5000, 0, 0, 0x5000, 0},
+		{0x8000000000000000, 0x5000, 0, 0, 0x5000 + 63 * 8, 0},
+		{0xf0, 0x5000, 0, 0, 0x5020, 0xe0},
+		/* SDM "Linear-Address Masking": for users' pointers by CR3 bits 62 and 61, ... */
+		{3, 0x7abc000000005000, BIT(62), 0, 0x5000, 2},
+		{3, 0x7eb7fffffffff000, BIT(61), 0, 0x00b7fffffffff000, 2},
+		/* ... and for supervisors' by CR4 bit 28. */
+		{3, 0x8765ffff80000000, 0, BIT(28), 0xffffffff80000000, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		setup(NULL);
+		machine_set_field(VMCS_GUEST_CR3, rows[i].cr3);
+		machine_set_field(VMCS_GUEST_CR4, rows[i].cr4);
+		machine_set_field(VMCS_EXIT_QUALIFICATION, MSR_GOOD);
+		regs.rcx = rows[i].rcx;
+		regs.rdi = rows[i].rdi;
+		exits(78);
+		assert_int_equal(injected, 0);
+		assert_true(stored == msr_value && stored_at == rows[i].at);
+		assert_true(regs.rcx == rows[i].left);
+		/* The guest goes on with the same instruction. */
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+		machine_set_field(VMCS_MSR_DATA, 0xfedcba9876543210);
+		regs.rcx = rows[i].rcx;
+		exits(79);
+		assert_true(msr_written == 0xfedcba9876543210 && regs.rcx == rows[i].left);
+		assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+		assert_int_equal(injected, 0);
+	}
+	/* No such MSR, or nowhere to put it: nothing of the iteration has happened. */
+	for (u32 reason = 78; reason <= 80; reason++) {
+		setup(NULL);
+		store_faults = reason == 80;
+		machine_set_field(VMCS_GUEST_CR3, 0);
+		machine_set_field(VMCS_GUEST_CR4, 0);
+		machine_set_field(VMCS_MSR_DATA, 1);
+		machine_set_field(VMCS_EXIT_QUALIFICATION, store_faults ? MSR_GOOD : MSR_BAD);
+		regs.rcx = 6;
+		exits(store_faults ? 78 : reason);
+		assert_int_equal(injected, 1u << (store_faults ? VECTOR_PF : VECTOR_GP));
+		assert_int_equal(regs.rcx, 6);
+	}
+	store_faults = false;
+}
+
+/* Between two iterations traps are delivered, and the shadow of an STI ends with the first. */
+static void test_msr_list_traps(void **state)
+{
+	(void)state;
+	machine_set_field(VMCS_EXIT_QUALIFICATION, MSR_GOOD);
+	machine_set_field(VMCS_MSR_DATA, 1);
+	machine_set_field(VMCS_GUEST_RFLAGS, 2 | RFLAGS_TF | RFLAGS_RF);
+	machine_set_field(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_STI | INTERRUPTIBILITY_NMI);
+	machine_set_field(VMCS_GUEST_DEBUGCTL, 0);
+	machine_set_field(VMCS_GUEST_PENDING_DEBUG, 0);
+	regs.rcx = 3;
+	exits(79);
+	assert_int_equal(get(VMCS_GUEST_RIP), RIP);
+	assert_int_equal(get(VMCS_GUEST_INTERRUPTIBILITY), INTERRUPTIBILITY_NMI);
+	assert_int_equal(get(VMCS_GUEST_PENDING_DEBUG), BIT(14));
+	/* A breakpoint on the instruction has been hit already. */
+	assert_int_equal(get(VMCS_GUEST_RFLAGS), 2 | RFLAGS_TF | RFLAGS_RF);
+}
+
 /* A CPU newer than Umbra, or an exit of a control that is off: #UD, and a count. */
 static void test_unexpected(void **state)
 {
@@ -491,6 +591,8 @@ int main(void)
 		cmocka_unit_test_setup(test_short_handlers, setup),
 		cmocka_unit_test_setup(test_vmcall_below, setup),
 		cmocka_unit_test_setup(test_msr_immediates, setup),
+		cmocka_unit_test_setup(test_msr_lists, setup),
+		cmocka_unit_test_setup(test_msr_list_traps, setup),
 		cmocka_unit_test_setup(test_unexpected, setup),
 		cmocka_unit_test_setup(test_machine_check_at_entry, setup),
 		cmocka_unit_test_setup(test_entry_refused, setup),

@@ -141,7 +141,7 @@ static int setup(void **state)
 	machine_vmx_init(1, &vmx);
 	vcpu = machine_cpu(0);
 	machine_run_on(vcpu);
-	vcpu->translation = (struct guest_translation){0};
+	memset(vcpu->translation, 0, sizeof(vcpu->translation));
 	vcpu->maxphyaddr = MACHINE_MAXPHYADDR;
 	guest_linear_init();
 	vcpu->level = NULL;
@@ -249,6 +249,16 @@ static void test_remembered(void **state)
 	assert_true(guest_linear_write(FIRST, "w", 1, GUEST_LINEAR_DATA, &(struct guest_fault){0}));
 	machine_set_field(VMCS_GUEST_CR0, CR0_PE | CR0_PG | CR0_WP);
 	write_faults(FIRST, PF_PRESENT | PF_WRITE);
+	/* Reads and writes each have one, of their own page. */
+	put_entry(PT, 0, FIRST_AT | ALL);
+	put_byte(SECOND_AT, 2);
+	assert_int_equal(read_byte(SECOND), 2);
+	for (char c = 'a'; c < 'd'; c++) {
+		assert_true(guest_linear_write(FIRST, &c, 1, GUEST_LINEAR_DATA,
+					       &(struct guest_fault){0}));
+		assert_int_equal(read_byte(SECOND), 2);
+		assert_int_equal(machine_memory.guest[FIRST_AT], c);
+	}
 	/* CPL. */
 	assert_int_equal(read_byte(SYSTEM), 0);
 	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);
@@ -295,10 +305,10 @@ static void test_l2_is_not_remembered(void **state)
 	put_byte(FIRST_AT, 1);
 	vcpu->level = &level;
 	assert_int_equal(read_byte(FIRST), 1);
-	assert_int_equal(vcpu->translation.steps, 0);
+	assert_null(vcpu->translation[GUEST_READ].memory);
 	vcpu->level = NULL;
 	assert_int_equal(read_byte(FIRST), 1);
-	assert_int_equal(vcpu->translation.steps, 4);
+	assert_non_null(vcpu->translation[GUEST_READ].memory);
 }
 
 /* SDM "Canonical Addressing", "Stack Exception (#SS)". */
@@ -365,7 +375,7 @@ static void test_32bit(void **state)
 	put_byte(FIRST_AT + 1, 7);
 	assert_int_equal(read_byte((1u << 30) + FIRST + 1), 7);
 	assert_int_equal(read_byte((1ull << 40) + (1u << 30) + FIRST + 1), 7);
-	assert_int_equal(vcpu->translation.steps, 0);
+	assert_null(vcpu->translation[GUEST_READ].memory);
 	read_faults(FIRST, GUEST_LINEAR_DATA, VECTOR_PF, 0);
 
 	machine_set_field(VMCS_GUEST_CR4, CR4_PSE);
@@ -441,7 +451,7 @@ static void test_via(void **state)
 	assert_true(guest_linear_read_via(FIRST + 8, &value, sizeof(value), &via, &fault));
 	assert_int_equal(value, there);
 	assert_int_equal(linear, FIRST + 8);
-	assert_int_equal(vcpu->translation.steps, 0);
+	assert_null(vcpu->translation[GUEST_READ].memory);
 	/* Somebody else's to resolve, and then the instruction runs again. */
 	reachable = false;
 	assert_false(guest_linear_read_via(FIRST, &value, sizeof(value), &via, &fault));

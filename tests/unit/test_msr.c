@@ -672,6 +672,17 @@ static void test_in_vmcs(void **state)
 	}
 	assert_true(msr_guest_write(guest, 0x10, 9) && *msr_at(0x10) == 9);
 	assert_true(msr_guest_read(guest, 0x10, &value) && value == 9);
+	/* IA32_UINTR_MISC: an exit clears bits 39:32 in the CPU, which are the VMCS's field 0814H.
+	 */
+	add_msr(0x988, 0x1234);
+	guest->vmx.entry |= BIT(32 + 19);
+	machine_set_field(0x0814, 0x77);
+	assert_true(msr_guest_read(guest, 0x988, &value) && value == 0x7700001234);
+	assert_true(msr_guest_write(guest, 0x988, 0x5500004321));
+	assert_true(*msr_at(0x988) == 0x4321 && vmread_unchecked(0x0814) == 0x55);
+	for (unsigned int bit = 40; bit < 64; bit++)
+		assert_false(msr_guest_write(guest, 0x988, BIT(bit)));
+	assert_true(*msr_at(0x988) == 0x4321 && vmread_unchecked(0x0814) == 0x55);
 	/* IA32_PKRS on a CPU that does not switch it: the CPU's own, which this one lacks. */
 	assert_false(msr_guest_read(guest, 0x6e1, &value));
 	/* IA32_LBR_CTL likewise: the guest has none. */

@@ -13,6 +13,7 @@
 #include <x86/vmx.h>
 
 #include "nested/caps.h"
+#include "nested/untested.h"
 
 /* "Reserved Controls and Default Settings": the default1 classes. */
 enum {
@@ -39,6 +40,8 @@ static struct vmx_capabilities everything(void)
 		.secondary = cap(BITS(31, 0), 0),
 		.exit = cap(BITS(31, 0), EXIT_DEFAULT1 & ~BIT(2)),
 		.entry = cap(BITS(31, 0), ENTRY_DEFAULT1 & ~BIT(2)),
+		.tertiary = cap(BITS(31, 0), 0),
+		.exit2 = cap(BITS(31, 0), 0),
 		.misc = ~0ull,
 		.ept_vpid = ~0ull,
 		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
@@ -64,12 +67,17 @@ static struct vmx_capabilities least(void)
 	};
 }
 
-static struct nested_caps made(const struct vmx_capabilities *hardware)
+static struct nested_caps made_with(const struct vmx_capabilities *hardware, u32 untested)
 {
 	struct nested_caps caps;
 
-	nested_caps_init(&caps, hardware, REVISION, 46);
+	nested_caps_init(&caps, hardware, REVISION, 46, untested);
 	return caps;
+}
+
+static struct nested_caps made(const struct vmx_capabilities *hardware)
+{
+	return made_with(hardware, 0);
 }
 
 static u64 msr(const struct nested_caps *caps, u32 index)
@@ -90,10 +98,15 @@ static void within(vmx_control_cap offered, vmx_control_cap hardware, u32 defaul
 	assert_true((default1 & ~(offered >> 32)) == 0);
 }
 
-static void check_within(const struct vmx_capabilities *hardware)
+static void check_within_with(const struct vmx_capabilities *hardware, u32 untested)
 {
-	const struct nested_caps caps = made(hardware);
+	const struct nested_caps caps = made_with(hardware, untested);
 
+	within(caps.tertiary, hardware->tertiary, 0);
+	within(caps.exit2, hardware->exit2, 0);
+	/* A word of controls is there with the control that activates it. */
+	assert_int_equal(vmx_can_set(caps.primary, BIT(17)), caps.tertiary >> 32 != 0);
+	assert_int_equal(vmx_can_set(caps.exit, BIT(31)), caps.exit2 >> 32 != 0);
 	within(caps.pin, hardware->pin, PIN_DEFAULT1);
 	within(caps.primary, hardware->primary, PRIMARY_DEFAULT1);
 	within(caps.secondary, hardware->secondary, 0);
@@ -105,6 +118,12 @@ static void check_within(const struct vmx_capabilities *hardware)
 	assert_true((caps.cr4_fixed1 & ~hardware->cr4_fixed1) == 0);
 	assert_true((hardware->cr0_fixed0 & ~caps.cr0_fixed0) == 0);
 	assert_true((hardware->cr4_fixed0 & ~caps.cr4_fixed0) == 0);
+}
+
+static void check_within(const struct vmx_capabilities *hardware)
+{
+	check_within_with(hardware, 0);
+	check_within_with(hardware, UNTESTED_ALL);
 }
 
 static void test_nothing_the_hardware_lacks(void **state)
@@ -119,6 +138,8 @@ static void test_nothing_the_hardware_lacks(void **state)
 	for (unsigned int bit = 32; bit < 64; bit++) {
 		hardware = everything();
 		hardware.secondary &= ~BIT(bit);
+		hardware.tertiary &= ~BIT(bit);
+		hardware.exit2 &= ~BIT(bit);
 		if (!(PIN_DEFAULT1 >> (bit - 32) & 1))
 			hardware.pin &= ~BIT(bit);
 		if (!(PRIMARY_DEFAULT1 >> (bit - 32) & 1))
@@ -209,18 +230,84 @@ static void test_not_implemented(void **state)
 	u64 value;
 
 	(void)state;
-	assert_false(vmx_can_set(caps.primary, CPU_TERTIARY_CONTROLS));
-	assert_false(vmx_can_set(caps.exit, EXIT_SECONDARY_CONTROLS));
 	assert_false(vmx_can_set(caps.entry, ENTRY_SMM));
 	assert_false(vmx_can_set(caps.entry, ENTRY_DEACTIVATE_DUAL_SMM));
 	assert_true((caps.cr4_fixed1 & CR4_SMXE) == 0);
 	assert_true((caps.ept_vpid & EPT_CAP_WALK_5) == 0);
 	if (!vmx_can_set(caps.secondary, CPU2_VM_FUNCTIONS))
 		assert_false(nested_caps_msr(&caps, 0x491, &value));
-	assert_false(nested_caps_msr(&caps, 0x492, &value)); /* tertiary controls */
-	assert_false(nested_caps_msr(&caps, 0x493, &value)); /* secondary exit controls */
 	assert_false(nested_caps_msr(&caps, 0x47f, &value));
 	assert_false(nested_caps_msr(&caps, 0x494, &value));
+}
+
+/*
+ * "Tertiary Processor-Based VM-Execution Controls", "Secondary VM-Exit Controls": MSRs 492H and
+ * 493H have a bit for each control that may be 1, and exist with the control that activates these.
+ */
+static void test_words_of_64_bits(void **state)
+{
+	struct vmx_capabilities hardware = everything();
+	struct nested_caps caps = made_with(&hardware, UNTESTED_ALL);
+	u64 value;
+
+	(void)state;
+	assert_true(msr(&caps, 0x492) == (BIT(0) | BIT(6) | BIT(7)));
+	assert_true(msr(&caps, 0x493) == BIT(3));
+	assert_true(vmx_can_set(caps.primary, BIT(17)) && vmx_can_set(caps.exit, BIT(31)));
+	assert_true(caps.has_field[F_TERTIARY_CONTROLS] &&
+		    caps.has_field[F_SECONDARY_EXIT_CONTROLS]);
+	hardware.primary &= ~BIT(32 + 17);
+	hardware.exit2 = 0;
+	caps = made_with(&hardware, UNTESTED_ALL);
+	assert_false(nested_caps_msr(&caps, 0x492, &value));
+	assert_false(nested_caps_msr(&caps, 0x493, &value));
+	assert_false(vmx_can_set(caps.exit, BIT(31)));
+	assert_false(caps.has_field[F_TERTIARY_CONTROLS] || caps.has_field[F_SPEC_CTRL_MASK] ||
+		     caps.has_field[F_SPEC_CTRL_SHADOW] || caps.has_field[F_MSR_DATA] ||
+		     caps.has_field[F_SECONDARY_EXIT_CONTROLS]);
+}
+
+/* What no machine has shown to work is there for who asks for it, and each by its own word. */
+static void test_untested(void **state)
+{
+	static const struct {
+		const char *word;
+		u32 word_of_controls;
+		u64 bit;
+	} expected[] = {
+		{"bus-lock", CONTROL_WORD_SECONDARY, BIT(30)},
+		{"instruction-timeout", CONTROL_WORD_SECONDARY, BIT(31)},
+		{"loadiwkey", CONTROL_WORD_TERTIARY, BIT(0)},
+		{"busy-shadow-stack", CONTROL_WORD_EXIT2, BIT(3)},
+	};
+	const struct vmx_capabilities hardware = everything();
+	const struct nested_caps without = made(&hardware);
+
+	(void)state;
+	assert_int_equal(ARRAY_SIZE(expected), UNTESTED_COUNT);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		u32 found = UNTESTED_COUNT;
+
+		for (u32 feature = 0; feature < UNTESTED_COUNT; feature++) {
+			if (strcmp(untested_words[feature], expected[i].word) == 0)
+				found = feature;
+		}
+		assert_true(found < UNTESTED_COUNT);
+		const struct nested_caps caps = made_with(&hardware, 1u << found);
+
+		for (u32 word = 0; word < CONTROL_WORDS; word++) {
+			u64 more = (caps.control[word] ^ without.control[word]) >> 32;
+
+			/* It comes with the control that activates its word. */
+			if (word == CONTROL_WORD_EXIT && i == 3)
+				more &= ~BIT(31);
+			assert_true(more ==
+				    (word == expected[i].word_of_controls ? expected[i].bit : 0));
+			assert_true((caps.taken[word] & more) == more);
+		}
+	}
+	assert_false(without.has_field[F_INSTRUCTION_TIMEOUT]);
+	assert_true(made_with(&hardware, UNTESTED_ALL).has_field[F_INSTRUCTION_TIMEOUT]);
 }
 
 /* SDM "VM-Execution Control Fields", "VM-Exit Controls", "VM-Entry Controls": all the bits defined.
@@ -234,6 +321,8 @@ static void test_every_control_has_a_row(void **state)
 		[CONTROL_WORD_SECONDARY] = BITS(28, 0) | BIT(30) | BIT(31),
 		[CONTROL_WORD_EXIT] = BIT(2) | BIT(9) | BIT(12) | BIT(15) | BITS(31, 18),
 		[CONTROL_WORD_ENTRY] = BIT(2) | BITS(11, 9) | BITS(22, 13),
+		[CONTROL_WORD_TERTIARY] = BITS(7, 0),
+		[CONTROL_WORD_EXIT2] = BIT(3),
 	};
 
 	(void)state;
@@ -285,6 +374,13 @@ static void test_fields_and_capabilities(void **state)
 		{offsetof(struct vmx_capabilities, pin), PIN_PREEMPTION_TIMER,
 		 F_PREEMPTION_TIMER_VALUE},
 		{offsetof(struct vmx_capabilities, entry), ENTRY_LOAD_BNDCFGS, F_GUEST_BNDCFGS},
+		{offsetof(struct vmx_capabilities, entry), ENTRY_LOAD_UINV, F_GUEST_UINV},
+		{offsetof(struct vmx_capabilities, exit), EXIT_CLEAR_UINV, F_GUEST_UINV},
+		{offsetof(struct vmx_capabilities, tertiary), CPU3_VIRTUALIZE_SPEC_CTRL,
+		 F_SPEC_CTRL_MASK},
+		{offsetof(struct vmx_capabilities, tertiary), CPU3_VIRTUALIZE_SPEC_CTRL,
+		 F_SPEC_CTRL_SHADOW},
+		{offsetof(struct vmx_capabilities, tertiary), CPU3_MSR_LIST, F_MSR_DATA},
 	};
 
 	(void)state;
@@ -346,6 +442,8 @@ int main(void)
 		cmocka_unit_test(test_default1),
 		cmocka_unit_test(test_basic),
 		cmocka_unit_test(test_not_implemented),
+		cmocka_unit_test(test_words_of_64_bits),
+		cmocka_unit_test(test_untested),
 		cmocka_unit_test(test_every_control_has_a_row),
 		cmocka_unit_test(test_fields_and_capabilities),
 		cmocka_unit_test(test_enumeration),

@@ -14,6 +14,7 @@
 #include <x86/vmx.h>
 
 #include "nested/checks.h"
+#include "nested/untested.h"
 
 enum { MAXPHYADDR = 40, CONTROLS, HOST, GUEST };
 
@@ -40,6 +41,8 @@ static int setup(void **state)
 		.secondary = BITS(63, 32),
 		.exit = BITS(63, 32) | 0x36dfb,
 		.entry = BITS(63, 32) | 0x11fb,
+		.tertiary = BITS(63, 32),
+		.exit2 = BITS(63, 32),
 		.misc = VMX_MISC_ZERO_LEN_INJECT | VMX_MISC_VMWRITE_RO | 4 << 16,
 		.ept_vpid = ~0ull,
 		.cr0_fixed0 = CR0_PE | CR0_NE | CR0_PG,
@@ -49,7 +52,7 @@ static int setup(void **state)
 	};
 
 	(void)state;
-	nested_caps_init(&caps, &hardware, 1, MAXPHYADDR);
+	nested_caps_init(&caps, &hardware, 1, MAXPHYADDR, UNTESTED_ALL);
 	context = (struct check_context){.caps = &caps, .l1_in_ia32e = true};
 	v = (struct vmcs12){0};
 	v.f[F_PIN_CONTROLS] = ones(caps.pin) | PIN_EXT_INTR_EXITING | PIN_NMI_EXITING;
@@ -140,11 +143,15 @@ static void test_reserved_controls(void **state)
 		{F_PIN_CONTROLS, offsetof(struct nested_caps, pin)},
 		{F_PRIMARY_CONTROLS, offsetof(struct nested_caps, primary)},
 		{F_SECONDARY_CONTROLS, offsetof(struct nested_caps, secondary)},
+		{F_TERTIARY_CONTROLS, offsetof(struct nested_caps, tertiary)},
+		{F_SECONDARY_EXIT_CONTROLS, offsetof(struct nested_caps, exit2)},
 		{F_EXIT_CONTROLS, offsetof(struct nested_caps, exit)},
 		{F_ENTRY_CONTROLS, offsetof(struct nested_caps, entry)},
 	};
 
 	(void)state;
+	v.f[F_PRIMARY_CONTROLS] |= CPU_TERTIARY_CONTROLS;
+	v.f[F_EXIT_CONTROLS] |= EXIT_SECONDARY_CONTROLS;
 	passes();
 	for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
 		const u64 cap = *(const u64 *)((const char *)&caps + controls[i].cap);
@@ -157,6 +164,17 @@ static void test_reserved_controls(void **state)
 	/* Secondary controls count only when they are activated. */
 	v.f[F_PRIMARY_CONTROLS] &= ~CPU_SECONDARY_CONTROLS;
 	with(0, F_SECONDARY_CONTROLS, ~0u);
+	/* So do the two words of 64 bits. */
+	with(0, F_TERTIARY_CONTROLS, BIT(0) | BIT(6) | BIT(7));
+	with(0, F_SECONDARY_EXIT_CONTROLS, BIT(3));
+	for (unsigned int bit = 32; bit < 64; bit++) {
+		with(CONTROLS, F_TERTIARY_CONTROLS, BIT(bit));
+		with(CONTROLS, F_SECONDARY_EXIT_CONTROLS, BIT(bit));
+	}
+	v.f[F_PRIMARY_CONTROLS] &= ~CPU_TERTIARY_CONTROLS;
+	v.f[F_EXIT_CONTROLS] &= ~EXIT_SECONDARY_CONTROLS;
+	with(0, F_TERTIARY_CONTROLS, ~0ull);
+	with(0, F_SECONDARY_EXIT_CONTROLS, ~0ull);
 }
 
 static void page_address(enum vmcs12_field f)

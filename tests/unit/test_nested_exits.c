@@ -845,6 +845,132 @@ static void test_msr_immediates(void **state)
 	}
 }
 
+/*
+ * SDM "RDMSRLIST", "WRMSRLIST": each MSR by the bitmap, its number is the qualification. L1 gets
+ * the exit as it is, with the data that was to be written.
+ */
+static void test_msr_lists(void **state)
+{
+	static const u8 wanted = 1 << 4;
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (u32 write = 0; write < 2; write++) {
+			const u32 reason = write ? 79 : 78;
+
+			start(shadow);
+			set(VMCS_PRIMARY_CONTROLS,
+			    get(VMCS_PRIMARY_CONTROLS) | CPU_USE_MSR_BITMAPS | BIT(17));
+			set(VMCS_TERTIARY_CONTROLS, BIT(6));
+			set(VMCS_MSR_BITMAP, MSR_BITMAP12);
+			guest_memory_write(MSR_BITMAP12 + write * 2048 + 0x174 / 8, &wanted,
+					   sizeof(wanted));
+			enter();
+			assert_int_equal(vmread_unchecked(VMCS_TERTIARY_CONTROLS), BIT(6));
+			l1_regs.rcx = 0x174;
+			l2_exits(reason, 0x175, 0);
+			assert_false(in_l1());
+			machine_set_field(VMCS_MSR_DATA, 0);
+			l2_exits(reason, 0x174, 0);
+			assert_true(in_l1());
+			assert_int_equal(get(VMCS_EXIT_REASON), reason);
+			assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0x174);
+			assert_int_equal(get(VMCS_MSR_DATA), 0);
+		}
+		/* Without bitmaps there is nothing to ask. */
+		start(shadow);
+		set(VMCS_PRIMARY_CONTROLS, get(VMCS_PRIMARY_CONTROLS) | BIT(17));
+		set(VMCS_TERTIARY_CONTROLS, BIT(6));
+		enter();
+		l2_exits(78, 0, 0);
+		assert_true(in_l1());
+	}
+}
+
+/* "Virtualize IA32_SPEC_CTRL": L2's WRMSR changes the shadow, which L1 then reads. */
+static void test_spec_ctrl_shadow(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		set(VMCS_PRIMARY_CONTROLS, get(VMCS_PRIMARY_CONTROLS) | BIT(17));
+		set(VMCS_TERTIARY_CONTROLS, BIT(7));
+		set(VMCS_SPEC_CTRL_MASK, 1);
+		set(VMCS_SPEC_CTRL_SHADOW, 2);
+		enter();
+		assert_int_equal(vmread_unchecked(VMCS_TERTIARY_CONTROLS), BIT(7));
+		assert_int_equal(vmread_unchecked(VMCS_SPEC_CTRL_MASK), 1);
+		assert_int_equal(vmread_unchecked(VMCS_SPEC_CTRL_SHADOW), 2);
+		machine_set_field(VMCS_SPEC_CTRL_SHADOW, 4);
+		l2_exits(REASON_CPUID, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_SPEC_CTRL_SHADOW), 4);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		assert_int_equal(vmread_unchecked(VMCS_SPEC_CTRL_SHADOW), 4);
+		l2_exits(REASON_CPUID, 0, 0);
+		/* Without the control vmcs02 has none of it. */
+		set(VMCS_PRIMARY_CONTROLS, get(VMCS_PRIMARY_CONTROLS) & ~BIT(17));
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		assert_int_equal(vmread_unchecked(VMCS_TERTIARY_CONTROLS), 0);
+	}
+}
+
+/* SDM "Loading …" and "Saving Control Registers, Debug Registers, and MSRs": UINV, by L1's
+ * controls.
+ */
+static void test_uinv(void **state)
+{
+	enum { OF_L1 = 0x55, OF_FIELD = 0x66, OF_L2 = 0x77 };
+
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		for (u32 controls = 0; controls < 4; controls++) {
+			const bool loads = controls & 1, clears = controls & 2;
+
+			start(shadow);
+			machine_set_field(VMCS_GUEST_UINV, OF_L1);
+			set(VMCS_GUEST_UINV, OF_FIELD);
+			set(VMCS_ENTRY_CONTROLS, get(VMCS_ENTRY_CONTROLS) | (loads ? BIT(19) : 0));
+			set(VMCS_EXIT_CONTROLS, get(VMCS_EXIT_CONTROLS) | (clears ? BIT(27) : 0));
+			enter();
+			assert_int_equal(vmread_unchecked(VMCS_GUEST_UINV),
+					 loads ? OF_FIELD : OF_L1);
+			machine_set_field(VMCS_GUEST_UINV, OF_L2);
+			l2_exits(REASON_CPUID, 0, 0);
+			assert_true(in_l1());
+			assert_int_equal(get(VMCS_GUEST_UINV), OF_L2);
+			assert_int_equal(vmread_unchecked(VMCS_GUEST_UINV), clears ? 0 : OF_L2);
+		}
+	}
+}
+
+/*
+ * SDM "Basic VM-Exit Information": bit 26 tells of a bus lock that came with another exit. One that
+ * Umbra keeps to itself becomes L1's exit for the lock.
+ */
+static void test_bus_lock(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		map_page(READ | WRITE | FETCH);
+		enter();
+		l2_exits(EPT_VIOLATION | 1u << 26, READ | LINEAR, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), 74);
+		assert_int_equal(get(VMCS_EXIT_QUALIFICATION), 0);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		/* L1's own exits have the bit as it is. */
+		l2_exits(REASON_HLT | 1u << 26, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), REASON_HLT | 1u << 26);
+		assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);
+		l2_exits(74, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_EXIT_REASON), 74);
+	}
+}
+
 /* "Indirect Branch Predictor Barrier": where L1 goes on after L2, and nowhere else. */
 static void test_barrier(void **state)
 {
@@ -1382,6 +1508,10 @@ int main(void)
 		cmocka_unit_test(test_msrs),
 		cmocka_unit_test(test_l2_vmcall),
 		cmocka_unit_test(test_msr_immediates),
+		cmocka_unit_test(test_msr_lists),
+		cmocka_unit_test(test_spec_ctrl_shadow),
+		cmocka_unit_test(test_uinv),
+		cmocka_unit_test(test_bus_lock),
 		cmocka_unit_test(test_io),
 		cmocka_unit_test(test_barrier),
 		cmocka_unit_test(test_unknown_reasons),

@@ -206,6 +206,19 @@ static void test_vmptrld_shadow_indicator(void **state)
 		fails(l1_with_address(REASON_VMPTRLD, 0x11000), 11);
 }
 
+/* SDM "VMPTRLD", in its order; whatever the CPU has at hand, and where it has room for more. */
+static void test_vmptrld_address(void **state)
+{
+	(void)state;
+	vmxon();
+	vmptrld_region();
+	fails(l1_with_address(REASON_VMPTRLD, ~0ull), 9);
+	fails(l1_with_address(REASON_VMPTRLD, REGION + 8), 9);
+	fails(l1_with_address(REASON_VMPTRLD, 1ull << MACHINE_MAXPHYADDR), 9);
+	fails(l1_with_address(REASON_VMPTRLD, l1_vmxon_region()), 10);
+	vmptrld_region();
+}
+
 static enum outcome invalidate(u32 reason, u64 type, u64 low, u64 high)
 {
 	const u64 descriptor[] = {low, high};
@@ -369,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup(test_cpus_that_differ, setup),
 		cmocka_unit_test_setup(test_vmcall, setup),
 		cmocka_unit_test_setup(test_vmptrld_shadow_indicator, setup),
+		cmocka_unit_test_setup(test_vmptrld_address, setup),
 		cmocka_unit_test_setup(test_invvpid, setup),
 		cmocka_unit_test_setup(test_invept, setup),
 		cmocka_unit_test_setup(test_mov_ss, setup),

@@ -375,6 +375,7 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	case F_GUEST_SSP:
 	case F_GUEST_INTERRUPT_SSP_TABLE:
 	case F_GUEST_PKRS:
+	case F_GUEST_UINV:
 	case F_GUEST_LBR_CTL:
 	case F_GUEST_DR7:
 	case F_GUEST_DEBUGCTL:
@@ -384,7 +385,9 @@ static bool reaches_vmcs02(enum vmcs12_field f)
 	case F_PIN_CONTROLS:
 	case F_PRIMARY_CONTROLS:
 	case F_SECONDARY_CONTROLS:
+	case F_TERTIARY_CONTROLS:
 	case F_EXIT_CONTROLS:
+	case F_SECONDARY_EXIT_CONTROLS:
 	case F_ENTRY_CONTROLS:
 	case F_IO_BITMAP_A:
 	case F_IO_BITMAP_B:

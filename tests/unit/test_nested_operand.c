@@ -127,6 +127,21 @@ static void test_segments(void **state)
 	}
 }
 
+/* 64-bit addresses there are in 64-bit mode alone, where FS and GS alone have a base. */
+static void test_plain(void **state)
+{
+	(void)state;
+	for (u32 seg = 0; seg < 6; seg++) {
+		for (u32 size = 0; size < 3; size++) {
+			const u32 info =
+				memory_info(3, size, (enum segment)seg, GPR_RDX, GPR_RAX, GPR_RCX);
+
+			assert_int_equal(operand_is_plain(info), size == ADDRESS_64 && seg < 4);
+			assert_false(operand_is_plain(info | 1u << 10));
+		}
+	}
+}
+
 static const struct operand_mode legacy_mode = {0};
 
 static enum operand_fault legacy(enum segment seg, u64 offset, u32 limit, u32 access_rights,
@@ -302,7 +317,7 @@ int main(void)
 		cmocka_unit_test(test_limit),        cmocka_unit_test(test_expand_down),
 		cmocka_unit_test(test_type),         cmocka_unit_test(test_legacy_linear),
 		cmocka_unit_test(test_64bit_mode),   cmocka_unit_test(test_canonical),
-		cmocka_unit_test(test_masking),
+		cmocka_unit_test(test_masking),      cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,14 @@ static void test_text(void **state)
 		assert_true(strlen(text_rate(rates[i].rate).of) <= 7);
 	}
 	assert_string_equal(text_rate(0.0 / 0.0 + 0).of, "0");
+	assert_string_equal(text_seconds(0).of, "0");
+	assert_string_equal(text_seconds(0.001).of, "0");
+	assert_string_equal(text_seconds(0.25).of, "0.25");
+	assert_string_equal(text_seconds(0.5).of, "0.5");
+	assert_string_equal(text_seconds(5.01).of, "5");
+	assert_string_equal(text_seconds(7.52).of, "7.5");
+	assert_string_equal(text_seconds(10.02).of, "10");
+	assert_string_equal(text_seconds(3600).of, "3,600");
 	assert_string_equal(text_count(0).of, "0");
 	assert_string_equal(text_count(1000).of, "1,000");
 	assert_string_equal(text_count(~0ull).of, "18,446,744,073,709,551,615");
@@ -269,7 +277,7 @@ static void test_screen(void **state)
 		    24, false);
 	text = end();
 	assert_non_null(strstr(text, "Umbra 0.1.0   2 CPUs   up 1:02:03   180 exits/s"));
-	assert_non_null(strstr(text, "L2: 50 entries/s, 65 exits/s, 77 % of them to L1"));
+	assert_non_null(strstr(text, "L2: 50 in/s, 65 out/s, 77 % to L1"));
 	assert_non_null(
 		strstr(text, "\n   0       155        50        65        15      5.00      24"));
 	assert_non_null(strstr(text, "\nCPUID                                125         0    51 "
@@ -278,6 +286,36 @@ static void test_screen(void **state)
 	after->cpu[1].word[UMBRA_CPU_HIDDEN_WRITES] = 3;
 	view_screen(begin(), &(const struct view){"0.1.0", "", 0, before, after}, 80, 24, false);
 	assert_non_null(strstr(end(), "refused: 3 writes to Umbra's memory"));
+}
+
+/* A busy machine's lines are whole at 80 columns. */
+static void test_large_numbers(void **state)
+{
+	struct sample *a = sample(1, 1), *b = sample(1, 2);
+	const char *text;
+
+	(void)state;
+	a->time = 0;
+	b->time = 1;
+	a->fact[UMBRA_FACT_PAGES] = b->fact[UMBRA_FACT_PAGES] = 2048;
+	b->fact[UMBRA_FACT_PAGES_LEFT] = 1;
+	memset(a->cpu, 0, sizeof(*a->cpu));
+	memset(b->cpu, 0, sizeof(*b->cpu));
+	b->cpu->l2_exits[REASON_EPT_VIOLATION] = 999999;
+	b->cpu->exits[REASON_VMRESUME] = 999999;
+	b->cpu->word[UMBRA_CPU_EPT02_FAULTS] = 999999;
+	b->cpu->word[UMBRA_CPU_EPT02_PAGES] = 2047;
+	b->cpu->word[UMBRA_CPU_VMCS_CACHED] = 512;
+	b->cpu->word[UMBRA_CPU_VMCS_EVICTED] = 99999;
+	b->cpu->word[UMBRA_CPU_SHADOWING] = 1;
+	view_screen(begin(), &(const struct view){"0.1.0", "", 0, a, b}, 80, 24, false);
+	text = end();
+	assert_non_null(strstr(text, "\nL2: 999,999 in/s, 999,999 out/s, 100 % to L1; "
+				     "999,999 EPT faults/s by Umbra\n"));
+	assert_non_null(strstr(text, "\npool: 2,047/2,048 pages, ept02 2,047; VMCSs 512, "
+				     "evicted 99,999/s; shadowing on\n"));
+	free(a);
+	free(b);
 }
 
 /* The busiest CPUs come first where not all have room; each is shown once. */
@@ -436,6 +474,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
 		cmocka_unit_test(test_reason_names),
 		cmocka_unit_test_setup_teardown(test_screen, setup, teardown),
+		cmocka_unit_test(test_large_numbers),
 		cmocka_unit_test(test_busiest_cpus),
 		cmocka_unit_test_setup_teardown(test_cost, setup, teardown),
 		cmocka_unit_test(test_chart),

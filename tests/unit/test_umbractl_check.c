@@ -28,6 +28,8 @@ static struct vmx_capabilities full_cpu(void)
 		.secondary = BITS(63, 32),
 		.exit = BITS(63, 32) | 0x36dfb,
 		.entry = BITS(63, 32) | 0x11fb,
+		.tertiary = BITS(63, 32),
+		.exit2 = BITS(63, 32),
 		.misc = BITS(8, 5) | 4 << 16 | BIT(14) | BIT(29) | BIT(30),
 		.ept_vpid = BITS(44, 0),
 		.cr0_fixed0 = 0x80000021,
@@ -185,6 +187,9 @@ static void test_offers(void **state)
 	assert_int_equal(find(offers, n, "5-level EPT")->verdict, NOT_BY_UMBRA);
 	assert_int_equal(find(offers, n, "Intel PT in VMX operation")->verdict, NOT_BY_UMBRA);
 	assert_string_equal(find(offers, n, "entry to SMM")->why, "Umbra is no SMM monitor");
+	assert_int_equal(find(offers, n, "virtualize IA32_SPEC_CTRL")->verdict, OFFERED);
+	assert_int_equal(find(offers, n, "instruction timeout")->verdict, NOT_BY_UMBRA);
+	assert_non_null(strstr(find(offers, n, "instruction timeout")->why, "nested.untested="));
 
 	/* A CPU without the timer's value saved: Umbra takes the timer away. */
 	small.secondary &= ~(CPU2_PML << 32);

@@ -78,7 +78,7 @@ static void grid(FILE *out, const struct chart *chart, const struct scale *scale
 			LEFT - 8, y + 4, text_rate(value).of, chart->unit);
 		fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%s s</text>\n",
 			x_of(scale, seconds), HEIGHT - 8, i == GRID ? "end" : "middle",
-			text_rate(seconds).of);
+			text_seconds(seconds).of);
 	}
 }
 

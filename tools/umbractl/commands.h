@@ -12,3 +12,4 @@ command_run report_run;
 command_run stat_run;
 command_run status_run;
 command_run top_run;
+command_run try_run;

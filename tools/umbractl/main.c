@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* umbractl: what the Umbra below does. */
+/* umbractl: what the Umbra below does, and how to get one there. */
 #include <stddef.h>
 
 #include "command.h"
@@ -30,6 +30,12 @@ static const struct command commands[] = {
 	 top_run,
 	 {{'n', "count", "NUMBER", "so many screens, one after the other"},
 	  {'d', "delay", "SECONDS", "how often (2)"}}},
+	{"try",
+	 NULL,
+	 "start the system under Umbra once, and keep it if it comes up; needs none",
+	 try_run,
+	 {{'c', "cancel", NULL, "the next start is as usual"},
+	  {'C', "confirm", NULL, "the system has come up: is it under Umbra? For the service"}}},
 	{0},
 };
 

@@ -64,8 +64,11 @@ unsigned int offers_make(const struct vmx_capabilities *cpu, const struct vmx_ca
 {
 	static const char *const at[CONTROL_WORDS] = {
 		[CONTROL_WORD_EXIT] = " at VM exit",
+		[CONTROL_WORD_EXIT2] = " at VM exit",
 		[CONTROL_WORD_ENTRY] = " at VM entry",
 	};
+	static const char untested[] =
+		"only with nested.untested=, for want of a machine to try it";
 	unsigned int n = 0;
 
 	_Static_assert(CONTROL_COUNT + ARRAY_SIZE(ept_features) + ARRAY_SIZE(misc_features) <=
@@ -76,7 +79,9 @@ unsigned int offers_make(const struct vmx_capabilities *cpu, const struct vmx_ca
 
 		offers[n++] = judge(vmx_can_set(cpu->control[c->word], c->bit),
 				    vmx_can_set(guest->control[c->word], c->bit), c->text,
-				    *c->why ? c->why : "the CPU lacks what it goes with");
+				    c->policy == CONTROL_UNTESTED ? untested
+				    : *c->why                     ? c->why
+					      : "the CPU lacks what it goes with");
 		if (at[c->word])
 			offers[n - 1].at = at[c->word];
 	}
@@ -91,7 +96,7 @@ struct vmx_capabilities offers_foresee(const struct vmx_capabilities *cpu, unsig
 	struct vmx_capabilities out = {.has_vmx = true};
 	struct nested_caps caps;
 
-	nested_caps_init(&caps, cpu, 0, maxphyaddr);
+	nested_caps_init(&caps, cpu, 0, maxphyaddr, 0);
 	for (unsigned int word = 0; word < CONTROL_WORDS; word++)
 		out.control[word] = caps.control[word];
 	out.misc = caps.misc;

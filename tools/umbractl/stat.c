@@ -5,35 +5,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "commands.h"
+#include "program.h"
 #include "umbra.h"
 #include "view.h"
 
 enum { OPTION_OUTPUT };
 
-/* As a shell says it. */
-enum { CODE_CANNOT_RUN = 126, CODE_NOT_FOUND = 127, CODE_SIGNAL = 128 };
-
-static int run_command(char **argv)
+static int run_command(char *const argv[])
 {
-	const pid_t child = fork();
-	int status;
+	const pid_t child = program_start(argv, STDOUT_FILENO);
 
-	if (child == 0) {
-		execvp(argv[0], argv);
-		fprintf(stderr, "umbractl: %s: %s\n", argv[0], strerror(errno));
-		_exit(errno == ENOENT ? CODE_NOT_FOUND : CODE_CANNOT_RUN);
-	}
 	/* Ctrl-C is the command's; what it cost until then is told. */
 	signal(SIGINT, SIG_IGN);
-	if (child < 0 || waitpid(child, &status, 0) < 0) {
-		perror("umbractl");
-		return CODE_CANNOT_RUN;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : CODE_SIGNAL + WTERMSIG(status);
+	return program_wait(child);
 }
 
 static void print(FILE *out, const struct change *change, const struct request *request, int code)

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +49,24 @@ struct text text_rate(double rate)
 		return out;
 	}
 	return text_count((uint64_t)(rate + 0.5));
+}
+
+struct text text_seconds(double seconds)
+{
+	struct text out = {{0}};
+
+	if (!(seconds > 0 && seconds < 9.95))
+		return text_rate(seconds);
+	snprintf(out.of, sizeof(out.of), "%.*f", seconds < 0.995 ? 2 : 1, seconds);
+	/* Down to a digit that says something. */
+	for (size_t n = strlen(out.of); out.of[n - 1] == '0' || out.of[n - 1] == '.'; n--) {
+		const bool point = out.of[n - 1] == '.';
+
+		out.of[n - 1] = '\0';
+		if (point)
+			break;
+	}
+	return out;
 }
 
 struct text text_duration(double seconds)

@@ -11,6 +11,9 @@ struct text {
 /* 0.25, 12, 1,234, 999,999, 1.2M, 3.4G: at most 7 characters; NaN and less than 0 are 0. */
 struct text text_rate(double rate);
 
+/* A time on an axis: 0, 0.25, 7.5, 12. */
+struct text text_seconds(double seconds);
+
 /* The whole number, by thousands: 1,234,567. */
 struct text text_count(uint64_t count);
 

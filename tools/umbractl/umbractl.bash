@@ -2,7 +2,7 @@
 # Completion of umbractl's command line, for bash.
 _umbractl() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands="check log report stat status top" all="--json --help" i command="" options
+	local commands="check log report stat status top try" all="--json --help" i command="" options
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -19,6 +19,7 @@ _umbractl() {
 	report) options="$all --time --delay" ;;
 	stat) options="$all --output" ;;
 	top) options="$all --count --delay" ;;
+	try) options="$all --cancel --confirm" ;;
 	*) options=$all ;;
 	esac
 	COMPREPLY=()

@@ -37,12 +37,13 @@ __attribute__((format(printf, 3, 4))) static void line(struct screen *s, const c
 		text[s->columns] = '\0';
 	if (s->used++)
 		fputc('\n', s->out);
+	/* First, since behind the last column it would clear that. */
+	if (s->colours)
+		fputs("\033[K", s->out);
 	if (s->colours && style)
 		fprintf(s->out, "\033[%sm%-*s\033[0m", style, s->columns, text);
 	else
 		fputs(text, s->out);
-	if (s->colours)
-		fputs("\033[K", s->out);
 }
 
 static struct text rate(const struct change *c, uint64_t count)
@@ -62,10 +63,11 @@ static void head(struct screen *s, const struct view *view, const struct change 
 	line(s, "7;1", "Umbra %s   %u CPUs   up %s   %s exits/s   %s", view->version,
 	     view->after->cpus, text_duration(view->uptime).of, rate(all, all->all_exits).of,
 	     view->options);
-	line(s, NULL, "L2: %s entries/s, %s exits/s, %u %% of them to L1; %s EPT faults/s by Umbra",
+	/* In the columns' words; 80 columns are enough for all but the largest numbers. */
+	line(s, NULL, "L2: %s in/s, %s out/s, %u %% to L1; %s EPT faults/s by Umbra",
 	     rate(all, all->l2_entries).of, rate(all, all->all_l2_exits).of,
 	     percent(to_l1, all->all_l2_exits), rate(all, all->ept02_faults).of);
-	line(s, NULL, "pool: %s of %s pages; ept02 %s; VMCSs cached %s, evicted %s/s; shadowing %s",
+	line(s, NULL, "pool: %s/%s pages, ept02 %s; VMCSs %s, evicted %s/s; shadowing %s",
 	     text_count(all->pool_used).of, text_count(view->after->fact[UMBRA_FACT_PAGES]).of,
 	     text_count(all->ept02_pages).of, text_count(all->vmcs_cached).of,
 	     rate(all, all->evicted).of, all->shadowing ? "on" : "off");

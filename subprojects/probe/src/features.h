@@ -29,6 +29,7 @@ static const struct feature FEATURE_OSPKE = {7, 0, CPUID_ECX, 4};
 static const struct feature FEATURE_WAITPKG = {7, 0, CPUID_ECX, 5};
 static const struct feature FEATURE_LA57 = {7, 0, CPUID_ECX, 16};
 static const struct feature FEATURE_RDPID = {7, 0, CPUID_ECX, 22};
+static const struct feature FEATURE_MSRLIST = {7, 1, CPUID_EAX, 27};
 static const struct feature FEATURE_XSAVES = {0xd, 1, CPUID_EAX, 3};
 static const struct feature FEATURE_NX = {0x80000001, 0, CPUID_EDX, 20};
 static const struct feature FEATURE_PAGE1GB = {0x80000001, 0, CPUID_EDX, 26};

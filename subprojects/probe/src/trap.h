@@ -77,6 +77,23 @@ static inline struct fault try_wrmsr(u32 msr, u64 value)
 	return TRY("wrmsr", : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+/* SDM "RDMSRLIST", "WRMSRLIST": tables of numbers and values, a bit of `which` for each entry. */
+static inline struct fault try_rdmsrlist(const u64 *numbers, u64 *values, u64 *which)
+{
+	return TRY(".byte 0xf2, 0x0f, 0x01, 0xc6",
+		   : "+c"(*which)
+		   : "S"(numbers), "D"(values)
+		   : "memory");
+}
+
+static inline struct fault try_wrmsrlist(const u64 *numbers, const u64 *values, u64 *which)
+{
+	return TRY(".byte 0xf3, 0x0f, 0x01, 0xc6",
+		   : "+c"(*which)
+		   : "S"(numbers), "D"(values)
+		   : "memory");
+}
+
 static inline struct fault try_xsetbv(u32 index, u64 value)
 {
 	return TRY("xsetbv", : : "c"(index), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");

@@ -34,6 +34,7 @@ class Hardware:
     ignore_bad_msrs: bool = True     # Bochs: an unknown MSR reads as 0 instead of raising #GP
     monitor: bool = False            # QEMU: takes commands, by ask_monitor()
     writable: bool = False           # the disk's image takes what is written to the disk
+    in_rom: tuple = ()               # Bochs, UEFI: address and bytes that are in the firmware's ROM
     hide_table: bytes = None         # Bochs: signature its BIOS shall not write (ACPI tables)
     extra: tuple = ()                # QEMU: more arguments
 
@@ -145,8 +146,13 @@ class Bochs(Machine):
         """Lines of the configuration."""
         rom = self.work / "rom.bin"
         if self.hardware.firmware == "uefi":
-            rom.write_bytes(b"".join(part.read_bytes() for part in self.bochs.uefi))
-            return [f"romimage: file={rom}, address={(1 << 32) - rom.stat().st_size:#x}",
+            image = bytearray(b"".join(part.read_bytes() for part in self.bochs.uefi))
+            start = (1 << 32) - len(image)
+            if self.hardware.in_rom:
+                address, data = self.hardware.in_rom
+                image[address - start:address - start + len(data)] = data
+            rom.write_bytes(image)
+            return [f"romimage: file={rom}, address={start:#x}",
                     "fw_cfg: enabled=1", "vga: extension=vbe",
                     "pci: enabled=1, chipset=i440fx, slot1=pcivga"]
         if not self.hardware.hide_table:

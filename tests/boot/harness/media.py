@@ -17,7 +17,7 @@ GRUB_DIRECTORY = GRUB / "i386-pc"
 CD_GRUB = {
     "bios": (GRUB_DIRECTORY, "acpi biosdisk iso9660 normal multiboot2 linux serial test"),
     # grub-mkrescue loads modules for all kinds of partitions before it looks for the CD.
-    "uefi": (GRUB / "x86_64-efi", "iso9660 normal multiboot2 linux serial test all_video "
+    "uefi": (GRUB / "x86_64-efi", "acpi iso9660 normal multiboot2 linux serial test all_video "
              + " ".join(path.stem for path in sorted((GRUB / "x86_64-efi").glob("part_*.mod")))),
 }
 DISK_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "multiboot2", "serial")
@@ -82,6 +82,25 @@ def with_madt(entry, madt):
                  entry.files | {"/boot/madt.aml": madt})
 
 
+def acpi_table(signature, body, destination):
+    """A table of ACPI's, "System Description Table Header", as a file."""
+    table = bytearray(struct.pack("<4sIBB6s8sI4sI", signature, 36 + len(body), 1, 0, b"UMBRA ",
+                                  b"TESTTABL", 1, b"TEST", 1) + body)
+    table[9] = -sum(table) & 0xff
+    destination.write_bytes(table)
+    return destination
+
+
+def dmar(unit, reserved, destination):
+    """Intel's "DMA Remapping Reporting Structure": one unit for all devices, at this address, and a
+    range of memory, first and last byte, that a device uses."""
+    body = struct.pack("<BB10x", 47, 0)
+    body += struct.pack("<HHBBHQ", 0, 16, 1, 0, 0, unit)
+    body += struct.pack("<HHHHQQ", 1, 32, 0, 0, *reserved)
+    body += struct.pack("<BBHBBBB", 1, 8, 0, 0, 0, 0x1f, 0)
+    return acpi_table(b"DMAR", body, destination)
+
+
 def madt(cpus, destination):
     """A MADT as Bochs's BIOS makes it, ACPI "Multiple APIC Description Table", of such a list of
     CPUs: (APIC ID, flags)."""
@@ -90,11 +109,7 @@ def madt(cpus, destination):
         body += struct.pack("<BBBBI", 0, 8, uid, apic_id, flags)
     body += struct.pack("<BBBBII", 1, 12, 0xf, 0, 0xfec00000, 0)
     body += struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)
-    table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"APIC", 36 + len(body), 1, 0, b"UMBRA ",
-                                  b"TESTMADT", 1, b"TEST", 1) + body)
-    table[9] = -sum(table) & 0xff
-    destination.write_bytes(table)
-    return destination
+    return acpi_table(b"APIC", body, destination)
 
 
 def _lay_out(entry, tree, firmware="bios"):

@@ -14,7 +14,7 @@ PREFIX = pathlib.Path("/usr/local")
 # What was installed, one path a line; a directory that was not there before ends in a slash.
 MANIFEST = PREFIX / "lib/umbra/installed"
 SETTINGS = pathlib.Path("/etc/default/umbra")
-# What umbra-try remembers.
+# What `umbractl try` remembers.
 STATE = pathlib.Path("/var/lib/umbra")
 
 

@@ -32,20 +32,20 @@ def command_line():
     return f"{cases.Context.command_line()} init=/umbra-test/init"
 
 
-def prepare(root, log, grub):
-    """Turn a fresh root into a Debian that boots; returns GRUB's image for its disk, which looks for
-    its files there."""
+def prepare(root, log, grub, line, deb, packages=PACKAGES):
+    """Turn a fresh root into a Debian that boots, with this command line; returns GRUB's image for
+    its disk, which looks for its files there."""
     tree = root.directory
     shutil.rmtree(tree / "umbra")
     (tree / "umbra").mkdir()
     for name, text in {"etc/initramfs-tools/conf.d/umbra-test": INITRD,
                        "etc/initramfs-tools/modules": MODULES,
-                       "etc/default/grub": GRUB.format(command_line()),
+                       "etc/default/grub": GRUB.format(line),
                        "etc/kernel-img.conf": "do_symlinks = no\n"}.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text, encoding="ascii")
     root.run("apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y "
-             "--no-install-recommends -o Dpkg::Options::=--force-confold " + PACKAGES,
+             "--no-install-recommends -o Dpkg::Options::=--force-confold " + packages,
              "installing a kernel and GRUB", log)
     root.run("mkdir -p /boot/grub && touch /boot/grub/grub.cfg && "
              "cp -r /usr/lib/grub/i386-pc /boot/grub/ && grub-editenv /boot/grub/grubenv create && "
@@ -54,11 +54,14 @@ def prepare(root, log, grub):
     root.run("apt-get clean && rm -rf /var/lib/apt/lists/*", "cleaning up", log)
     test = tree / "umbra-test"
     test.mkdir()
-    shutil.copy(STEPS, test / "init")
-    (test / "init").chmod(0o755)
     (test / "step").write_text("install\n", encoding="ascii")
-    shutil.copy(package.make(), test / "umbra.deb")
+    shutil.copy(deb, test / "umbra.deb")
     return tree / "umbra/core.img"
+
+
+def put(program, place):
+    shutil.copy(program, place)
+    place.chmod(0o755)
 
 
 def boot(name, engine, expect, forbid=FAILED, hardware=engines.Hardware(memory=512), **media_of):
@@ -76,8 +79,10 @@ def check(release, separate=False):
     started = r"PACKAGE: nproc=1 started"
     with roots.fresh(release) as root, tempfile.TemporaryDirectory(dir="/var/tmp") as work:
         work = pathlib.Path(work)
-        core = shutil.move(prepare(root, log, "/grub" if separate else "/boot/grub"), work)
+        core = shutil.move(prepare(root, log, "/grub" if separate else "/boot/grub", command_line(),
+                                   package.make()), work)
         tree = root.directory
+        put(STEPS, tree / "umbra-test/init")
         [kernel], [initrd] = tree.glob("boot/vmlinuz-*"), tree.glob("boot/initrd.img-*")
         cd = media.make_cd(media.native_linux(
             kernel, f"root=/dev/sda{2 if separate else 1} {command_line()}", initrd),
@@ -91,15 +96,15 @@ def check(release, separate=False):
         boot(f"{name}.install", "tcg", (
             r"PACKAGE: entry Debian GNU/Linux$", r"PACKAGE: entry Debian GNU/Linux, under Umbra",
             r"with Linux \S+, under Umbra", r"\(recovery mode\), under Umbra",
-            r"PACKAGE: installed"), NO_UMBRA, kept, cdrom=cd, disk=disk)
+            r"the next start, and no other, is under Umbra", r"PACKAGE: installed"), NO_UMBRA, kept, cdrom=cd, disk=disk)
         # What Bochs writes to the disk is forgotten, so that the next start finds the same.
         boot(f"{name}.umbra", "auto", (
             r"umbra: version", r"umbra: starting the guest on 1 CPUs", r"PACKAGE: step umbra",
-            r"umbra-try: .* under Umbra, which is the default now", r"PACKAGE: default umbra-simple",
+            r"came up under Umbra, which is the default now", r"PACKAGE: default umbra-simple",
             started), (*FAILED, r"umbra: error"), disk=disk)
         boot(f"{name}.refused", "tcg", (
             r"umbra: error: .*VMX", r"umbra: error: starting the kernel without Umbra",
-            r"PACKAGE: step umbra", r"umbra-try: Umbra has refused", started),
+            r"PACKAGE: step umbra", r"Umbra has refused to run", started),
             (*FAILED, r"PACKAGE: default"), kept, disk=disk)
         boot(f"{name}.plain", "tcg", (
             r"PACKAGE: step plain", started, r"PACKAGE: nothing left"), NO_UMBRA, kept, disk=disk)

@@ -7,14 +7,13 @@ import struct
 import subprocess
 import tempfile
 
-from . import build, cases, console, engines, guest, host, stick, transcript
+from . import build, cases, console, engines, guest, host, stick, terminal, transcript
 
 CASES = "wait=1 cases=smp,cpuid,xsetbv,cr,insn,mem,vmx.field,vmx.entry"
 # What makes Linux boot faster in an emulator, without its consoles; and how it restarts Bochs (see
 # linux.reboot).
 LINUX = " ".join(["reboot=pci", *(word for word in guest.COMMAND_LINE.split()
                                   if not word.startswith("console="))])
-FONT = host.ROOT / "subprojects/screen/src/font.c"
 
 
 def options(default, probe_options="", linux_options=LINUX):
@@ -30,30 +29,6 @@ def watch(machine, timeout, *expect):
 
 def wait_for_end(machine):
     console.expect(machine, console.Judge(), 120, ends=True)
-
-
-def glyphs():
-    """What 16 rows of pixels show -> the character."""
-    rows = re.findall(r"0x([0-9a-f]{2})", FONT.read_text("ascii"))
-    data = bytes(int(row, 16) for row in rows)
-    return {data[at:at + 16]: chr(32 + at // 16) for at in range(0, len(data), 16)}
-
-
-def text_on(picture):
-    """The lines of text on a screen, from a picture in format PPM."""
-    _, width, height, _ = (int(word) if word.isdigit() else word for word in
-                           picture.split(maxsplit=4)[:4])
-    pixels = picture[-width * height * 3:]
-    known, lines = glyphs(), []
-
-    def character(column, row):
-        cell = bytes(sum(bool(pixels[3 * ((row * 16 + y) * width + column * 8 + x)]) << (7 - x)
-                         for x in range(8)) for y in range(16))
-        return known.get(cell, "?")
-
-    for row in range(height // 16):
-        lines.append("".join(character(column, row) for column in range(width // 8)).rstrip())
-    return lines
 
 
 def check_page():
@@ -72,7 +47,7 @@ def check_page():
             wait_for_end(machine)
             lines = [line.rstrip() for line in machine.console.lines]
         page = lines[lines.index("The probe has ended. Please photograph this page."):]
-        shown = text_on(picture.read_bytes())
+        shown = terminal.text_on(picture.read_bytes())
         if len(page) > 25 or shown[:len(page)] != page or any(shown[len(page):]):
             raise host.Failure("\n".join([*page, "on the screen there is", *shown,
                                           "not what the serial port has said"]))

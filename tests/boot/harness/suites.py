@@ -8,8 +8,8 @@ import re
 import subprocess
 import time
 
-from . import (build, cases, checks, console, debug_tests, host, hosts, packaged, selftests,
-               stick_tests)
+from . import (build, cases, checks, console, debug_tests, host, hosts, newcomer, packaged,
+               panic_tests, screen_tests, selftests, stick_tests)
 from .cases import Result
 
 SUITES = ("unit", "fuzz", "checks", "boot", "slow")
@@ -99,13 +99,19 @@ def meson_tests(variant, suite):
             if any(s.split(":")[-1] == suite for s in test["suite"])]
 
 
+# Of each suite: what gives pairs of a name and a function.
+ACTIONS = {
+    "checks": (checks.all_checks,),
+    "boot": (debug_tests.all_tests, panic_tests.all_tests, screen_tests.all_tests,
+             stick_tests.all_tests),
+    "slow": (hosts.all_tests, packaged.all_tests, newcomer.all_tests, stick_tests.slow_tests),
+}
+
+
 def select_actions(suites, pattern):
     """Tests that are neither Meson's nor boots, as pairs of a name and a function."""
-    actions = (checks.all_checks() if "checks" in suites else []) \
-        + (debug_tests.all_tests() + stick_tests.all_tests() if "boot" in suites else []) \
-        + (hosts.all_tests() + packaged.all_tests() + stick_tests.slow_tests()
-           if "slow" in suites else [])
-    return [(name, action) for name, action in actions
+    return [(name, action) for suite, sources in ACTIONS.items() if suite in suites
+            for source in sources for name, action in source()
             if not pattern or re.search(pattern, name)]
 
 

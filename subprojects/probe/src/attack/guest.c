@@ -44,6 +44,8 @@ static void pass_msrs(struct attacker *a)
 	for (unsigned i = 0; i < ARRAY_SIZE(kept); i++)
 		bitmap[2048 + kept[i] / 8] |= (u8)(1u << kept[i] % 8);
 	memset(bitmap + 2048 + MSR_X2APIC_BASE / 8, 0xff, 32);
+	if (one_in(2))
+		l2_enable(CTL_CPU3, CPU3_MSR_LIST);
 	vmwrite(VMCS_MSR_BITMAP, one_in(4) ? attack_target(a) : (u64)bitmap);
 }
 

@@ -105,18 +105,34 @@ static u64 choose_value(const struct attacker *a, u64 old)
 	}
 }
 
+/* By a list of one, or by the older instruction. */
+static struct fault read_by(bool list, u32 msr, u64 *value)
+{
+	u64 number = msr, which = 1;
+
+	return list ? try_rdmsrlist(&number, value, &which) : try_rdmsr(msr, value);
+}
+
+static struct fault write_by(bool list, u32 msr, u64 value)
+{
+	u64 number = msr, which = 1;
+
+	return list ? try_wrmsrlist(&number, &value, &which) : try_wrmsr(msr, value);
+}
+
 void attack_msr(struct attacker *a)
 {
 	const u32 msr = choose_msr();
+	const bool list = one_in(3) && has(FEATURE_MSRLIST);
 	u64 old = 0, now = 0, value;
-	struct fault f = try_rdmsr(msr, &old);
+	struct fault f = read_by(list, msr, &old);
 
 	if (is_alike(msr))
 		attack_see_fault(a, "RDMSR", f);
 	if (is_needed(msr))
 		return;
 	value = choose_value(a, old);
-	f = try_wrmsr(msr, value);
+	f = write_by(list, msr, value);
 	if (is_alike(msr))
 		attack_see_fault(a, "WRMSR", f);
 	if (f.raised)

@@ -29,6 +29,8 @@ static const struct template templates[] = {
 	{{0x0f, 0xa2}, 2, NONE, ANY},               /* CPUID */
 	{{0x0f, 0x32}, 2, NONE, ANY},               /* RDMSR */
 	{{0x0f, 0x30}, 2, NONE, ANY},               /* WRMSR */
+	{{0xf2, 0x0f, 0x01, 0xc6}, 4, NONE, ANY},   /* RDMSRLIST */
+	{{0xf3, 0x0f, 0x01, 0xc6}, 4, NONE, ANY},   /* WRMSRLIST */
 	{{0xb9}, 1, IMM32, ANY},                    /* MOV ECX, imm32 */
 	{{0x0f, 0x22}, 2, REGISTER, 0},             /* MOV CR0, r */
 	{{0x0f, 0x22}, 2, REGISTER, 3},             /* MOV CR3, r */

@@ -70,6 +70,11 @@ void mutate_guest(struct world *w)
 	u64 value;
 
 	(void)w;
+	/* Bits 15:8 must be 0, if it is loaded. */
+	if (vmx_has(CTL_ENTRY, ENTRY_LOAD_UINV) && one_in(16)) {
+		change(VMCS_GUEST_UINV, choice_below(one_in(4) ? 512 : 256));
+		return;
+	}
 	field = one_in(3) ? CHOICE_OF(of_segment) + 2 * (u32)choice_below(8) : CHOICE_OF(fields);
 	value = choice_near(vmread(field), field_bits(field));
 	if (field == VMCS_GUEST_ACTIVITY_STATE)
@@ -107,11 +112,11 @@ static void mutate_control_bits(void)
 			     CPU2_VIRTUAL_INTR_DELIVERY | CPU2_INVPCID | CPU2_MBEC,
 		[CTL_EXIT] = EXIT_SAVE_DEBUG_CONTROLS | EXIT_HOST_64BIT | EXIT_ACK_INTR |
 			     EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
-			     EXIT_SAVE_PREEMPTION_TIMER,
+			     EXIT_SAVE_PREEMPTION_TIMER | EXIT_CLEAR_UINV,
 		[CTL_ENTRY] = ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_IA32E_GUEST | ENTRY_LOAD_PAT |
-			      ENTRY_LOAD_EFER,
+			      ENTRY_LOAD_EFER | ENTRY_LOAD_UINV,
 	};
-	enum vmx_ctl ctl = (enum vmx_ctl)choice_below(CTL_COUNT);
+	enum vmx_ctl ctl = (enum vmx_ctl)choice_below(CTL_ENTRY + 1);
 	u32 bits = both_have[ctl] & vmx_ctl_may(ctl) & ~vmx_ctl_must(ctl);
 
 	if (ctl != CTL_CPU2 && one_in(8))

@@ -194,6 +194,10 @@ static void see_guest_state(void)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
 		record_see(fields[i].name, vmread(fields[i].field));
+	if (vmx_has(CTL_ENTRY, ENTRY_LOAD_UINV)) {
+		record_see("UINV", vmread(VMCS_GUEST_UINV));
+		record_see("UINTR_MISC", rdmsr(MSR_IA32_UINTR_MISC));
+	}
 	for (u32 segment = 0; segment < 8; segment++) {
 		u64 rights = vmread(VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * segment);
 

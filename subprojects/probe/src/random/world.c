@@ -159,7 +159,9 @@ static void write_controls(const struct world *w)
 	};
 
 	for (enum vmx_ctl ctl = 0; ctl < CTL_COUNT; ctl++)
-		vmwrite(vmx_ctl_field(ctl), (wanted[ctl] & vmx_ctl_may(ctl)) | vmx_ctl_must(ctl));
+		if (vmx_ctl_exists(ctl))
+			vmwrite(vmx_ctl_field(ctl),
+				(wanted[ctl] & vmx_ctl_may(ctl)) | vmx_ctl_must(ctl));
 	for (unsigned i = 0; i < ARRAY_SIZE(zeroed); i++)
 		vmwrite(zeroed[i], 0);
 	vmwrite(VMCS_EXCEPTION_BITMAP, 0xffffffff);

@@ -26,18 +26,10 @@ static bool eptp_list(void)
 	return vmx_has(CTL_CPU2, CPU2_VM_FUNCTIONS) && rdmsr(MSR_IA32_VMX_VMFUNC) & BIT(0);
 }
 
-/* "Tertiary Processor-Based VM-Execution Controls": all 64 bits may be 0, so a mask of what may
- * be 1. */
-#define IF_TERTIARY(name, bit)                                             \
-	static bool name(void)                                             \
-	{                                                                  \
-		return vmx_has(CTL_CPU, CPU_TERTIARY_CONTROLS) &&          \
-		       (rdmsr(MSR_IA32_VMX_PROCBASED_CTLS3) & (bit)) != 0; \
-	}
-
-IF_TERTIARY(hlat, CPU3_HLAT)
-IF_TERTIARY(ipi, CPU3_IPI_VIRTUALIZATION)
-IF_TERTIARY(spec_ctrl, CPU3_VIRTUALIZE_SPEC_CTRL)
+IF_ANY(hlat, CTL_CPU3, CPU3_HLAT)
+IF_ANY(ipi, CTL_CPU3, CPU3_IPI_VIRTUALIZATION)
+IF_ANY(msr_list, CTL_CPU3, CPU3_MSR_LIST)
+IF_ANY(spec_ctrl, CTL_CPU3, CPU3_VIRTUALIZE_SPEC_CTRL)
 IF_ANY(secondary, CTL_CPU, CPU_SECONDARY_CONTROLS)
 IF_ANY(tertiary, CTL_CPU, CPU_TERTIARY_CONTROLS)
 IF_ANY(msr_bitmap, CTL_CPU, CPU_USE_MSR_BITMAPS)
@@ -144,6 +136,7 @@ const struct vmcs_field vmcs_fields[] = {
 	F(SPEC_CTRL_MASK, spec_ctrl),
 	F(SPEC_CTRL_SHADOW, spec_ctrl),
 	F(GUEST_PHYSICAL_ADDRESS, ept),
+	F(MSR_DATA, msr_list),
 	F(VMCS_LINK_POINTER, NULL),
 	F(GUEST_DEBUGCTL, NULL),
 	F(GUEST_PAT, guest_pat),

@@ -30,7 +30,7 @@ static void write_controls(void)
 	for (enum vmx_ctl ctl = 0; ctl < CTL_COUNT; ctl++) {
 		u32 may = vmx_ctl_may(ctl);
 
-		if (ctl != CTL_CPU2 || may)
+		if (vmx_ctl_exists(ctl))
 			vmwrite(vmx_ctl_field(ctl), (wanted[ctl] & may) | vmx_ctl_must(ctl));
 	}
 	vmwrite(VMCS_EXCEPTION_BITMAP, 0xffffffff);
@@ -164,6 +164,10 @@ bool l2_enable(enum vmx_ctl ctl, u64 bits)
 		return false;
 	if (ctl == CTL_CPU2)
 		vmcs_set_bits(VMCS_PRIMARY_CONTROLS, CPU_SECONDARY_CONTROLS);
+	if (ctl == CTL_CPU3)
+		vmcs_set_bits(VMCS_PRIMARY_CONTROLS, CPU_TERTIARY_CONTROLS);
+	if (ctl == CTL_EXIT2)
+		vmcs_set_bits(VMCS_EXIT_CONTROLS, EXIT_SECONDARY_CONTROLS);
 	vmcs_set_bits(vmx_ctl_field(ctl), bits);
 	return true;
 }

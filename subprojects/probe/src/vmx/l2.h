@@ -61,7 +61,7 @@ void l2_new_vmcs(struct l2 *l2);
 /* Writes the default of every field into the current VMCS. */
 void l2_write_defaults(struct l2 *l2);
 
-/* Sets control bits; false if the CPU does not allow it. CTL_CPU2 turns secondary controls on. */
+/* Sets control bits; false if the CPU does not allow it. Turns on what activates the field. */
 bool l2_enable(enum vmx_ctl ctl, u64 bits);
 /* Clears them; false if they must be 1. */
 bool l2_disable(enum vmx_ctl ctl, u64 bits);

@@ -35,9 +35,13 @@ bool vmx_available(void)
 u32 vmx_ctl_msr(enum vmx_ctl ctl)
 {
 	static const u32 old[CTL_COUNT] = {
-		[CTL_PIN] = MSR_IA32_VMX_PINBASED_CTLS,    [CTL_CPU] = MSR_IA32_VMX_PROCBASED_CTLS,
-		[CTL_CPU2] = MSR_IA32_VMX_PROCBASED_CTLS2, [CTL_EXIT] = MSR_IA32_VMX_EXIT_CTLS,
+		[CTL_PIN] = MSR_IA32_VMX_PINBASED_CTLS,
+		[CTL_CPU] = MSR_IA32_VMX_PROCBASED_CTLS,
+		[CTL_CPU2] = MSR_IA32_VMX_PROCBASED_CTLS2,
+		[CTL_EXIT] = MSR_IA32_VMX_EXIT_CTLS,
 		[CTL_ENTRY] = MSR_IA32_VMX_ENTRY_CTLS,
+		[CTL_CPU3] = MSR_IA32_VMX_PROCBASED_CTLS3,
+		[CTL_EXIT2] = MSR_IA32_VMX_EXIT_CTLS2,
 	};
 	static const u32 exact[CTL_COUNT] = {
 		[CTL_PIN] = MSR_IA32_VMX_TRUE_PINBASED_CTLS,
@@ -45,6 +49,8 @@ u32 vmx_ctl_msr(enum vmx_ctl ctl)
 		[CTL_CPU2] = MSR_IA32_VMX_PROCBASED_CTLS2,
 		[CTL_EXIT] = MSR_IA32_VMX_TRUE_EXIT_CTLS,
 		[CTL_ENTRY] = MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+		[CTL_CPU3] = MSR_IA32_VMX_PROCBASED_CTLS3,
+		[CTL_EXIT2] = MSR_IA32_VMX_EXIT_CTLS2,
 	};
 
 	return rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_TRUE_CTLS ? exact[ctl] : old[ctl];
@@ -53,27 +59,48 @@ u32 vmx_ctl_msr(enum vmx_ctl ctl)
 u32 vmx_ctl_field(enum vmx_ctl ctl)
 {
 	static const u32 fields[CTL_COUNT] = {
-		[CTL_PIN] = VMCS_PIN_CONTROLS,        [CTL_CPU] = VMCS_PRIMARY_CONTROLS,
-		[CTL_CPU2] = VMCS_SECONDARY_CONTROLS, [CTL_EXIT] = VMCS_EXIT_CONTROLS,
+		[CTL_PIN] = VMCS_PIN_CONTROLS,
+		[CTL_CPU] = VMCS_PRIMARY_CONTROLS,
+		[CTL_CPU2] = VMCS_SECONDARY_CONTROLS,
+		[CTL_EXIT] = VMCS_EXIT_CONTROLS,
 		[CTL_ENTRY] = VMCS_ENTRY_CONTROLS,
+		[CTL_CPU3] = VMCS_TERTIARY_CONTROLS,
+		[CTL_EXIT2] = VMCS_SECONDARY_EXIT_CONTROLS,
 	};
 
 	return fields[ctl];
 }
 
-static bool has_secondary(void)
+bool vmx_ctl_exists(enum vmx_ctl ctl)
 {
-	return rdmsr(MSR_IA32_VMX_PROCBASED_CTLS) >> 32 & CPU_SECONDARY_CONTROLS;
+	switch (ctl) {
+	case CTL_CPU2:
+		return rdmsr(MSR_IA32_VMX_PROCBASED_CTLS) >> 32 & CPU_SECONDARY_CONTROLS;
+	case CTL_CPU3:
+		return rdmsr(MSR_IA32_VMX_PROCBASED_CTLS) >> 32 & CPU_TERTIARY_CONTROLS;
+	case CTL_EXIT2:
+		return rdmsr(MSR_IA32_VMX_EXIT_CTLS) >> 32 & EXIT_SECONDARY_CONTROLS;
+	default:
+		return true;
+	}
+}
+
+/* "Tertiary Processor-Based VM-Execution Controls": the MSR says what may be 1, in 64 bits. */
+static bool has_only_may(enum vmx_ctl ctl)
+{
+	return ctl == CTL_CPU3 || ctl == CTL_EXIT2;
 }
 
 u32 vmx_ctl_must(enum vmx_ctl ctl)
 {
-	return ctl == CTL_CPU2 && !has_secondary() ? 0 : (u32)rdmsr(vmx_ctl_msr(ctl));
+	return !vmx_ctl_exists(ctl) || has_only_may(ctl) ? 0 : (u32)rdmsr(vmx_ctl_msr(ctl));
 }
 
 u32 vmx_ctl_may(enum vmx_ctl ctl)
 {
-	return ctl == CTL_CPU2 && !has_secondary() ? 0 : (u32)(rdmsr(vmx_ctl_msr(ctl)) >> 32);
+	if (!vmx_ctl_exists(ctl))
+		return 0;
+	return (u32)(rdmsr(vmx_ctl_msr(ctl)) >> (has_only_may(ctl) ? 0 : 32));
 }
 
 u64 vmx_ept_vpid_cap(void)

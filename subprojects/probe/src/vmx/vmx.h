@@ -5,8 +5,12 @@
 #include "probe.h"
 #include "vmx/insn.h"
 
-/* The control fields that capability MSRs describe. */
-enum vmx_ctl { CTL_PIN, CTL_CPU, CTL_CPU2, CTL_EXIT, CTL_ENTRY, CTL_COUNT };
+/*
+ * The control fields that capability MSRs describe. The second and third of the execution controls
+ * and the second VM-exit controls exist with the control that activates them: vmx_ctl_exists().
+ */
+enum vmx_ctl { CTL_PIN, CTL_CPU, CTL_CPU2, CTL_EXIT, CTL_ENTRY, CTL_CPU3, CTL_EXIT2, CTL_COUNT };
+bool vmx_ctl_exists(enum vmx_ctl ctl);
 
 /* CPUID has VMX, and IA32_FEATURE_CONTROL enables it or is still unlocked. */
 bool vmx_available(void);
@@ -14,7 +18,7 @@ bool vmx_available(void);
 /* The capability MSR of a control field (the TRUE one where there is one) and its VMCS field. */
 u32 vmx_ctl_msr(enum vmx_ctl ctl);
 u32 vmx_ctl_field(enum vmx_ctl ctl);
-/* Bits that must be 1; bits that may be 1. CTL_CPU2 gives 0 if there are no secondary controls. */
+/* Bits that must be 1; bits that may be 1, of the low 32. 0 of a field that does not exist. */
 u32 vmx_ctl_must(enum vmx_ctl ctl);
 u32 vmx_ctl_may(enum vmx_ctl ctl);
 

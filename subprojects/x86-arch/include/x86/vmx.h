@@ -111,9 +111,14 @@
 #define CPU2_INSTRUCTION_TIMEOUT      BIT(31)
 
 /* Tertiary. */
-#define CPU3_HLAT                 BIT(1)
-#define CPU3_IPI_VIRTUALIZATION   BIT(4)
-#define CPU3_VIRTUALIZE_SPEC_CTRL BIT(7)
+#define CPU3_LOADIWKEY_EXITING         BIT(0)
+#define CPU3_HLAT                      BIT(1)
+#define CPU3_EPT_PAGING_WRITE          BIT(2)
+#define CPU3_GUEST_PAGING_VERIFICATION BIT(3)
+#define CPU3_IPI_VIRTUALIZATION        BIT(4)
+#define CPU3_SEAM_GPA_WIDTH            BIT(5)
+#define CPU3_MSR_LIST                  BIT(6)
+#define CPU3_VIRTUALIZE_SPEC_CTRL      BIT(7)
 
 /* IA32_VMX_VMFUNC. SDM "VM Functions". */
 #define VMFUNC_EPTP_SWITCHING BIT(0)
@@ -137,6 +142,9 @@
 #define EXIT_LOAD_PKRS             BIT(29)
 #define EXIT_SAVE_PERF_GLOBAL_CTRL BIT(30)
 #define EXIT_SECONDARY_CONTROLS    BIT(31)
+
+/* SDM "Secondary VM-Exit Controls". */
+#define EXIT2_BUSY_SHADOW_STACK BIT(3)
 
 /* SDM "VM-Entry Controls". */
 #define ENTRY_LOAD_DEBUG_CONTROLS   BIT(2)
@@ -170,6 +178,7 @@
 
 /* Exit reason field. SDM "Basic VM-Exit Information". */
 #define EXIT_REASON_BASIC      BITS(15, 0)
+#define EXIT_REASON_BUS_LOCK   BIT(26)
 #define EXIT_REASON_ENTRY_FAIL BIT(31)
 
 /* SDM appendix "VMX Basic Exit Reasons", in its order. */

@@ -22,12 +22,17 @@ PROBE_CASE(entry_reserved, "vmx.entry.control_bits", CASE_EACH_CPU)
 	for (enum vmx_ctl ctl = 0; ctl < CTL_COUNT; ctl++) {
 		u32 must = vmx_ctl_must(ctl), may = vmx_ctl_may(ctl);
 
-		if (ctl == CTL_CPU2 && (!may || !l2_enable(CTL_CPU2, 0)))
+		if (!vmx_ctl_exists(ctl) || !l2_enable(ctl, 0))
 			continue;
 		for (unsigned bit = 0; bit < 32; bit++)
 			if ((must & BIT(bit)) || !(may & BIT(bit)))
 				ENTRY_FLIP(vmx_ctl_field(ctl), BIT(bit), BAD);
 	}
+	/* Not activated, they are not looked at. */
+	if (vmx_ctl_exists(CTL_CPU3) && l2_disable(CTL_CPU, CPU_TERTIARY_CONTROLS))
+		ENTRY(VMCS_TERTIARY_CONTROLS, ~0ull, ENTERED);
+	if (vmx_ctl_exists(CTL_EXIT2) && l2_disable(CTL_EXIT, EXIT_SECONDARY_CONTROLS))
+		ENTRY(VMCS_SECONDARY_EXIT_CONTROLS, ~0ull, ENTERED);
 	l2->quiet = false;
 	ENTRY_STILL_GOOD();
 }

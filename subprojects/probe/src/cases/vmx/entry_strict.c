@@ -75,3 +75,22 @@ PROBE_CASE(strict_pending, "vmx.entry.strict_pending_debug", CASE_EACH_CPU | CAS
 	ENTRY(VMCS_GUEST_PENDING_DEBUG, 0, BAD_GUEST);
 	ENTRY(VMCS_GUEST_PENDING_DEBUG, PENDING_DEBUG_BS, ENTERED);
 }
+
+/* "Reserved bits in the secondary VM-exit controls must be 0", in all 64: Bochs 3 looks at 32. */
+PROBE_CASE(strict_wide_controls, "vmx.entry.strict_64bit_controls", CASE_EACH_CPU | CASE_EXPLICIT)
+{
+	static const enum vmx_ctl wide[] = {CTL_CPU3, CTL_EXIT2};
+	struct l2 *l2 = l2_begin(t);
+
+	if (!l2)
+		return;
+	l2->quiet = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++) {
+		if (!vmx_ctl_exists(wide[i]) || !l2_enable(wide[i], 0))
+			continue;
+		for (unsigned bit = 32; bit < 64; bit++)
+			ENTRY(vmx_ctl_field(wide[i]), BIT(bit),
+			      VM_FAIL(VMERR_ENTRY_INVALID_CONTROL));
+	}
+	l2->quiet = false;
+}
