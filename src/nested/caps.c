@@ -111,11 +111,6 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
 		out->exit &= ~((EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL) << 32);
 	}
-	/* Whether an access is to a user-mode address only this tells. */
-	if (!(out->ept_vpid & EPT_CAP_ADV_VIOLATION)) {
-		out->secondary &= ~(CPU2_MBEC << 32);
-		out->ept_vpid &= ~EPT_CAP_SHADOW_STACK;
-	}
 	/* It logs what sets dirty flags. */
 	if (!(out->ept_vpid & EPT_CAP_AD))
 		out->secondary &= ~(CPU2_PML << 32);
