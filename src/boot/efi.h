@@ -87,6 +87,7 @@ struct efi_boot_services {
 					     void **interface);
 };
 /* For efi_entry.S. */
+_Static_assert(offsetof(struct efi_boot_services, free_pages) == 48, "see efi_entry.S");
 _Static_assert(offsetof(struct efi_boot_services, uninstall_protocol) == 144, "see efi_entry.S");
 _Static_assert(offsetof(struct efi_boot_services, start_image) == 208, "see efi_entry.S");
 _Static_assert(offsetof(struct efi_boot_services, exit) == 216, "see efi_entry.S");

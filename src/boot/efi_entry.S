@@ -13,6 +13,7 @@
 #define CR0_PG_BIT           31
 #define CR4_LA57_BIT         12
 #define MULTIBOOT2_MAGIC     0x36d76289
+#define BOOT_FREE_PAGES      48
 #define BOOT_UNINSTALL_PROTOCOL 144
 #define BOOT_START_IMAGE     208
 #define BOOT_EXIT            216
@@ -25,9 +26,11 @@
 #define PLAN_INITRD_HANDLE   (SHADOW_SPACE + 32)
 #define PLAN_INITRD          (SHADOW_SPACE + 40)
 #define PLAN_INFORMATION     (SHADOW_SPACE + 48)
-#define SAVED_CR3            (SHADOW_SPACE + 56)
-#define SAVED_STATUS         (SHADOW_SPACE + 64)
-#define FRAME                (SHADOW_SPACE + 72)
+#define PLAN_GIVE_BACK       (SHADOW_SPACE + 56)
+#define GIVE_BACK_SIZE       16		/* of one: start, pages */
+#define SAVED_CR3            (SHADOW_SPACE + 88)
+#define SAVED_STATUS         (SHADOW_SPACE + 96)
+#define FRAME                (SHADOW_SPACE + 104)
 /* Of struct efi_load_file. */
 #define LOAD_FILE_DATA       8
 #define LOAD_FILE_SIZE       16
@@ -145,6 +148,18 @@ efi_after_main:
 	call	go_on_as_guest
 	jmp	2f
 1:	mov	%r15, %cr3
+	/* Umbra's memory: nothing runs there any more. */
+	lea	PLAN_GIVE_BACK(%rsp), %rbx
+	mov	$2, %ebp
+6:	mov	(%rbx), %rcx
+	mov	8(%rbx), %rdx
+	test	%rdx, %rdx
+	jz	7f
+	mov	PLAN_SERVICES(%rsp), %rax
+	call	*BOOT_FREE_PAGES(%rax)
+7:	add	$GIVE_BACK_SIZE, %rbx
+	dec	%ebp
+	jnz	6b
 
 2:	mov	PLAN_NEXT(%rsp), %rcx
 	mov	$EFI_LOAD_ERROR, %rax

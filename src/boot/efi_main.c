@@ -119,12 +119,13 @@ static _Noreturn void go_on_without(void)
 		log_error("starting %s without Umbra", efi.next_name);
 	else
 		log_error("back to the firmware without Umbra");
-	if (efi.home.size)
-		firmware.services->free_pages(efi.home.start, efi.home.size / PAGE_SIZE);
-	if (efi.low_page)
-		firmware.services->free_pages(efi.low_page, 1);
 	wait_for_reader(3);
 	efi.plan->bridge = 0;
+	/* Not here: this may be running there. */
+	efi.plan->give_back[0].start = efi.home.start;
+	efi.plan->give_back[0].pages = efi.home.size / PAGE_SIZE;
+	efi.plan->give_back[1].start = efi.low_page;
+	efi.plan->give_back[1].pages = efi.low_page ? 1 : 0;
 	efi_way_out(efi_way_out_rsp);
 }
 

@@ -15,8 +15,14 @@ struct efi_plan {
 	efi_handle initrd_handle; /* NULL: it has none */
 	struct efi_load_file *initrd;
 	u64 information; /* not 0: go to boot_entry32 with this information */
+	/* With bridge 0: Umbra's memory, for the firmware to have again. Umbra runs in it until
+	 * then. */
+	struct {
+		paddr_t start;
+		u64 pages; /* 0: none */
+	} give_back[2];
 };
-_Static_assert(sizeof(struct efi_plan) == 56, "see efi_entry.S");
+_Static_assert(sizeof(struct efi_plan) == 88, "see efi_entry.S");
 
 /*
  * By umbra.conf on the device, or the boot entry after Umbra's. Sets `next` and the initrd; `name`

@@ -10,7 +10,7 @@ from . import build, cases, console, debug, engines, host, media, terminal
 # No emulated screen is above 4 GiB. So gdb moves it there, where this machine has memory.
 MEGABYTES = 6144
 PLACE = 0x140000000
-WIDTH, HEIGHT = 800, 600
+WIDTH, HEIGHT = 1280, 800
 SECONDS = 300
 
 
