@@ -111,11 +111,6 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		out->entry &= ~(ENTRY_LOAD_PERF_GLOBAL_CTRL << 32);
 		out->exit &= ~((EXIT_LOAD_PERF_GLOBAL_CTRL | EXIT_SAVE_PERF_GLOBAL_CTRL) << 32);
 	}
-	/* Whether an access is to a user-mode address only this tells. */
-	if (!(out->ept_vpid & EPT_CAP_ADV_VIOLATION)) {
-		out->secondary &= ~(CPU2_MBEC << 32);
-		out->ept_vpid &= ~EPT_CAP_SHADOW_STACK;
-	}
 	/* It logs what sets dirty flags. */
 	if (!(out->ept_vpid & EPT_CAP_AD))
 		out->secondary &= ~(CPU2_PML << 32);
@@ -133,6 +128,8 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		out->basic &= ~VMX_BASIC_INS_OUTS;
 	for (u32 f = 0; f < F_COUNT; f++) {
 		out->has_field[f] = offers(out, field_info[f].needs);
+		if (out->has_field[f] && field_info[f].policy == POLICY_GUEST)
+			field_set_add(&out->guest_state, (enum vmcs12_field)f);
 		if (out->has_field[f] && VMCS_FIELD_INDEX(field_info[f].encoding) > highest_index)
 			highest_index = VMCS_FIELD_INDEX(field_info[f].encoding);
 	}

@@ -24,6 +24,7 @@ struct nested_caps {
 	u64 cr4_fixed0, cr4_fixed1;
 	u64 vmcs_enum;
 	bool has_field[F_COUNT];
+	struct field_set guest_state; /* of these, what vmcs02 takes and gives back as it is */
 	u8 maxphyaddr;
 };
 

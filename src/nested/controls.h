@@ -79,7 +79,7 @@ enum control_policy {
 	X(SECONDARY, CPU2_PASID_TRANSLATION, "PASID translation", ABSENT, "no emulator has it") \
 	X(SECONDARY, CPU2_MBEC, "mode-based execute control for EPT", TAKEN, "")                \
 	X(SECONDARY, CPU2_SUB_PAGE_WRITE, "sub-page write permissions for EPT", ABSENT,         \
-	  "ept02 would have to merge another right per 128 bytes")                              \
+	  "a second shadow table, for what no nested hypervisor is known to use")               \
 	X(SECONDARY, CPU2_PT_GUEST_PHYSICAL, "Intel PT uses guest physical addresses", ABSENT,  \
 	  "Intel PT is hidden while nested VMX is on")                                          \
 	X(SECONDARY, CPU2_TSC_SCALING, "use TSC scaling", TAKEN, "")                            \

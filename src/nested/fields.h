@@ -225,3 +225,51 @@ static inline u64 field_truncate(enum vmcs12_field field, u64 value)
 {
 	return value & field_info[field].mask;
 }
+
+/* A set of fields. */
+struct field_set {
+	u64 bits[(F_COUNT + 63) / 64];
+};
+
+static inline void field_set_add(struct field_set *set, enum vmcs12_field f)
+{
+	set->bits[f / 64] |= 1ull << (f % 64);
+}
+
+static inline void field_set_remove(struct field_set *set, enum vmcs12_field f)
+{
+	set->bits[f / 64] &= ~(1ull << (f % 64));
+}
+
+static inline void field_set_unite(struct field_set *set, const struct field_set *other)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(set->bits); i++)
+		set->bits[i] |= other->bits[i];
+}
+
+static inline void field_set_subtract(struct field_set *set, const struct field_set *other)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(set->bits); i++)
+		set->bits[i] &= ~other->bits[i];
+}
+
+static inline bool field_set_is_empty(const struct field_set *set)
+{
+	u64 all = 0;
+
+	for (u32 i = 0; i < ARRAY_SIZE(set->bits); i++)
+		all |= set->bits[i];
+	return !all;
+}
+
+/* Each field of the set as it is when its word is reached, which may be changed meanwhile. */
+#define FOR_EACH_FIELD(f, set)                                                                   \
+	for (u32 word_ = 0; word_ < ARRAY_SIZE((set)->bits); word_++)                            \
+		for (u64 rest_ = (set)->bits[word_]; rest_; rest_ &= rest_ - 1)                  \
+			for (u32 f = word_ * 64 + (u32)__builtin_ctzll(rest_), once_ = 1; once_; \
+			     once_ = 0)
+
+static inline bool field_set_has(const struct field_set *set, enum vmcs12_field f)
+{
+	return set->bits[f / 64] >> (f % 64) & 1;
+}

@@ -72,12 +72,14 @@ void nested_keep_entry_event(struct vcpu *vcpu)
 	if (vcpu->nested->entry_event.kept)
 		return;
 	vcpu->nested->entry_event.kept = true;
+	vcpu->nested->undo = true;
 	vcpu->nested->entry_event.info = vmread32(VMCS_VM_ENTRY_INTR_INFO);
 	vcpu->nested->entry_event.error_code = vmread32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE);
 	vcpu->nested->entry_event.length = vmread32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH);
 }
 
-void nested_restore_entry_event(struct vcpu *vcpu)
+/* Puts back what nested_keep_entry_event() kept. */
+static void restore_entry_event(struct vcpu *vcpu)
 {
 	if (!vcpu->nested->entry_event.kept)
 		return;
@@ -158,6 +160,7 @@ void nested_limit_loan(struct vcpu *vcpu)
 void nested_undo(struct vcpu *vcpu)
 {
 	vcpu->nested->undo = false;
+	restore_entry_event(vcpu);
 	nested_cancel_asked_exit(vcpu);
 	ept02_end_loan(vcpu);
 }

@@ -39,9 +39,6 @@ void nested_undo(struct vcpu *vcpu);
 /* The exit that is asked for by `exit`. False: it is L1's. */
 bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit);
 
-/* Puts back what nested_keep_entry_event() kept. vmcs02 is current. */
-void nested_restore_entry_event(struct vcpu *vcpu);
-
 /*
  * The qualification of L2's EPT violation, with bit 12 only where that means something:
  * SDM "Exit Qualification for EPT Violations".

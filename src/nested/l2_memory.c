@@ -13,6 +13,7 @@
 #include "nested/state.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
+#include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
@@ -51,12 +52,56 @@ static void log_modification(const struct vmcs12 *v, paddr_t gpa)
 	vmwrite16(VMCS_PML_INDEX, (u16)(index - 1));
 }
 
+void l2_memory_set_eptp02(struct vcpu *vcpu, u64 eptp02)
+{
+	vcpu->nested->current->eptp02 = eptp02;
+	vmwrite64(VMCS_EPT_POINTER, eptp02);
+}
+
+/* An entry of L2's page tables, as its walk has just read it; ctx is the fault. */
+static bool read_entry(void *ctx, paddr_t gpa, void *dst, size_t size)
+{
+	const struct ept02_fault *fault = ctx;
+	struct ept12_walk *walk = &this_vcpu()->nested->ept02.walk;
+
+	if (ept12_walk(fault->eptp12, gpa, walk) != EPT12_PRESENT || !(walk->rights & EPT_READ))
+		return false;
+	guest_memory_read(walk->gpa1, dst, size);
+	return true;
+}
+
+/*
+ * SDM "EPT Violations": two rights hang on whether L2's address is a user-mode one. A CPU without
+ * advanced information does not say. False: L2's paging does not say either, for it or ept12
+ * changes meanwhile; L2 has to try again.
+ */
+__attribute__((noinline)) static bool find_mode(struct ept02_fault *fault)
+{
+	static const struct guest_walk_ops ops = {.read = read_entry};
+	bool user = false;
+
+	if (!(fault->access & (EPT_VIOLATION_FETCH | EPT_VIOLATION_SHADOW_STACK)))
+		return true;
+	if (!guest_linear_mode(vmreadn(VMCS_GUEST_LINEAR_ADDRESS), &ops, fault, &user))
+		return false;
+	fault->access =
+		(fault->access & ~(u64)EPT_VIOLATION_USER) | (user ? (u64)EPT_VIOLATION_USER : 0);
+	return true;
+}
+
 enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	const struct vmcs12 *v = current12(vcpu);
 	enum ept02_result result;
 
 	fault->eptp12 = nested_eptp12(vcpu->nested->current);
+	if (__builtin_expect(fault->eptp12 & EPT12_MORE_RIGHTS, 0) && !fault->by_umbra &&
+	    !(nested_caps.ept_vpid & EPT_CAP_ADV_VIOLATION) && !find_mode(fault)) {
+		/* With all that is remembered of ept12 gone, it meets the change. */
+		ept02_drop(vcpu, fault->eptp12);
+		l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, fault->eptp12));
+		return EPT02_AGAIN;
+	}
 	fault->log_full = logs_modifications(v) && log_is_full();
 	result = ept02_fault(vcpu, fault);
 	if (fault->dirtied && logs_modifications(v))
@@ -123,12 +168,6 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 	vcpu->nested->violation.gpa = fault->gpa;
 	vcpu->nested->violation.eptp12 = fault->eptp12;
 	reflect_ept_exit(vcpu, REASON_EPT_VIOLATION, qualification, fault);
-}
-
-void l2_memory_set_eptp02(struct vcpu *vcpu, u64 eptp02)
-{
-	vcpu->nested->current->eptp02 = eptp02;
-	vmwrite64(VMCS_EPT_POINTER, eptp02);
 }
 
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,

@@ -19,29 +19,26 @@
 #include "vmx/vmcs.h"
 
 /* Guest state that L1 mostly looks at after an exit; the rest stays in vmcs02 until asked for. */
-static const enum vmcs12_field eager[] = {
-	F_GUEST_RIP,
-	F_GUEST_RSP,
-	F_GUEST_RFLAGS,
-	F_GUEST_CR0,
-	F_GUEST_CR3,
-	F_GUEST_CR4,
-	F_GUEST_INTERRUPTIBILITY,
-	F_GUEST_CS_ACCESS_RIGHTS,
-	F_GUEST_SS_ACCESS_RIGHTS,
-};
+#define EAGER(X)                  \
+	X(GUEST_RIP)              \
+	X(GUEST_RSP)              \
+	X(GUEST_RFLAGS)           \
+	X(GUEST_CR0)              \
+	X(GUEST_CR3)              \
+	X(GUEST_CR4)              \
+	X(GUEST_INTERRUPTIBILITY) \
+	X(GUEST_CS_ACCESS_RIGHTS) \
+	X(GUEST_SS_ACCESS_RIGHTS)
 
 /* Without shadowing; where that is on, L1 reads all of it in vmcs02. */
 __attribute__((noinline)) static void save_unshadowed(struct nested_vmcs *vmcs)
 {
-	for (u32 f = 0; f < F_COUNT; f++) {
-		if (field_info[f].policy == POLICY_GUEST && nested_caps.has_field[f])
-			field_set_add(&vmcs->stale, (enum vmcs12_field)f);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(eager); i++) {
-		vmcs->vmcs12->f[eager[i]] = vmcs_read(field_info[eager[i]].encoding);
-		field_set_remove(&vmcs->stale, eager[i]);
-	}
+	field_set_unite(&vmcs->stale, &nested_caps.guest_state);
+#define X(name)                                             \
+	vmcs->vmcs12->f[F_##name] = vmcs_read(VMCS_##name); \
+	field_set_remove(&vmcs->stale, F_##name);
+	EAGER(X)
+#undef X
 }
 
 /* SDM "Saving Guest State". vmcs02 is current. */
@@ -70,8 +67,9 @@ void nested_record_unshadowed_exit(struct vcpu *vcpu)
 {
 	struct vmcs12 *v = vcpu->nested->current->vmcs12;
 
-	for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++) {
-		if (nested_caps.has_field[f])
+	_Pragma("clang loop unroll(full)") for (u32 f = F_EXIT_REASON; f <= F_IO_RIP; f++)
+	{
+		if (field_info[f].needs == NEEDS_NOTHING || nested_caps.has_field[f])
 			v->f[f] = vmcs_read(field_info[f].encoding);
 	}
 	v->f[F_VM_ENTRY_INTR_INFO] &= ~INTR_INFO_VALID;
@@ -216,7 +214,6 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 	switched_read_kept(&vmcs->plan, &kept);
 	if (vmcs->keep_timer)
 		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
-	nested_restore_entry_event(vcpu);
 	if (vcpu->nested->undo)
 		nested_undo(vcpu);
 	nested_set_l2(vcpu, false);

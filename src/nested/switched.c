@@ -133,8 +133,7 @@ void switched_save(struct nested_vmcs *vmcs)
 {
 	const u32 saves = vmcs->plan.saves;
 
-	FOR_EACH_RULE(i, saves,
-		      field_set_add(&vmcs->stale, (enum vmcs12_field)rules[i].guest12));
+	FOR_EACH_RULE(i, saves, field_set_add(&vmcs->stale, (enum vmcs12_field)rules[i].guest12));
 }
 
 void switched_read_kept(const struct switched_plan *plan, struct switched *out)

@@ -7,10 +7,10 @@
 
 #include <x86/types.h>
 
-#define UNTESTED_FEATURES(X)                        \
-	X(BUS_LOCK, "bus-lock")                     \
+#define UNTESTED_FEATURES(X)                          \
+	X(BUS_LOCK, "bus-lock")                       \
 	X(INSTRUCTION_TIMEOUT, "instruction-timeout") \
-	X(LOADIWKEY, "loadiwkey")                   \
+	X(LOADIWKEY, "loadiwkey")                     \
 	X(BUSY_SHADOW_STACK, "busy-shadow-stack")
 
 enum untested {

@@ -297,6 +297,20 @@ bool guest_linear_probe(u64 linear, size_t size, enum guest_access_type type,
 	return translate_pieces(linear, size, type, as, &identity, &p, fault);
 }
 
+bool guest_linear_mode(u64 linear, const struct guest_walk_ops *ops, void *ctx, bool *user)
+{
+	struct guest_paging paging = current_paging();
+	/* One that nothing but the tables can refuse. */
+	const struct guest_access access = {.linear = linear, .type = GUEST_READ, .ac = true};
+	struct guest_walk walk;
+
+	paging.pkru = paging.pkrs = 0;
+	if (guest_walk(&paging, &access, ops, ctx, &walk) != GUEST_WALK_OK)
+		return false;
+	*user = walk.user;
+	return true;
+}
+
 void guest_fault_inject(const struct guest_fault *fault)
 {
 	if (fault->retry) {

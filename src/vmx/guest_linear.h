@@ -103,6 +103,13 @@ bool guest_linear_probe(u64 linear, size_t size, enum guest_access_type type,
 			enum guest_linear_as as, struct guest_fault *fault);
 
 /*
+ * Whether the guest's paging makes it a user-mode address (SDM "Determination of Access Rights"),
+ * whatever may be done there; no flag is set. False: it does not map it, or a table is out of
+ * reach.
+ */
+bool guest_linear_mode(u64 linear, const struct guest_walk_ops *ops, void *ctx, bool *user);
+
+/*
  * Makes the next entry deliver the fault, combined with an event whose delivery the exit
  * interrupted; or, with `retry`, has the guest do the same again.
  */

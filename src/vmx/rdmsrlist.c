@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RDMSRLIST and WRMSRLIST (SDM, of these names): for each bit that is set in RCX, from the lowest, a
- * 64-bit entry of the table at RSI names an MSR, and one of the table at RDI has its value or gets
- * it. The CPU looks each MSR up in the bitmap. One that exits is done here as the CPU would do it,
- * with its bit cleared; the guest then goes on with the same instruction, as after an interrupt, so
- * that all others remain the CPU's.
+ * RDMSRLIST and WRMSRLIST (SDM, of these names): for each bit that is set in RCX, from the lowest,
+ * a 64-bit entry of the table at RSI names an MSR, and one of the table at RDI has its value or
+ * gets it. The CPU looks each MSR up in the bitmap. One that exits is done here as the CPU would do
+ * it, with its bit cleared; the guest then goes on with the same instruction, as after an
+ * interrupt, so that all others remain the CPU's.
  */
 #include "vmx/rdmsrlist.h"
 
@@ -15,7 +15,8 @@
 #include "vmx/msr.h"
 #include "vmx/vmcs.h"
 
-/* With MSR bitmaps the exit qualification is the MSR's number. */
+/* With MSR bitmaps the exit is in an iteration, so RCX is not 0, and its qualification the number.
+ */
 static u32 msr_of_exit(void)
 {
 	return (u32)vmreadn(VMCS_EXIT_QUALIFICATION);

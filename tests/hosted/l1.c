@@ -128,6 +128,24 @@ bool guest_linear_write_via(u64 linear, const void *src, size_t size,
 	return true;
 }
 
+/* SDM "4-Level Paging", of 4 KiB pages alone. */
+bool guest_linear_mode(u64 linear, const struct guest_walk_ops *ops, void *ctx, bool *user)
+{
+	u64 table = vmread_unchecked(VMCS_GUEST_CR3), entry = 0;
+
+	*user = true;
+	if (!(vmread_unchecked(VMCS_GUEST_CR0) >> 31 & 1))
+		return true;
+	for (int shift = 39; shift >= 12; shift -= 9) {
+		if (!ops->read(ctx, table + (linear >> shift & 511) * 8, &entry, sizeof(entry)) ||
+		    !(entry & 1))
+			return false;
+		*user = *user && (entry >> 2 & 1);
+		table = entry & BITS(51, 12);
+	}
+	return true;
+}
+
 void guest_fault_inject(const struct guest_fault *fault)
 {
 	(void)fault;

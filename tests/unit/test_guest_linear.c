@@ -462,6 +462,38 @@ static void test_via(void **state)
 	assert_true(fault.retry);
 }
 
+/* "Determination of Access Rights": U/S of all entries, and nothing else; nothing is written. */
+static void test_mode(void **state)
+{
+	static const struct guest_walk_ops ops = {.read = read_via};
+	bool user = false;
+
+	(void)state;
+	no_tables = false;
+	/* What would keep others out: keys, SMAP, SMEP, execute-disable, no right to write. */
+	machine_set_field(VMCS_GUEST_CR4, CR4_PAE | CR4_PKE | CR4_PKS | CR4_SMAP | CR4_SMEP);
+	pkru = 3 << 2 * KEY;
+	machine_set_field(VMCS_GUEST_PKRS, 3 << 2 * KEY);
+	put_entry(PT, 0, FIRST_AT | PRESENT | USER | BIT(63) | (u64)KEY << 59);
+	put_entry(PT, 2, SYSTEM_AT | PRESENT | (u64)KEY << 59);
+	assert_true(guest_linear_mode(FIRST + 8, &ops, &reachable, &user));
+	assert_true(user);
+	assert_true(guest_linear_mode(SYSTEM, &ops, &reachable, &user));
+	assert_false(user);
+	assert_int_equal(entry_of(PT, 0) & (ACCESSED | DIRTY), 0);
+	put_entry(PDPT, 0, PD | PRESENT | WRITABLE);
+	assert_true(guest_linear_mode(FIRST, &ops, &reachable, &user));
+	assert_false(user);
+	put_entry(PT, 0, 0);
+	assert_false(guest_linear_mode(FIRST, &ops, &reachable, &user));
+	no_tables = true;
+	assert_false(guest_linear_mode(SYSTEM, &ops, &reachable, &user));
+	/* "If CR0.PG = 0". */
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE);
+	assert_true(guest_linear_mode(SYSTEM, &ops, &reachable, &user));
+	assert_true(user);
+}
+
 /* SDM "Page-Fault Exception (#PF)": CR2; an exit by one leaves it alone ("Basic VM-Exit …"). */
 static void test_inject(void **state)
 {
@@ -504,6 +536,7 @@ int main(void)
 		cmocka_unit_test_setup(test_32bit, setup),
 		cmocka_unit_test_setup(test_exchange, setup),
 		cmocka_unit_test_setup(test_via, setup),
+		cmocka_unit_test_setup(test_mode, setup),
 		cmocka_unit_test_setup(test_inject, setup),
 	};
 

@@ -192,6 +192,129 @@ static void test_violations_of_ept12(void **state)
 	}
 }
 
+enum {
+	USER_FETCH = 1 << 10, /* an entry's bit with "mode-based execute control for EPT" */
+	USER = 1 << 9,        /* of the qualification, advanced information */
+	SHADOW_STACK = 1 << 13,
+};
+static const u64 SHADOW_STACK_PAGE = 1ull << 60;
+
+/* L2's address 777123H by 4-level paging, with U/S set in all entries or missing in one. */
+static void map_linear(unsigned int supervisor_level)
+{
+	enum { L2_TABLES = 0x4000, L1_TABLES = 0x1a000 };
+	static const u64 index[] = {0x777123 >> 12 & 511, 0x777123 >> 21, 0, 0};
+
+	for (unsigned int level = 4; level >= 1; level--) {
+		const u64 n = 4 - level;
+		const u64 next = level == 1 ? L2_GPA : L2_TABLES + (n + 1) * 4096;
+
+		write_entry(EPT12 + 0x3000 + (L2_TABLES / 4096 + n) * 8,
+			    (L1_TABLES + n * 4096) | 6 << 3 | 3);
+		write_entry(L1_TABLES + n * 4096 + index[level - 1] * 8,
+			    next | (level == supervisor_level ? 3 : 7));
+	}
+	machine_set_field(VMCS_GUEST_CR0, CR0_PE | CR0_NE | CR0_PG);
+	machine_set_field(VMCS_GUEST_CR3, L2_TABLES);
+	machine_set_field(VMCS_GUEST_CR4, CR4_VMXE | CR4_PAE);
+	machine_set_field(VMCS_GUEST_EFER, EFER_LMA | EFER_LME);
+}
+
+/* An access that ept12 allows, or not: then the qualification has these bits of rights. */
+static void access_by_rights(u64 access, bool allowed, u64 rights)
+{
+	l2_exits(EPT_VIOLATION, access | LINEAR, 0);
+	assert_int_equal(in_l1(), !allowed);
+	if (allowed)
+		return;
+	assert_int_equal(get(VMCS_EXIT_REASON), EPT_VIOLATION);
+	assert_int_equal(get(VMCS_EXIT_QUALIFICATION), access | LINEAR | rights);
+}
+
+static void start_with(bool shadow, u64 secondary, u64 eptp_bits, u64 rights)
+{
+	start(shadow);
+	map_page(rights);
+	/* Above the page all is allowed. */
+	for (u64 level = 0; level < 3; level++)
+		write_entry(EPT12 + level * 0x1000, (EPT12 + (level + 1) * 0x1000) | 0x407);
+	set(VMCS_SECONDARY_CONTROLS, (u32)nested_caps.secondary | CPU2_EPT | secondary);
+	set(VMCS_EPT_POINTER, ept_pointer | eptp_bits);
+	enter();
+}
+
+/*
+ * "Mode-based execute control for EPT": the address decides about a fetch. The qualification's bit
+ * 6 is entries' bit 10, with that control. Advanced information tells which address it is; without,
+ * L2's paging does.
+ */
+static void test_mode_based_execution(void **state)
+{
+	(void)state;
+	for (unsigned int n = 0; n < 64; n++) {
+		const bool shadow = n & 1, control = n & 2, advanced = n & 4, user = n & 8;
+		const u64 rights = READ | (n & 16 ? FETCH : 0) | (n & 32 ? USER_FETCH : 0);
+		const bool allowed = rights & (control && user ? USER_FETCH : FETCH);
+		const u64 seen =
+			(rights & 7) << 3 | (control && (rights & USER_FETCH) ? 1 << 6 : 0);
+
+		start_with(shadow, control ? CPU2_MBEC : 0, 0, rights);
+		map_linear(user ? 0 : 2);
+		if (!advanced)
+			nested_caps.ept_vpid &= ~EPT_CAP_ADV_VIOLATION;
+		access_by_rights(FETCH | (advanced && user ? USER : 0), allowed, seen);
+		if (!allowed)
+			continue;
+		access_by_rights(READ, true, seen);
+		access_by_rights(WRITE, false, seen);
+	}
+}
+
+/* Without paging every address is a user-mode one; where no level says user, it is none. */
+static void test_mode_of_address(void **state)
+{
+	(void)state;
+	for (unsigned int level = 0; level <= 5; level++) {
+		start_with(true, CPU2_MBEC, 0, READ | USER_FETCH);
+		nested_caps.ept_vpid &= ~EPT_CAP_ADV_VIOLATION;
+		map_linear(level);
+		if (level == 5)
+			machine_set_field(VMCS_GUEST_CR0, CR0_PE | CR0_NE);
+		access_by_rights(FETCH, level == 0 || level == 5, READ << 3 | 1 << 6);
+	}
+	/* What L2's paging does not map any more, L2 tries again, and meets the page fault. */
+	start_with(true, CPU2_MBEC, 0, READ | USER_FETCH);
+	nested_caps.ept_vpid &= ~EPT_CAP_ADV_VIOLATION;
+	map_linear(0);
+	machine_set_field(VMCS_GUEST_CR3, 0x8000);
+	access_by_rights(FETCH, true, 0);
+	assert_int_equal(l1_cpu->nested->ept02.faults, 0);
+}
+
+/*
+ * "EPT Violations", supervisor shadow-stack control: bit 60 allows what is asked for, and nothing
+ * else does. Bit 14 of the qualification tells it.
+ */
+static void test_shadow_stack_accesses(void **state)
+{
+	(void)state;
+	for (unsigned int n = 0; n < 64; n++) {
+		const bool control = n & 1, advanced = n & 2, user = n & 4;
+		const u64 access = n & 8 ? WRITE : READ;
+		const u64 rights = READ | (n & 16 ? WRITE : 0) | (n & 32 ? SHADOW_STACK_PAGE : 0);
+		const bool special = control && !user;
+		const bool allowed = special ? rights & SHADOW_STACK_PAGE : rights & access;
+
+		start_with(true, 0, control ? 1 << 7 : 0, rights);
+		map_linear(user ? 0 : 1);
+		if (!advanced)
+			nested_caps.ept_vpid &= ~EPT_CAP_ADV_VIOLATION;
+		access_by_rights(access | SHADOW_STACK | (advanced && user ? USER : 0), allowed,
+				 (rights & 7) << 3 |
+					 (control && (rights & SHADOW_STACK_PAGE) ? 1 << 14 : 0));
+	}
+}
+
 /* What ept12 allows is not for L1 to know: L2 goes on. */
 static void test_violations_of_ept02(void **state)
 {
@@ -1371,6 +1494,9 @@ int main(void)
 		cmocka_unit_test(test_hidden_addresses),
 		cmocka_unit_test(test_violations_of_ept12),
 		cmocka_unit_test(test_violations_of_ept02),
+		cmocka_unit_test(test_mode_based_execution),
+		cmocka_unit_test(test_mode_of_address),
+		cmocka_unit_test(test_shadow_stack_accesses),
 		cmocka_unit_test(test_misconfiguration),
 		cmocka_unit_test(test_nmi_exit),
 		cmocka_unit_test(test_latched_nmi),

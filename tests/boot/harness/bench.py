@@ -288,7 +288,7 @@ def kvm_figures(runs):
         native, umbra = (int(values[key][0][0]) if key in values else None for values in where)
         return Figure(title, unit, native, umbra, goal)
 
-    figures = [row("KVM, CPUID round trip", "kvm-cpuid", goal=2500),
+    figures = [row("KVM, CPUID round trip", "kvm-cpuid", goal=2050),
                row("KVM, VMCALL round trip", "kvm-vmcall")]
     for size, key in (("2 MiB", "kvm-touch-2m"), ("4 KiB", "kvm-touch-4k")):
         where = f"KVM, 64 MiB touched first, pages of {size}"

@@ -109,7 +109,7 @@ static void write_controls(struct host *h, u64 exit_bits, u64 entry_bits)
 	};
 
 	for (enum vmx_ctl ctl = 0; ctl < CTL_COUNT; ctl++)
-		if (ctl != CTL_CPU2)
+		if (vmx_ctl_exists(ctl))
 			write_field(h, vmx_ctl_field(ctl),
 				    (wanted[ctl] & vmx_ctl_may(ctl)) | vmx_ctl_must(ctl));
 	write_field(h, VMCS_EXCEPTION_BITMAP, 0xffffffff);
