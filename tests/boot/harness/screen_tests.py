@@ -29,7 +29,7 @@ def check_high():
     with tempfile.TemporaryDirectory(prefix="umbra-") as work, \
             concurrent.futures.ThreadPoolExecutor(1) as pool:
         work = pathlib.Path(work)
-        build.build(variant)
+        build.build(variant, variant.image, variant.probe)
         cd = media.make_cd(media.under_umbra(variant.image, variant.probe), work / "cd.iso")
         hardware = engines.Hardware(memory=MEGABYTES, monitor=True)
         commands = [
