@@ -8,8 +8,6 @@ enum {
 	WIDTH_32 = VMCS_WIDTH_32,
 	WIDTH_64 = VMCS_WIDTH_64,
 	WIDTH_N = VMCS_WIDTH_NATURAL,
-	/* More than any index in use; the table below is dense enough. */
-	INDEX_MAX = 64,
 };
 
 /* What a field of a width holds. */
@@ -35,7 +33,7 @@ const struct field_info field_info[F_COUNT] = {
 #define X(name_, width_, class_, policy_, needs_, invalidates_)                                    \
 	_Static_assert(VMCS_FIELD_WIDTH(VMCS_##name_) == (u32)WIDTH_##width_, #name_ " width");    \
 	_Static_assert(VMCS_FIELD_TYPE(VMCS_##name_) == (u32)VMCS_TYPE_##class_, #name_ " class"); \
-	_Static_assert(VMCS_FIELD_INDEX(VMCS_##name_) < INDEX_MAX, #name_ " index");
+	_Static_assert(VMCS_FIELD_INDEX(VMCS_##name_) < VMCS_FIELD_INDEX_LIMIT, #name_ " index");
 VMCS12_FIELDS(X)
 #undef X
 _Static_assert(F_COUNT < 255, "field numbers fit a byte");
@@ -57,7 +55,7 @@ _Static_assert((int)F_IO_RIP - (int)F_EXIT_REASON + 1 == 0 VMCS12_FIELDS(X),
 #undef X
 
 /* Field number plus one, 0 for none. */
-static const u8 by_encoding[4][4][INDEX_MAX] = {
+static const u8 by_encoding[4][4][VMCS_FIELD_INDEX_LIMIT] = {
 #define X(name_, width_, class_, policy_, needs_, invalidates_) \
 	[WIDTH_##width_][VMCS_TYPE_##class_][VMCS_FIELD_INDEX(VMCS_##name_)] = F_##name_ + 1,
 	VMCS12_FIELDS(X)
@@ -69,8 +67,10 @@ int field_index(u32 encoding)
 	const u32 width = VMCS_FIELD_WIDTH(encoding);
 	const u32 index = VMCS_FIELD_INDEX(encoding);
 
-	if (encoding & ~0x6fffu || index >= INDEX_MAX ||
+	if (encoding & ~0x6fffu || index >= VMCS_FIELD_INDEX_LIMIT ||
 	    (VMCS_FIELD_HIGH(encoding) && width != VMCS_WIDTH_64))
 		return -1;
-	return by_encoding[width][VMCS_FIELD_TYPE(encoding)][index_masked(index, INDEX_MAX)] - 1;
+	return by_encoding[width][VMCS_FIELD_TYPE(encoding)]
+			  [index_masked(index, VMCS_FIELD_INDEX_LIMIT)] -
+	       1;
 }

@@ -7,7 +7,7 @@
 #include "mm/pages.h"
 
 enum {
-	FIELDS = 4 * 4 * 64, /* width, type, index */
+	FIELDS = 4 * 4 * VMCS_FIELD_INDEX_LIMIT, /* width, type, index */
 	VMCS_MAX = 256,
 	CPUS_MAX = 4,
 };
@@ -44,10 +44,11 @@ void (*machine_on_invvpid)(enum invvpid_type type, u16 vpid, u64 linear);
 
 static u32 index_of(u64 encoding)
 {
-	if ((encoding & ~0x6fffull) || VMCS_FIELD_INDEX(encoding) >= 64 ||
+	if ((encoding & ~0x6fffull) || VMCS_FIELD_INDEX(encoding) >= VMCS_FIELD_INDEX_LIMIT ||
 	    (VMCS_FIELD_HIGH(encoding) && VMCS_FIELD_WIDTH(encoding) != VMCS_WIDTH_64))
 		MACHINE_FAIL("no VMCS field is encoded %#llx", (unsigned long long)encoding);
-	return (u32)(VMCS_FIELD_WIDTH(encoding) * 4 + VMCS_FIELD_TYPE(encoding)) * 64 +
+	return (u32)(VMCS_FIELD_WIDTH(encoding) * 4 + VMCS_FIELD_TYPE(encoding)) *
+		       VMCS_FIELD_INDEX_LIMIT +
 	       (u32)VMCS_FIELD_INDEX(encoding);
 }
 

@@ -107,7 +107,7 @@ static void print_text(const struct status *s)
 	       text_size(fact[UMBRA_FACT_IMAGE_SIZE]).of);
 	printf("%s of %s pages of the pool in use\n", text_count(used).of,
 	       text_count(fact[UMBRA_FACT_PAGES]).of);
-	printf("             the guest read %s of its pages, as zeros; writes refused: %s\n",
+	printf("             the guest read %s of its pages, as ones; writes refused: %s\n",
 	       text_count(all.hidden_reads).of, text_count(all.hidden_writes).of);
 	if (fact[UMBRA_FACT_MICROCODE])
 		printf("microcode    %#" PRIx32 " instead of %#" PRIx64 "\n",

@@ -235,6 +235,8 @@ enum vmcs_type {
 
 #define VMCS_FIELD_HIGH(e)  ((e)&1u)
 #define VMCS_FIELD_INDEX(e) (((e) >> 1) & 0x1ffu)
+/* No field has an index so high: how long tables by index are. */
+enum { VMCS_FIELD_INDEX_LIMIT = 64 };
 #define VMCS_FIELD_TYPE(e)  (((e) >> 10) & 3u)
 #define VMCS_FIELD_WIDTH(e) (((e) >> 13) & 3u)
 
