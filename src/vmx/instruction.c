@@ -8,6 +8,9 @@ void instruction_done_slow(u64 rflags, u32 interruptibility)
 {
 	const u32 shadows = INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS;
 
+	/* Below 64-bit mode the instruction pointer has 32 bits. */
+	if (!instruction_in_64bit_mode())
+		vmwriten(VMCS_GUEST_RIP, vmreadn(VMCS_GUEST_RIP) & BITS(31, 0));
 	if (interruptibility & shadows)
 		vmwrite32(VMCS_GUEST_INTERRUPTIBILITY, interruptibility & ~shadows);
 	if (rflags & RFLAGS_RF)
@@ -21,11 +24,4 @@ void instruction_iteration_done(void)
 {
 	instruction_done_slow(vmreadn(VMCS_GUEST_RFLAGS) & ~RFLAGS_RF,
 			      vmread32(VMCS_GUEST_INTERRUPTIBILITY));
-}
-
-/* Below 64-bit mode the instruction pointer has 32 bits. */
-void instruction_wrap_rip(u64 rip)
-{
-	if (!instruction_in_64bit_mode())
-		vmwriten(VMCS_GUEST_RIP, rip & BITS(31, 0));
 }

@@ -22,7 +22,6 @@ static inline u32 instruction_cpl(void)
 
 /* The rare cases of instruction_done(): of RFLAGS, TF and RF as the instruction found them. */
 void instruction_done_slow(u64 rflags, u32 interruptibility);
-void instruction_wrap_rip(u64 rip);
 
 /*
  * The same for one iteration of an instruction that has more to do, and that the guest goes on
@@ -42,11 +41,10 @@ static inline void instruction_done_with(u64 rflags)
 	const u32 interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 
 	vmwriten(VMCS_GUEST_RIP, rip);
-	if (__builtin_expect(((old ^ rip) >> 32) != 0, 0))
-		instruction_wrap_rip(rip);
 	if (__builtin_expect(
 		    (rflags & (RFLAGS_TF | RFLAGS_RF)) |
-			    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)),
+			    (interruptibility & (INTERRUPTIBILITY_STI | INTERRUPTIBILITY_MOV_SS)) |
+			    (old ^ rip) >> 32,
 		    0))
 		instruction_done_slow(rflags, interruptibility);
 }

@@ -128,11 +128,6 @@ void instruction_done_slow(u64 rflags, u32 interruptibility)
 	(void)interruptibility;
 }
 
-void instruction_wrap_rip(u64 rip)
-{
-	(void)rip;
-}
-
 static int setup(void **state)
 {
 	static const struct vmx_capabilities none;
