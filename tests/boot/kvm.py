@@ -92,4 +92,6 @@ TESTS = [
     parameters_test("parameters"),
     parameters_test("parameters-skylake", "corei7_skylake_x"),
     parameters_test("parameters-arrow-lake", "arrow_lake", "ept_mode_based_exec"),
+    parameters_test("parameters-sapphire-rapids", "sapphire_rapids", "ept_mode_based_exec"),
+    parameters_test("parameters-wildcat-lake", "wildcat_lake", "ept_mode_based_exec"),
 ]
