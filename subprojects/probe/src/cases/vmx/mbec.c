@@ -82,36 +82,49 @@ static void check_violation(struct run *t, int line, struct l2 *l2, u64 access, 
 	check_equal(t, line, "guest-linear address", l2->exit.linear, WINDOW_BASE + offset);
 }
 
-static void check_access(struct run *t, struct setup *s, const char *what, const u8 *code,
-			 u64 access, u64 needed, u64 rights, bool user)
-{
-	const unsigned offset = access == EPT_VIOLATION_FETCH ? CODE_AT : DATA_AT;
+/* An access that L2 makes: by which code, with which CPL; and the right it takes. */
+struct kind {
+	const char *what;
+	const u8 *code;
+	u64 access, needed;
+	bool user;
+};
 
-	run_at(s->l2, code, WINDOW_BASE + offset, user);
-	if (rights & needed) {
-		EXITED_BY(t, s->l2, REASON_VMCALL, what, rights);
+static void check_access(struct run *t, struct setup *s, const struct kind *kind, u64 rights)
+{
+	const unsigned offset = kind->access == EPT_VIOLATION_FETCH ? CODE_AT : DATA_AT;
+
+	run_at(s->l2, kind->code, WINDOW_BASE + offset, kind->user);
+	if (rights & kind->needed) {
+		EXITED_BY(t, s->l2, REASON_VMCALL, kind->what, rights);
 		return;
 	}
-	EXITED_BY(t, s->l2, REASON_EPT_VIOLATION, what, rights);
+	EXITED_BY(t, s->l2, REASON_EPT_VIOLATION, kind->what, rights);
 	if (s->l2->exit.reason == REASON_EPT_VIOLATION)
-		check_violation(t, __LINE__, s->l2, access, rights, offset);
+		check_violation(t, __LINE__, s->l2, kind->access, rights, offset);
 }
 
 /* What GPA's translation allows together, from every kind of linear address. */
 static void check_rights(struct run *t, struct setup *s, u64 rights)
 {
-	map_window(PTE_W);
-	check_access(t, s, "read", mb_read, EPT_VIOLATION_READ, EPT_READ, rights, false);
-	check_access(t, s, "write", mb_write, EPT_VIOLATION_WRITE, EPT_WRITE, rights, false);
-	check_access(t, s, "supervisor fetch", mb_call, EPT_VIOLATION_FETCH, EPT_EXEC, rights,
-		     false);
+	const struct kind supervisors[] = {
+		{"read", mb_read, EPT_VIOLATION_READ, EPT_READ, false},
+		{"write", mb_write, EPT_VIOLATION_WRITE, EPT_WRITE, false},
+		{"supervisor fetch", mb_call, EPT_VIOLATION_FETCH, EPT_EXEC, false},
+	};
 	/* The address counts, not who fetches. */
+	const struct kind users[] = {
+		{"user fetch at CPL 0", mb_call, EPT_VIOLATION_FETCH, EPT_USER_EXEC, false},
+		{"user fetch at CPL 3", mb_call, EPT_VIOLATION_FETCH, EPT_USER_EXEC, true},
+		{"user read", mb_read, EPT_VIOLATION_READ, EPT_READ, true},
+	};
+
+	map_window(PTE_W);
+	for (unsigned i = 0; i < ARRAY_SIZE(supervisors); i++)
+		check_access(t, s, &supervisors[i], rights);
 	map_window(PTE_W | PTE_U);
-	check_access(t, s, "user fetch at CPL 0", mb_call, EPT_VIOLATION_FETCH, EPT_USER_EXEC,
-		     rights, false);
-	check_access(t, s, "user fetch at CPL 3", mb_call, EPT_VIOLATION_FETCH, EPT_USER_EXEC,
-		     rights, true);
-	check_access(t, s, "user read", mb_read, EPT_VIOLATION_READ, EPT_READ, rights, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(users); i++)
+		check_access(t, s, &users[i], rights);
 }
 
 static u64 rights_of(unsigned n)
@@ -177,6 +190,25 @@ PROBE_CASE(mbec_levels, "vmx.mbec.levels", CASE_EACH_CPU)
 	end();
 }
 
+/* Fetches from user and supervisor addresses in a large page with these rights. */
+static void check_large(struct run *t, struct setup *s, unsigned level, u64 rights)
+{
+	const u64 size = ept_level_size(level), offset = s->page & (size - 1);
+
+	*ept_slot(s->l2->ept, GPA, level) =
+		ALIGN_DOWN(s->page, size) | EPT_LARGE | rights | ept_memtype_bits(MEMTYPE_WB);
+	ept_flush(s->l2->ept);
+	for (unsigned user = 0; user < 2; user++) {
+		const u64 needed = user ? (u64)EPT_USER_EXEC : (u64)EPT_EXEC;
+
+		memory_map(WINDOW_BASE, GPA + offset, PAGE_SIZE, PAGE_SIZE,
+			   PTE_P | PTE_W | (user ? PTE_U : 0));
+		run_at(s->l2, mb_call, WINDOW_BASE + CODE_AT, user);
+		EXITED_BY(t, s->l2, rights & needed ? REASON_VMCALL : REASON_EPT_VIOLATION,
+			  user ? "user fetch" : "supervisor fetch", rights);
+	}
+}
+
 PROBE_CASE(mbec_large, "vmx.mbec.large_pages", CASE_EACH_CPU)
 {
 	struct setup s;
@@ -184,28 +216,11 @@ PROBE_CASE(mbec_large, "vmx.mbec.large_pages", CASE_EACH_CPU)
 	if (!begin(t, &s))
 		return;
 	for (unsigned level = 2; level <= 3; level++) {
-		const u64 size = ept_level_size(level), offset = s.page & (size - 1);
-
 		if (!(vmx_ept_vpid_cap() & (level == 2 ? EPT_CAP_2M : EPT_CAP_1G)))
 			continue;
 		for (unsigned n = 1; n < 16; n++) {
-			const u64 rights = rights_of(n);
-
-			if (is_misconfigured(rights))
-				continue;
-			*ept_slot(s.l2->ept, GPA, level) = ALIGN_DOWN(s.page, size) | EPT_LARGE |
-							   rights | ept_memtype_bits(MEMTYPE_WB);
-			ept_flush(s.l2->ept);
-			for (unsigned user = 0; user < 2; user++) {
-				memory_map(WINDOW_BASE, GPA + offset, PAGE_SIZE, PAGE_SIZE,
-					   PTE_P | PTE_W | (user ? PTE_U : 0));
-				run_at(s.l2, mb_call, WINDOW_BASE + CODE_AT, user);
-				EXITED_BY(t, s.l2,
-					  rights & (user ? EPT_USER_EXEC : EPT_EXEC)
-						  ? REASON_VMCALL
-						  : REASON_EPT_VIOLATION,
-					  user ? "user fetch" : "supervisor fetch", rights);
-			}
+			if (!is_misconfigured(rights_of(n)))
+				check_large(t, &s, level, rights_of(n));
 		}
 		*ept_slot(s.l2->ept, GPA, level) = 0;
 		ept_flush(s.l2->ept);
