@@ -103,9 +103,23 @@ static bool parse_port(struct piece p, u16 *out)
 	return true;
 }
 
+/* Cuts *list at its first comma; returns what is behind that, without a text if there is none. */
+static struct piece cut_at_comma(struct piece *list)
+{
+	for (size_t i = 0; i < list->length; i++) {
+		if (list->text[i] == ',') {
+			const struct piece rest = {list->text + i + 1, list->length - i - 1};
+
+			list->length = i;
+			return rest;
+		}
+	}
+	return (struct piece){0};
+}
+
 static bool parse_serial(struct piece value, struct options *options)
 {
-	struct piece name = value, speed = {0};
+	struct piece name = value, speed;
 	u32 baud = defaults.serial_baud;
 	u16 port;
 
@@ -113,14 +127,7 @@ static bool parse_serial(struct piece value, struct options *options)
 		options->serial_port = 0;
 		return true;
 	}
-	for (size_t i = 0; i < value.length; i++) {
-		if (value.text[i] == ',') {
-			name.length = i;
-			speed.text = value.text + i + 1;
-			speed.length = value.length - i - 1;
-			break;
-		}
-	}
+	speed = cut_at_comma(&name);
 	/* The divisor latch has 16 bits and counts in 1/115200 s. */
 	if (speed.text && (!parse_number(speed, 115200, &baud) || baud < 2 || 115200 % baud != 0))
 		return false;
@@ -181,19 +188,10 @@ static bool parse_nested_untested(struct piece value, struct options *options)
 		options->nested_untested = equals(value, "all") ? UNTESTED_ALL : 0;
 		return true;
 	}
-	while (value.text) {
-		struct piece word = value;
+	for (struct piece word = value, rest; word.text; word = rest) {
 		int index;
 
-		value.text = NULL;
-		for (size_t i = 0; i < word.length; i++) {
-			if (word.text[i] == ',') {
-				value.text = word.text + i + 1;
-				value.length = word.length - i - 1;
-				word.length = i;
-				break;
-			}
-		}
+		rest = cut_at_comma(&word);
 		index = find(word, untested_words, UNTESTED_COUNT);
 		if (index < 0)
 			return false;

@@ -73,11 +73,10 @@ static void init_screen(const struct framebuffer *fb)
 {
 	static struct early_map_tables tables;
 	const paddr_t tables_at = boot.load_base + (u64)((u8 *)&tables - image_start);
-	const struct range memory = {fb->addr, (u64)fb->pitch * fb->height};
 
 	console_init_screen(fb, fb->type == FRAMEBUFFER_RGB &&
 					early_map(early_pml4, early_pdpt, &tables, tables_at,
-						  memory, phys_width_address()));
+						  framebuffer_memory(fb), phys_width_address()));
 }
 
 static void read_options(void)

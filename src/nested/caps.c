@@ -31,12 +31,11 @@ static const u64 ept_vpid_implemented =
 	VPID_CAP_SINGLE | VPID_CAP_ALL | VPID_CAP_SINGLE_GLOBALS;
 
 /* Must-be-1 bits are the default-1 class less those that may be cleared, here as in hardware. */
-static vmx_control_cap offer(vmx_control_cap hardware, enum control_word word, u32 untested)
+static vmx_control_cap offer(vmx_control_cap hardware, enum control_word word, u64 taken)
 {
 	const u32 default1 = defaults[word].default1;
 	const u64 implemented =
-		controls_with(word, CONTROL_TAKEN) | controls_with(word, CONTROL_UMBRAS) |
-		controls_with(word, CONTROL_EMULATED) | controls_untested(word, untested);
+		taken | controls_with(word, CONTROL_UMBRAS) | controls_with(word, CONTROL_EMULATED);
 	const u64 allowed1 = ((hardware >> 32) & implemented) | default1;
 	const u64 allowed0 = (default1 & ~defaults[word].may_clear) | (hardware & allowed1);
 
@@ -99,10 +98,10 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 		.maxphyaddr = (u8)maxphyaddr,
 	};
 	for (u32 word = 0; word < CONTROL_WORDS; word++) {
-		out->control[word] =
-			offer(hardware->control[word], (enum control_word)word, untested);
 		out->taken[word] = controls_with((enum control_word)word, CONTROL_TAKEN) |
 				   controls_untested((enum control_word)word, untested);
+		out->control[word] =
+			offer(hardware->control[word], (enum control_word)word, out->taken[word]);
 	}
 	drop_unpaired(out);
 	drop_empty(&out->primary, CPU_TERTIARY_CONTROLS, &out->tertiary);

@@ -18,27 +18,26 @@
 #include "vmx/event.h"
 #include "vmx/vmcs.h"
 
-/* Guest state that L1 mostly looks at after an exit; the rest stays in vmcs02 until asked for. */
-#define EAGER(X)                  \
-	X(GUEST_RIP)              \
-	X(GUEST_RSP)              \
-	X(GUEST_RFLAGS)           \
-	X(GUEST_CR0)              \
-	X(GUEST_CR3)              \
-	X(GUEST_CR4)              \
-	X(GUEST_INTERRUPTIBILITY) \
-	X(GUEST_CS_ACCESS_RIGHTS) \
-	X(GUEST_SS_ACCESS_RIGHTS)
-
-/* Without shadowing; where that is on, L1 reads all of it in vmcs02. */
+/*
+ * Without shadowing; where that is on, L1 reads all of it in vmcs02. What L1 mostly looks at after
+ * an exit is copied, the rest stays there until asked for.
+ */
 __attribute__((noinline)) static void save_unshadowed(struct nested_vmcs *vmcs)
 {
 	field_set_unite(&vmcs->stale, &nested_caps.guest_state);
-#define X(name)                                             \
+#define COPY(name)                                          \
 	vmcs->vmcs12->f[F_##name] = vmcs_read(VMCS_##name); \
-	field_set_remove(&vmcs->stale, F_##name);
-	EAGER(X)
-#undef X
+	field_set_remove(&vmcs->stale, F_##name)
+	COPY(GUEST_RIP);
+	COPY(GUEST_RSP);
+	COPY(GUEST_RFLAGS);
+	COPY(GUEST_CR0);
+	COPY(GUEST_CR3);
+	COPY(GUEST_CR4);
+	COPY(GUEST_INTERRUPTIBILITY);
+	COPY(GUEST_CS_ACCESS_RIGHTS);
+	COPY(GUEST_SS_ACCESS_RIGHTS);
+#undef COPY
 }
 
 /* SDM "Saving Guest State". vmcs02 is current. */

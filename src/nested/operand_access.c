@@ -160,12 +160,13 @@ static bool is_through_ept12(const struct vcpu *vcpu)
 	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
 }
 
-bool operand_read_at(const struct operand *operand, void *dst, u32 size)
+bool operand_walk_and_read(struct guest_regs *regs, void *dst, u32 size)
 {
+	const struct operand operand = operand_of_exit(regs);
 	struct guest_fault fault;
 	u64 linear;
 
-	if (!operand_address(operand, false, size, &linear))
+	if (!operand_address(&operand, false, size, &linear))
 		return false;
 	if (is_through_ept12(this_vcpu()))
 		return l2_access(this_vcpu(), linear, dst, NULL, size);
@@ -188,13 +189,6 @@ bool operand_write_at(const struct operand *operand, const void *src, u32 size)
 		return true;
 	guest_fault_inject(&fault);
 	return false;
-}
-
-bool operand_walk_and_read(struct guest_regs *regs, void *dst, u32 size)
-{
-	const struct operand operand = operand_of_exit(regs);
-
-	return operand_read_at(&operand, dst, size);
 }
 
 bool operand_walk_and_write(struct guest_regs *regs, const void *src, u32 size)

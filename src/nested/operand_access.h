@@ -25,7 +25,6 @@ void operand_set_register(struct guest_regs *regs, const struct operand *operand
  * One in memory, with CPL 0, by the guest's segments and page tables. False: the fault has been
  * raised.
  */
-bool operand_read_at(const struct operand *operand, void *dst, u32 size);
 bool operand_write_at(const struct operand *operand, const void *src, u32 size);
 
 /* The same of the instruction that exited. */

@@ -52,11 +52,9 @@ void console_init_screen(const struct framebuffer *fb, bool mapped)
 
 struct range console_screen_memory(void)
 {
-	const struct framebuffer *fb = &console.screen.fb;
-
 	if (console.screen.kind != SCREEN_PIXELS)
 		return (struct range){0};
-	return (struct range){fb->addr, (u64)fb->pitch * fb->height};
+	return framebuffer_memory(&console.screen.fb);
 }
 
 void console_write(const char *text, size_t n)

@@ -19,6 +19,12 @@ void console_init_serial(u16 port, u32 baud);
  */
 void console_init_screen(const struct framebuffer *fb, bool mapped);
 
+/* The memory of one that has pixels. */
+static inline struct range framebuffer_memory(const struct framebuffer *fb)
+{
+	return (struct range){fb->addr, (u64)fb->pitch * fb->height};
+}
+
 /* Memory that must stay in the direct map for the screen; none: size 0. */
 struct range console_screen_memory(void);
 

@@ -228,6 +228,19 @@ PROBE_CASE(mbec_large, "vmx.mbec.large_pages", CASE_EACH_CPU)
 	end();
 }
 
+/* Fetches from supervisor and user addresses of a page with one right; `allowed` by bit 0 and 1. */
+static void check_fetches(struct run *t, struct setup *s, u64 right, unsigned allowed,
+			  const char *what)
+{
+	ept_map_page(s->l2->ept, GPA, s->page, EPT_READ | right);
+	for (unsigned user = 0; user < 2; user++) {
+		map_window(PTE_W | (user ? PTE_U : 0));
+		run_at(s->l2, mb_call, WINDOW_BASE + CODE_AT, user);
+		EXITED_BY(t, s->l2, allowed >> user & 1 ? REASON_VMCALL : REASON_EPT_VIOLATION,
+			  what, user);
+	}
+}
+
 /* One map, the control on and off: "If that control is 0, this bit is ignored." */
 PROBE_CASE(mbec_switch, "vmx.mbec.on_and_off", CASE_EACH_CPU)
 {
@@ -242,20 +255,10 @@ PROBE_CASE(mbec_switch, "vmx.mbec.on_and_off", CASE_EACH_CPU)
 			l2_enable(CTL_CPU2, CPU2_MBEC);
 		else
 			l2_disable(CTL_CPU2, CPU2_MBEC);
-		ept_map_page(s.l2->ept, GPA, s.page, EPT_READ | EPT_USER_EXEC);
-		for (unsigned user = 0; user < 2; user++) {
-			map_window(PTE_W | (user ? PTE_U : 0));
-			run_at(s.l2, mb_call, WINDOW_BASE + CODE_AT, user);
-			EXITED_BY(t, s.l2, on && user ? REASON_VMCALL : REASON_EPT_VIOLATION,
-				  on ? "fetch with bit 10, control on" : "and off", user);
-		}
-		ept_map_page(s.l2->ept, GPA, s.page, EPT_READ | EPT_EXEC);
-		for (unsigned user = 0; user < 2; user++) {
-			map_window(PTE_W | (user ? PTE_U : 0));
-			run_at(s.l2, mb_call, WINDOW_BASE + CODE_AT, user);
-			EXITED_BY(t, s.l2, on && user ? REASON_EPT_VIOLATION : REASON_VMCALL,
-				  on ? "fetch with bit 2, control on" : "and off", user);
-		}
+		check_fetches(t, &s, EPT_USER_EXEC, on ? 2 : 0,
+			      on ? "fetch with bit 10, control on" : "and off");
+		check_fetches(t, &s, EPT_EXEC, on ? 1 : 3,
+			      on ? "fetch with bit 2, control on" : "and off");
 		/* Present with the control, absent without: then nothing else of it counts. */
 		if (!(vmx_ept_vpid_cap() & EPT_CAP_EXEC_ONLY))
 			continue;
