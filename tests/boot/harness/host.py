@@ -163,4 +163,6 @@ def ensure_packages(packages, if_offered=()):
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    # In one piece: another thread may speak, too.
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

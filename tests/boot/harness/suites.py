@@ -108,8 +108,12 @@ ACTIONS = {
 }
 
 
+# Of these, one test uses one CPU at most.
+SIDE_BY_SIDE = ("boot",)
+
+
 def select_actions(suites, pattern):
-    """Tests that are neither Meson's nor boots, as pairs of a name and a function."""
+    """Tests that are neither Meson's nor of the table of boots, as pairs of a name and a function."""
     return [(name, action) for suite, sources in ACTIONS.items() if suite in suites
             for source in sources for name, action in source()
             if not pattern or re.search(pattern, name)]
@@ -128,7 +132,12 @@ def run_boot_test(test):
     return Result(test.name, time.monotonic() - start, problem, detail, note)
 
 
-def run_boot_tests(tests, jobs, report):
+def run_action(name, action):
+    host.say(f"running {name}")
+    return timed(name, action)
+
+
+def run_boot_tests(tests, actions, jobs, report):
     """Emulators use one CPU each, so as many run at once as jobs says."""
     for variant in dict.fromkeys(test.variant for test in tests if test.variant):
         built = timed(f"boot.build-{variant.name}", lambda v=variant: build.build(v) and None)
@@ -136,7 +145,8 @@ def run_boot_tests(tests, jobs, report):
             report.add(built)
             return
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run_boot_test, test) for test in tests]
+        futures = [pool.submit(run_action, *action) for action in actions]
+        futures += [pool.submit(run_boot_test, test) for test in tests]
         try:
             for future in concurrent.futures.as_completed(futures):
                 report.add(future.result())
@@ -172,12 +182,11 @@ def run(suites, pattern, jobs):
             run_meson_suite(suite, pattern, report)
     if "checks" in suites:
         run_meson_suite("checks", pattern, report)
-    for name, action in select_actions(suites, pattern):
-        host.say(f"running {name}")
-        report.add(timed(name, action))
-    tests = select_boot_tests(suites, pattern)
-    if tests:
-        run_boot_tests(tests, jobs, report)
+    alone = [suite for suite in suites if suite not in SIDE_BY_SIDE]
+    for name, action in select_actions(alone, pattern):
+        report.add(run_action(name, action))
+    beside = [suite for suite in suites if suite in SIDE_BY_SIDE]
+    run_boot_tests(select_boot_tests(suites, pattern), select_actions(beside, pattern), jobs, report)
     print(f"{time.monotonic() - start:.0f} s in all")
     return report.close()
 
