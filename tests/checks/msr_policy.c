@@ -80,18 +80,13 @@ static const char *l2_text(const struct msr_policy *row)
 
 static void print_row(FILE *out, const struct msr_policy *row)
 {
-	const bool held_always = row->field && !row->control;
-
 	if (!read_text[row->read] || !write_text[row->write] || !condition_text[row->condition])
 		MACHINE_FAIL("msr_policy.c has no text for %s", row->name);
 	fputs("| ", out);
 	print_numbers(out, row);
 	fprintf(out, " | %s%s%s%s | %s%s | %s | ", row->name[0] == '(' ? "" : "`", row->name,
 		row->name[0] == '(' ? "" : "`", row->clear ? " †" : "", read_text[row->read],
-		!row->field   ? ""
-		: held_always ? "the VMCS's"
-			      : " ‡",
-		write_text[row->write]);
+		row->field ? " ‡" : "", write_text[row->write]);
 	print_lists(out, row);
 	fprintf(out, " | %s | %s", l2_text(row), row->why);
 	if (row->condition)
@@ -129,9 +124,10 @@ static void print_all(FILE *out)
 		"exits; what they load has to pass *WRMSR* as well. *Bitmap* tells what vmcs01's "
 		"MSR\n"
 		"bitmap intercepts, and with it, whatever L1's own has, that of L2. †: cleared on\n"
-		"each CPU before the guest starts. ‡: held in the VMCS while the guest is out "
-		"where\n"
-		"the CPU has the entry control. Values for the VMCS are judged by CPUID\n"
+		"each CPU before the guest starts. ‡: its value is in the VMCS while the guest "
+		"is out\n"
+		"(if it takes an entry control, where the CPU has that): no exit. Values for the "
+		"VMCS are judged by CPUID\n"
 		"(`src/vmx/msr_bits.c`); none is written to the CPU to see whether it is taken.\n\n"
 		"IA32_XSS cannot hold the bit of a hidden component, by WRMSR, by a list or from\n"
 		"before Umbra, so XRSTORS of one is #GP, and neither vmcs01 nor vmcs02 needs "

@@ -9,14 +9,24 @@
 
 struct nested_caps nested_caps;
 
-static const char *needs_text(u8 needs)
+/* Some controls of VM exits and VM entries are named like others. */
+static const char *word_beside(u32 word)
+{
+	return word == CONTROL_WORD_EXIT    ? " (VM exit)"
+	       : word == CONTROL_WORD_ENTRY ? " (VM entry)"
+					    : "";
+}
+
+static void print_needs(FILE *out, u8 needs)
 {
 	static const char *const targets[] = {"1 CR3-target value", "2 CR3-target values",
 					      "3 CR3-target values", "4 CR3-target values"};
 
 	if (needs < CONTROL_COUNT)
-		return control_info[needs].text;
-	return needs == NEEDS_NOTHING ? "" : targets[needs - NEEDS_CR3_TARGET0];
+		fprintf(out, "%s%s", control_info[needs].text,
+			word_beside(control_info[needs].word));
+	else if (needs != NEEDS_NOTHING)
+		fputs(targets[needs - NEEDS_CR3_TARGET0], out);
 }
 
 static const char *const word_text[CONTROL_WORDS] = {
@@ -44,7 +54,7 @@ static const char *const policy_text[] = {
 	[POLICY_ADDRESS] = "copied, if not Umbra's memory",
 	[POLICY_MERGE] = "computed",
 	[POLICY_EXIT] = "copied back",
-	[POLICY_SOFT] = "Umbra's own",
+	[POLICY_SOFT] = "Umbra's; L1's is kept in vmcs12",
 };
 
 static const char *const width_text[] = {
@@ -75,9 +85,10 @@ static int by_encoding(const void *a, const void *b)
 static void print_field(FILE *out, enum vmcs12_field f)
 {
 	const struct field_info *info = &field_info[f];
-	fprintf(out, "| %04x | `%s` | %s | %s | %s | %s |\n", info->encoding, info->name,
-		width_text[info->width], policy_text[info->policy], needs_text(info->needs),
-		field_set_has(&shadow_fields, f) ? "yes" : "");
+	fprintf(out, "| %04x | `%s` | %s | %s | ", info->encoding, info->name,
+		width_text[info->width], policy_text[info->policy]);
+	print_needs(out, info->needs);
+	fprintf(out, " | %s |\n", field_set_has(&shadow_fields, f) ? "yes" : "");
 }
 
 /* SDM: the bit's position, its name, and what becomes of it. */

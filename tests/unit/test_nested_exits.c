@@ -146,7 +146,9 @@ static void test_hidden_addresses(void **state)
 			if (field_info[f].policy != POLICY_ADDRESS)
 				continue;
 			set(field_info[f].encoding, MACHINE_OWN + PAGE_SIZE);
-			assert_int_equal(l1_execute(REASON_VMRESUME, 0), FAIL_VALID);
+			if (l1_execute(REASON_VMRESUME, 0) != FAIL_VALID)
+				fail_msg("%s: the entry did not fail; is its control set above?",
+					 field_info[f].name);
 			assert_int_equal(get(VMCS_VM_INSTRUCTION_ERROR), 7);
 			set(field_info[f].encoding, 0);
 			assert_int_equal(l1_execute(REASON_VMRESUME, 0), ENTERED);

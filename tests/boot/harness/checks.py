@@ -95,6 +95,18 @@ def count_lines():
             + ", ".join(f"{room} {size}" for room, size in sizes.items()))
 
 
+def check_encodings():
+    """No VMCS field has the number of another: the compiler takes an enum with one twice."""
+    text = (host.ROOT / "subprojects/x86-arch/include/x86/vmcs.h").read_text(encoding="utf-8")
+    fields = re.findall(r"^\s(VMCS_\w+) = (0x[0-9a-f]{4}),$", text, re.M)
+    names = {}
+    for name, number in fields:
+        names.setdefault(number, []).append(name)
+    if twice := [" and ".join(same) for same in names.values() if len(same) > 1]:
+        raise host.Failure("\n".join([*twice, "fields with one encoding"]))
+    return f"{len(fields)} fields"
+
+
 def check_payloads():
     """What kernels and modules may be compressed by is unpacked, and what else may come refused."""
     text = bytes(range(256)) * 4096
@@ -193,7 +205,7 @@ def check_static_analysis():
 def all_checks():
     """Pairs of a name and a function that raises host.Failure."""
     checks = [("checks.format", check_format), ("checks.rooms", check_rooms),
-              ("checks.messages", check_messages),
+              ("checks.messages", check_messages), ("checks.encodings", check_encodings),
               ("checks.lines", count_lines), ("checks.payloads", check_payloads),
               ("checks.man-pages", check_man_pages)]
     for debug, clang, nested in itertools.product((False, True), build.installed_clangs(),
