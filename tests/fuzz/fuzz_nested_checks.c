@@ -342,6 +342,8 @@ static void make_vmcs12(struct rng *rng)
 		v.f[F_SECONDARY_CONTROLS] |= 0x200;
 		v.f[F_EXIT_CONTROLS] |= 0x8000;
 	}
+	if (rng_below(rng, 2))
+		v.f[F_SECONDARY_CONTROLS] |= 2 & caps.secondary >> 32;
 	v.f[F_EPT_POINTER] = 0x1000 | 0x1e;
 	v.f[F_VPID] = 1;
 	v.f[F_VM_ENTRY_INSTRUCTION_LENGTH] = 2;
@@ -444,11 +446,31 @@ static u64 random_value(struct rng *rng, u64 old)
 	}
 }
 
+/* A field's rules hold while its control is set: mostly it has to be, or nothing is compared. */
+static void set_control_of(enum vmcs12_field f)
+{
+	static const enum vmcs12_field words[CONTROL_WORDS] = {
+		[CONTROL_WORD_PIN] = F_PIN_CONTROLS,
+		[CONTROL_WORD_PRIMARY] = F_PRIMARY_CONTROLS,
+		[CONTROL_WORD_SECONDARY] = F_SECONDARY_CONTROLS,
+		[CONTROL_WORD_EXIT] = F_EXIT_CONTROLS,
+		[CONTROL_WORD_ENTRY] = F_ENTRY_CONTROLS,
+		[CONTROL_WORD_TERTIARY] = F_TERTIARY_CONTROLS,
+		[CONTROL_WORD_EXIT2] = F_SECONDARY_EXIT_CONTROLS,
+	};
+	const u8 needs = field_info[f].needs;
+
+	if (needs < CONTROL_COUNT)
+		v.f[words[control_info[needs].word]] |= control_info[needs].bit;
+}
+
 static void change(struct rng *rng)
 {
 	const enum vmcs12_field f = checked[rng_below(rng, ARRAY_SIZE(checked))];
 	u64 value = random_value(rng, v.f[f]);
 
+	if (rng_below(rng, 2))
+		set_control_of(f);
 	switch (f) {
 	case F_PRIMARY_CONTROLS:
 		value &= known_primary;
