@@ -215,8 +215,8 @@ static bool physical_addresses_allowed(const struct vmcs12 *v)
 	return true;
 }
 
-/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
-static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
+/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers. */
+static int check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
 {
 	const struct check_context context = {
 		.caps = &nested_caps,
@@ -228,22 +228,18 @@ static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_
 
 	if (failed) {
 		log_debug("CPU %u: VM entry fails: control check %s", vcpu->cpu.index, failed);
-		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_CONTROL);
-		return false;
+		return VMERR_ENTRY_INVALID_CONTROL;
 	}
 	failed = check_host_state(vmcs->vmcs12, &context);
 	if (failed) {
 		log_debug("CPU %u: VM entry fails: host-state check %s", vcpu->cpu.index, failed);
-		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_HOST_STATE);
-		return false;
+		return VMERR_ENTRY_INVALID_HOST_STATE;
 	}
-	if (!physical_addresses_allowed(vmcs->vmcs12)) {
-		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_CONTROL);
-		return false;
-	}
+	if (!physical_addresses_allowed(vmcs->vmcs12))
+		return VMERR_ENTRY_INVALID_CONTROL;
 	vmcs->checked = true;
 	vmcs->checked_ia32e = l1_in_ia32e;
-	return true;
+	return VM_SUCCEED;
 }
 
 /* Back in L1, after its VMLAUNCH or VMRESUME, with this error. vmcs02 is current. */
@@ -255,7 +251,7 @@ static void refuse_entry(struct vcpu *vcpu, enum vm_instruction_error error)
 	shadow_to_vmcs01(vcpu, vcpu->nested->current);
 	perf_global_ctrl_undo(vcpu->nested->current);
 	/* RIP still is on the instruction, whose length vmcs01 remembers. */
-	nested_vmfail(vcpu, error);
+	nested_finish(vcpu, (int)error);
 	event_deliver_latched(vcpu);
 }
 
@@ -316,7 +312,7 @@ static const char *check_link(const struct nested_vmcs *vmcs)
 	return check_link_pointer(vmcs->vmcs12, &nested_caps, vmcs->gpa, header);
 }
 
-void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
+int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
@@ -326,9 +322,12 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	const char *failed_check;
 	u64 qualification;
 
-	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA)) &&
-	    !check_entry(vcpu, vmcs, l1_efer & EFER_LMA))
-		return;
+	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA))) {
+		const int error = check_entry(vcpu, vmcs, l1_efer & EFER_LMA);
+
+		if (error != VM_SUCCEED)
+			return error;
+	}
 	if (!vmcs->controls_merged) {
 		switched_plan(&vcpu->nested->switched, v, &vmcs->plan);
 		vmcs->plan.rare_exit |= vcpu->speculation.barrier;
@@ -358,7 +357,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		log_debug("CPU %u: VM entry fails: guest-state check %s", vcpu->cpu.index,
 			  failed_check);
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
-		return;
+		return VM_DONE;
 	}
 	if ((v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS) && vmcs->msr_bitmap.count)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
@@ -369,11 +368,11 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	}
 	if (!load_pdptes(vcpu, v)) {
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
-		return;
+		return VM_DONE;
 	}
 	if ((vmcs->plan.rare_entry || vmcs->entry_msrs) && !msr_list_prepare_entry(vcpu, vmcs)) {
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
-		return;
+		return VM_DONE;
 	}
 	if (vmcs->plan.rare_entry) {
 		msr_list_prepare_exit(vcpu, vmcs);
@@ -385,6 +384,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	/* A launched vmcs02 is resumed by the way every exit returns. */
 	if (!vmcs->vmcs02_launched)
 		switch_launch(regs);
+	return VM_DONE;
 }
 
 void nested_entry_refused(struct vcpu *vcpu)

@@ -8,6 +8,7 @@
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
+#include "nested/instructions.h"
 #include "nested/io_bitmap.h"
 #include "nested/l2_event.h"
 #include "nested/l2_exit.h"
@@ -18,7 +19,6 @@
 #include "nested/msr_list.h"
 #include "nested/operand_access.h"
 #include "nested/state.h"
-#include "nested/vmcs_access.h"
 #include "smp/stop.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
@@ -90,16 +90,6 @@ static bool l2_msr(struct vcpu *vcpu, struct guest_regs *regs)
 		l2_instruction_executed(vcpu);
 	}
 	return owner != MSR_EXIT_L1;
-}
-
-static bool l2_vmcs_access(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_VMWRITE;
-	const enum l2_access access = vmcs_access_of_l2(vcpu, regs, write);
-
-	if (access == L2_ACCESS_DONE)
-		l2_instruction_executed(vcpu);
-	return access != L2_ACCESS_IS_L1S;
 }
 
 /*
