@@ -15,6 +15,7 @@
 #include "nested/io_bitmap.h"
 #include "nested/l2_event.h"
 #include "nested/l2_exit.h"
+#include "nested/l2_memory.h"
 #include "nested/leave.h"
 #include "nested/msr_bitmap.h"
 #include "nested/msr_list.h"
@@ -163,16 +164,9 @@ static bool load_pdptes(const struct vcpu *vcpu, const struct vmcs12 *v)
 static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
-	const u64 secondary = secondary_of(v);
-	const u16 vpid = vpid02_get(vcpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
-	u64 eptp = ept01_eptp();
+	const u16 vpid = vpid02_get(vcpu, secondary_of(v) & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
 
-	if (secondary & CPU2_EPT)
-		eptp = ept02_eptp(vcpu, nested_eptp12(vmcs));
-	if (eptp != vmcs->eptp02) {
-		vmwrite64(VMCS_EPT_POINTER, eptp);
-		vmcs->eptp02 = eptp;
-	}
+	l2_memory_set_map(vcpu);
 	if (vpid != vmcs->vpid02) {
 		vmwrite16(VMCS_VPID, vpid);
 		vmcs->vpid02 = vpid;
@@ -362,9 +356,9 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	if ((v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS) && vmcs->msr_bitmap.count)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(vcpu, vmcs);
-	if (vcpu->nested->violation.pending) {
-		vcpu->nested->violation.pending = false;
+	if (vcpu->nested->violation.eptp12) {
 		ept02_prefault(vcpu, vcpu->nested->violation.eptp12, vcpu->nested->violation.gpa);
+		vcpu->nested->violation.eptp12 = 0;
 	}
 	if (!load_pdptes(vcpu, v)) {
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);

@@ -142,8 +142,7 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 		/* One that waits has got on without it. */
 		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
 			ept02_end_loan(vcpu);
-			l2_memory_set_eptp02(
-				vcpu, ept02_eptp(vcpu, nested_eptp12(vcpu->nested->current)));
+			l2_memory_set_map(vcpu);
 		}
 		return true;
 	}

@@ -63,9 +63,8 @@ struct nested {
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
 	/* The EPT violation that L1 is handling; its next entry probably repeats the access. */
 	struct {
-		bool pending;
 		paddr_t gpa;
-		u64 eptp12;
+		u64 eptp12; /* as ept12.h names it, or 0: there is none */
 	} violation;
 	/* L1's fields for event injection, kept when Umbra injects into L2 itself. */
 	struct {

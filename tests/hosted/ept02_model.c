@@ -425,7 +425,8 @@ static void step_access(unsigned int root, paddr_t gpa)
 		if (result == EPT02_NO_MEMORY) {
 			/* Once, and never with a root that has just been made. */
 			REQUIRE(tries < 2);
-			eptp02 = ept02_start_over(vcpu, eptp12[root]);
+			ept02_start_over(vcpu);
+			eptp02 = ept02_eptp(vcpu, eptp12[root]);
 		} else if (result != EPT02_MAPPED && result != EPT02_AGAIN) {
 			return;
 		}
@@ -768,8 +769,8 @@ bool ept02_model_instruction(unsigned int cpu, unsigned int pages)
 		case EPT02_MAPPED:
 			break;
 		case EPT02_NO_MEMORY:
-			REQUIRE(valid_root(ept02_start_over(&short_cpu[cpu], short_eptp),
-					   short_eptp));
+			ept02_start_over(&short_cpu[cpu]);
+			REQUIRE(valid_root(ept02_eptp(&short_cpu[cpu], short_eptp), short_eptp));
 			return false;
 		default:
 			MACHINE_FAIL("ept12 allows it");
