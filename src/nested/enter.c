@@ -43,20 +43,15 @@ static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
 	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite64(VMCS_VM_EXIT_MSR_STORE_ADDR, virt_to_phys(vcpu->nested->exit_msrs));
-	vmcs->exit_msrs = 0;
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(vcpu->nested->entry_msrs));
-	vmcs->entry_msrs = 0;
 	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap.page));
 	if (vmx_can_set(vcpu->vmx.secondary, CPU2_PCONFIG))
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
 	if (vmx_can_set(vcpu->vmx.secondary, CPU2_VM_FUNCTIONS))
 		vmwrite64(VMCS_VM_FUNCTION_CONTROLS, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
-	vmcs->efer02 = 0;
-	vmcs->eptp02 = 0;
-	vmcs->vpid02 = 0;
 	vmcs->vmcs02_prepared = true;
 }
 
@@ -125,6 +120,8 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 				       vcpu->nested->switched.exit_controls,
 			       EXIT_CONCEAL_PT));
 	vmcs->ept12_control = secondary_of(v) & CPU2_MBEC ? EPT12_MODE_BASED : 0;
+	/* SDM "Saving Non-Register State": only the control asks for the timer's value. */
+	vmcs->keep_timer = save_timer && !(exit & EXIT_SAVE_PREEMPTION_TIMER);
 	msr_list_reset_exit(vmcs);
 	vmcs->controls_merged = true;
 }
@@ -171,15 +168,6 @@ static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		vmwrite16(VMCS_VPID, vpid);
 		vmcs->vpid02 = vpid;
 	}
-}
-
-/* SDM "Saving Non-Register State": only the control asks for the timer's value. */
-static void note_timer(struct nested_vmcs *vmcs)
-{
-	vmcs->keep_timer = (vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER) &&
-			   !(vmcs->vmcs12->f[F_EXIT_CONTROLS] & EXIT_SAVE_PREEMPTION_TIMER);
-	if (vmcs->keep_timer)
-		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 }
 
 /* Whether L1 has set a control that a field needs. */
@@ -339,7 +327,8 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	switched_enter(vmcs, &l1);
 	if (vmcs->plan.rare_entry)
 		perf_global_ctrl_enter(vmcs);
-	note_timer(vmcs);
+	if (vmcs->keep_timer)
+		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
 					 vcpu->vmx.perf_global_ctrl, &nested_caps, &qualification);

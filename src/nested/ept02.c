@@ -11,6 +11,7 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/alloc.h"
 #include "nested/ept12.h"
 #include "nested/loan.h"
 #include "nested/state.h"
@@ -46,17 +47,12 @@ static void free_page(struct ept02 *ept02, void *page)
 		pages_free(page);
 }
 
-bool ept02_init(struct vcpu *vcpu)
+void ept02_init(struct vcpu *vcpu)
 {
 	struct ept02 *ept02 = &vcpu->nested->ept02;
 
-	while (ept02->reserved < EPT02_RESERVE) {
-		ept02->reserve[ept02->reserved] = pages_alloc(1);
-		if (!ept02->reserve[ept02->reserved])
-			return false;
-		ept02->reserved++;
-	}
-	return true;
+	while (ept02->reserved < EPT02_RESERVE)
+		ept02->reserve[ept02->reserved++] = nested_alloc(1);
 }
 
 static void *alloc_table(struct ept02 *ept02, struct ept02_root *root)

@@ -85,8 +85,8 @@ struct ept02_fault {
 	bool dirtied; /* a dirty flag of ept12 has been set */
 };
 
-/* Takes the CPU's reserve. False: out of memory. */
-bool ept02_init(struct vcpu *vcpu);
+/* Takes the CPU's reserve. */
+void ept02_init(struct vcpu *vcpu);
 
 /* The EPTP for L2 under this ept12, as ept12.h names it, here and below. */
 u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12);

@@ -122,6 +122,10 @@ static void ask_for_nmi_window(struct vcpu *vcpu, bool injects_nmi)
 	unblock_nmis();
 }
 
+/*
+ * With 0 the exit comes after the entry and the event that it injects, before any instruction (SDM
+ * "VMX-Preemption Timer"). A CPU without the timer gives the event at its next exit.
+ */
 static void ask_for_exit_by_timer(struct vcpu *vcpu, enum asked_exit asked, u32 value)
 {
 	struct nested *nested = vcpu->nested;
@@ -133,15 +137,6 @@ static void ask_for_exit_by_timer(struct vcpu *vcpu, enum asked_exit asked, u32 
 	nested->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 	vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, value);
 	vmcs_set32(VMCS_PIN_CONTROLS, (u32)PIN_PREEMPTION_TIMER);
-}
-
-/*
- * The exit comes after the entry and the event that it injects, before any instruction (SDM
- * "VMX-Preemption Timer"). A CPU without the timer gives the event at its next exit.
- */
-static void ask_for_immediate_exit(struct vcpu *vcpu)
-{
-	ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
 }
 
 /*
@@ -215,7 +210,7 @@ void nested_event_waits(struct vcpu *vcpu)
 	if (vmread32(VMCS_GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_SIPI)
 		return;
 	if (vcpu->init_held || vcpu->mc_latched) {
-		ask_for_immediate_exit(vcpu);
+		ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
 		return;
 	}
 	if (!vcpu->nmi_latched)
@@ -224,7 +219,7 @@ void nested_event_waits(struct vcpu *vcpu)
 		ask_for_nmi_window(vcpu, injects_nmi);
 	else if (pin & PIN_VIRTUAL_NMIS)
 		/* SDM "Pin-Based VM-Execution Controls": the bit blocks only virtual ones. */
-		ask_for_immediate_exit(vcpu);
+		ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
 	/*
 	 * Else: SDM "Changes to Instruction Behavior in VMX Non-Root Operation", IRET: blocked for
 	 * as long as L2 runs.

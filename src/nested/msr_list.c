@@ -62,6 +62,22 @@ bool msr_list_store(struct vcpu *vcpu, const struct nested_vmcs *vmcs)
 	return true;
 }
 
+static void set_entry_count(struct nested_vmcs *vmcs, u32 count)
+{
+	if (count == vmcs->entry_msrs)
+		return;
+	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, count);
+	vmcs->entry_msrs = count;
+}
+
+static void set_exit_count(struct nested_vmcs *vmcs, u32 count)
+{
+	if (count == vmcs->exit_msrs)
+		return;
+	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, count);
+	vmcs->exit_msrs = count;
+}
+
 /*
  * Only counters that this CPU has: an entry that the hardware cannot store would be a VMX abort of
  * Umbra's. For an exit without L2 having run they have their values as of now.
@@ -82,16 +98,12 @@ void msr_list_prepare_exit(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		    rdmsr_safe(list[i].index, &list[i].value))
 			list[kept++] = list[i];
 	}
-	if (kept != vmcs->exit_msrs)
-		vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, kept);
-	vmcs->exit_msrs = kept;
+	set_exit_count(vmcs, kept);
 }
 
 void msr_list_reset_exit(struct nested_vmcs *vmcs)
 {
-	if (vmcs->exit_msrs)
-		vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
-	vmcs->exit_msrs = 0;
+	set_exit_count(vmcs, 0);
 }
 
 /*
@@ -118,17 +130,11 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		guest_memory_read(v->f[F_VM_ENTRY_MSR_LOAD_ADDR], list, count * sizeof(*list));
 		refuse_forbidden(vcpu, list, (u32)count);
 	}
-	if (count != vmcs->entry_msrs) {
-		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, (u32)count);
-		vmcs->entry_msrs = (u32)count;
-	}
+	set_entry_count(vmcs, (u32)count);
 	return true;
 }
 
 void msr_list_entered(struct nested_vmcs *vmcs)
 {
-	if (vmcs->entry_msrs) {
-		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
-		vmcs->entry_msrs = 0;
-	}
+	set_entry_count(vmcs, 0);
 }

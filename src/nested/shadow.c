@@ -5,10 +5,9 @@
 #include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/layout.h"
-#include "mm/pages.h"
+#include "nested/alloc.h"
 #include "nested/shadow.h"
 #include "nested/state.h"
-#include "smp/panic.h"
 #include "vmx/vmcs.h"
 
 bool shadow_on;
@@ -18,31 +17,19 @@ struct field_set shadow_fields;
 static u8 *vmread_bitmap, *vmwrite_bitmap;
 
 /* Guest state, exit information, and the controls that vmcs02 takes unchanged and unchecked. */
-enum { SHADOWED = 1 << POLICY_GUEST | 1 << POLICY_EXIT | 1 << POLICY_COPY };
+static inline bool can_be_shadowed(u32 f)
+{
+	const u8 policy = field_info[f].policy;
 
-/*
- * These, known to the compiler: L1 waits while all are copied, so that each is to become a few
- * instructions of its own.
- */
-static const struct {
-	u16 encoding;
-	bool can_be, always_is;
-} shadowed[F_COUNT] = {
-#define X(name, width, class, policy, needs, invalidates)    \
-	[F_##name] = {                                       \
-		.encoding = VMCS_##name,                     \
-		.can_be = SHADOWED >> POLICY_##policy & 1,   \
-		.always_is = NEEDS_##needs == NEEDS_NOTHING, \
-	},
-	VMCS12_FIELDS(X)
-#undef X
-};
+	return policy == POLICY_GUEST || policy == POLICY_EXIT || policy == POLICY_COPY;
+}
 
-#define FOR_EACH_SHADOWED(f, set)                                                  \
-	_Pragma("clang loop unroll(full)") for (u32 f = 0; f < F_COUNT;            \
-						f++) if (shadowed[f].can_be &&     \
-							 (shadowed[f].always_is || \
-							  field_set_has(&(set),    \
+/* L1 waits while all are copied, so each becomes a few instructions of its own. */
+#define FOR_EACH_SHADOWED(f, set)                                                                 \
+	_Pragma("clang loop unroll(full)") for (u32 f = 0; f < F_COUNT;                           \
+						f++) if (can_be_shadowed(f) &&                    \
+							 (field_info[f].needs == NEEDS_NOTHING || \
+							  field_set_has(&(set),                   \
 									(enum vmcs12_field)f)))
 
 static void let_pass(u8 *bitmap, u32 encoding)
@@ -55,10 +42,8 @@ void shadow_init(bool wanted)
 	vmread_bitmap = vmwrite_bitmap = NULL;
 	if (!wanted)
 		return;
-	vmread_bitmap = pages_alloc(1);
-	vmwrite_bitmap = pages_alloc(1);
-	if (!vmread_bitmap || !vmwrite_bitmap)
-		fail("out of memory for the VMREAD and VMWRITE bitmaps");
+	vmread_bitmap = nested_alloc(1);
+	vmwrite_bitmap = nested_alloc(1);
 }
 
 void shadow_decide(const struct vmx_capabilities *vmx)
@@ -71,9 +56,9 @@ void shadow_decide(const struct vmx_capabilities *vmx)
 	memset(vmread_bitmap, 0xff, PAGE_SIZE);
 	memset(vmwrite_bitmap, 0xff, PAGE_SIZE);
 	for (u32 f = 0; f < F_COUNT; f++) {
-		const u32 encoding = shadowed[f].encoding;
+		const u32 encoding = field_info[f].encoding;
 
-		if (!shadowed[f].can_be || !nested_caps.has_field[f])
+		if (!can_be_shadowed(f) || !nested_caps.has_field[f])
 			continue;
 		field_set_add(&shadow_fields, (enum vmcs12_field)f);
 		for (u32 high = 0; high <= (field_info[f].width == VMCS_WIDTH_64 ? 1u : 0u);
@@ -116,7 +101,7 @@ void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		return;
 	vmcs_load(vmcs->vmcs02);
 	FOR_EACH_SHADOWED(f, set)
-	vmcs_write(shadowed[f].encoding, values[f]);
+	vmcs_write(field_info[f].encoding, values[f]);
 	field_set_subtract(&vmcs->dirty, &shadow_fields);
 	vmcs_load(vcpu->vmcs01);
 	vmcs->stale = shadow_fields;
@@ -131,7 +116,7 @@ void shadow_fetch(struct nested_vmcs *vmcs)
 	if (!shadow_on)
 		return;
 	FOR_EACH_SHADOWED(f, set)
-	values[f] = vmcs_read(shadowed[f].encoding);
+	values[f] = vmcs_read(field_info[f].encoding);
 }
 
 /* Without a current VMCS the hardware gives VMfailInvalid by itself. */

@@ -16,8 +16,8 @@
 
 struct rule {
 	u32 encoding; /* the guest-state field */
-	u8 guest12;   /* what L1 has for it, or NONE */
-	u8 host12;    /* or NONE: the exit loads `value` */
+	u8 guest12;   /* what L1 has for it */
+	u8 host12;    /* the same, or NONE: the exit loads `value` */
 	u64 value;
 	u64 entry, exit, save; /* controls; exit or save 0: every exit does */
 };
@@ -63,8 +63,6 @@ void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
 		const u32 i = (u32)__builtin_ctz(left);
 		const struct rule *rule = &rules[i];
 
-		if (rule->guest12 == NONE)
-			continue;
 		if (entry & rule->entry)
 			plan->entry_loads |= 1u << i;
 		if (!rule->exit || (exit & rule->exit))
@@ -110,7 +108,7 @@ static inline void enter_by(const struct rule *rule, struct nested_vmcs *vmcs, b
 {
 	const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
 
-	if (rule->guest12 != NONE && field_set_has(&vmcs->stale, f)) {
+	if (field_set_has(&vmcs->stale, f)) {
 		/* Left there by the last exit, and the next one will save it again. */
 		if (loads && saves)
 			return;

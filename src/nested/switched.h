@@ -12,7 +12,7 @@ struct nested_vmcs;
 
 enum { SWITCHED_COUNT = 10 };
 
-/* Values of the registers of switched.c, and what L1's controls do with each: a bit a register. */
+/* Values of the registers of switched.c. */
 struct switched {
 	u64 value[SWITCHED_COUNT];
 };
@@ -23,6 +23,7 @@ struct switched_set {
 	u64 entry_controls, exit_controls;
 };
 
+/* What L1's controls do with each: a bit a register. */
 struct switched_plan {
 	u32 present;
 	u32 entry_loads;

@@ -8,6 +8,9 @@ struct nested;
 struct vcpu;
 struct nested_vmcs;
 
+/* For each of them: vmcs12 with the state beside it, vmcs02, and an MSR bitmap. */
+enum { VMCS12_PAGES = 3 };
+
 /* Room for one more; false: out of memory. */
 bool vmcs12_add(struct nested *nested);
 
