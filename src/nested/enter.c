@@ -302,7 +302,7 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
 	struct switched l1;
 	const char *failed_check;
-	u64 qualification;
+	u64 qualification = 0;
 
 	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA))) {
 		const int error = check_entry(vcpu, vmcs, l1_efer & EFER_LMA);
@@ -331,7 +331,7 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
-					 vcpu->vmx.perf_global_ctrl, &nested_caps, &qualification);
+					 vcpu->vmx.perf_global_ctrl, &nested_caps);
 	if (!failed_check) {
 		failed_check = check_link(vmcs);
 		qualification = QUALIFICATION_LINK_POINTER;

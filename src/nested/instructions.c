@@ -142,50 +142,42 @@ static int vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	return VM_SUCCEED;
 }
 
-/* SDM "VMPTRLD": only with VMCS shadowing is it part of the header. */
-static u32 shadow_indicator(void)
+static int make_current(struct nested *nested, struct nested_vmcs *vmcs)
 {
-	return vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
+	vmcs->last_use = ++nested->clock;
+	nested->current = vmcs;
+	shadow_link(vmcs);
+	return VM_SUCCEED;
 }
 
-/* NULL: `error` says what VMPTRLD fails with. */
-__attribute__((noinline)) static struct nested_vmcs *load_region(struct vcpu *vcpu, paddr_t region,
-								 enum vm_instruction_error *error)
+/* VMPTRLD of one that is not cached. */
+__attribute__((noinline)) static int load_region(struct vcpu *vcpu, paddr_t region)
 {
+	/* Only with VMCS shadowing is it part of the header. */
+	const u32 indicator =
+		vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
 	u32 revision;
 
-	*error = VMERR_VMPTRLD_INVALID_ADDRESS;
 	if (!region_valid(region))
-		return NULL;
-	*error = VMERR_VMPTRLD_VMXON_POINTER;
+		return VMERR_VMPTRLD_INVALID_ADDRESS;
 	if (region == vcpu->nested->vmxon_region)
-		return NULL;
-	*error = VMERR_VMPTRLD_WRONG_REVISION;
+		return VMERR_VMPTRLD_VMXON_POINTER;
 	guest_memory_read(region, &revision, sizeof(revision));
-	if ((revision & ~shadow_indicator()) != VMCS12_REVISION)
-		return NULL;
-	return vmcs12_load(vcpu, region);
+	if ((revision & ~indicator) != VMCS12_REVISION)
+		return VMERR_VMPTRLD_WRONG_REVISION;
+	return make_current(vcpu->nested, vmcs12_load(vcpu, region));
 }
 
 /* What is cached has passed the checks when it was loaded. */
 __attribute__((noinline)) static int vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	struct nested *nested = vcpu->nested;
-	enum vm_instruction_error error;
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 
 	if (!operand_read(regs, &region, sizeof(region)))
 		return VM_DONE;
-	vmcs = vmcs12_find(nested, region);
-	if (!vmcs)
-		vmcs = load_region(vcpu, region, &error);
-	if (!vmcs)
-		return (int)error;
-	vmcs->last_use = ++nested->clock;
-	nested->current = vmcs;
-	shadow_link(vmcs);
-	return VM_SUCCEED;
+	vmcs = vmcs12_find(vcpu->nested, region);
+	return vmcs ? make_current(vcpu->nested, vmcs) : load_region(vcpu, region);
 }
 
 static int vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
@@ -195,49 +187,57 @@ static int vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	return operand_write(regs, &region, sizeof(region)) ? VM_SUCCEED : VM_DONE;
 }
 
-static int invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+/*
+ * SDM "INVEPT" and "INVVPID": the type of invalidation and its descriptor of 16 bytes. `cap` is for
+ * the instruction, and one of `type_caps`, with 0 for none, for each type.
+ */
+static int read_invalidation(struct guest_regs *regs, u64 cap, const u64 type_caps[4], u64 *type,
+			     void *descriptor)
 {
 	const struct operand operand = operand_of_exit(regs);
-	const u64 type = operand_register(regs, &operand, operand.reg2);
-	struct invept_descriptor descriptor;
 
-	if (!(nested_caps.ept_vpid & EPT_CAP_INVEPT)) {
+	if (!(nested_caps.ept_vpid & cap)) {
 		event_inject_ud();
 		return VM_DONE;
 	}
-	const bool supported =
-		(type == INVEPT_SINGLE_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)) ||
-		(type == INVEPT_ALL_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_ALL));
+	*type = operand_register(regs, &operand, operand.reg2);
+	if (*type >= 4 || !(nested_caps.ept_vpid & type_caps[*type]))
+		return VMERR_INVALID_INVEPT_INVVPID;
+	return operand_read(regs, descriptor, 16) ? VM_SUCCEED : VM_DONE;
+}
 
-	if (!supported)
-		return VMERR_INVALID_INVEPT_INVVPID;
-	if (!operand_read(regs, &descriptor, sizeof(descriptor)))
-		return VM_DONE;
-	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps))
-		return VMERR_INVALID_INVEPT_INVVPID;
-	if (type == INVEPT_SINGLE_CONTEXT)
-		ept02_drop(vcpu, descriptor.eptp);
-	else
+static int invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
+{
+	static const u64 caps[4] = {[INVEPT_SINGLE_CONTEXT] = EPT_CAP_INVEPT_SINGLE,
+				    [INVEPT_ALL_CONTEXT] = EPT_CAP_INVEPT_ALL};
+	struct invept_descriptor descriptor;
+	u64 type;
+	const int outcome = read_invalidation(regs, EPT_CAP_INVEPT, caps, &type, &descriptor);
+
+	if (outcome != VM_SUCCEED)
+		return outcome;
+	if (type == INVEPT_ALL_CONTEXT) {
 		ept02_drop_all(vcpu);
+		return VM_SUCCEED;
+	}
+	if (!check_eptp(descriptor.eptp, &nested_caps))
+		return VMERR_INVALID_INVEPT_INVVPID;
+	ept02_drop(vcpu, descriptor.eptp);
 	return VM_SUCCEED;
 }
 
 static int invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
-					  VPID_CAP_SINGLE_GLOBALS};
-	const struct operand operand = operand_of_exit(regs);
-	const u64 type = operand_register(regs, &operand, operand.reg2);
+	static const u64 caps[4] = {[INVVPID_ADDRESS] = VPID_CAP_ADDRESS,
+				    [INVVPID_SINGLE_CONTEXT] = VPID_CAP_SINGLE,
+				    [INVVPID_ALL_CONTEXT] = VPID_CAP_ALL,
+				    [INVVPID_SINGLE_RETAIN_GLOBALS] = VPID_CAP_SINGLE_GLOBALS};
 	struct invvpid_descriptor descriptor;
+	u64 type;
+	const int outcome = read_invalidation(regs, VPID_CAP_INVVPID, caps, &type, &descriptor);
 
-	if (!(nested_caps.ept_vpid & VPID_CAP_INVVPID)) {
-		event_inject_ud();
-		return VM_DONE;
-	}
-	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type]))
-		return VMERR_INVALID_INVEPT_INVVPID;
-	if (!operand_read(regs, &descriptor, sizeof(descriptor)))
-		return VM_DONE;
+	if (outcome != VM_SUCCEED)
+		return outcome;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
 	    (type == INVVPID_ADDRESS &&
 	     !linear_is_canonical(descriptor.linear, nested_caps.cr4_fixed1 & CR4_LA57 ? 57 : 48)))

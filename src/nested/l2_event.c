@@ -95,11 +95,6 @@ void nested_triple_fault(struct vcpu *vcpu)
 	nested_reflect_event(vcpu, REASON_TRIPLE_FAULT, 0, 0);
 }
 
-static bool is_nmi(u32 info)
-{
-	return (info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_NMI;
-}
-
 /*
  * The exit comes when L2 can take an NMI (SDM "Other Causes of VM Exits", NMI window). Where L1
  * uses no virtual NMIs for this L2 they are free for Umbra, and L2's blocking becomes virtual; an
@@ -201,7 +196,9 @@ void nested_cancel_asked_exit(struct vcpu *vcpu)
 void nested_event_waits(struct vcpu *vcpu)
 {
 	const u64 pin = current12(vcpu)->f[F_PIN_CONTROLS];
-	const bool injects_nmi = is_nmi(vmread32(VMCS_VM_ENTRY_INTR_INFO));
+	const u32 injected = vmread32(VMCS_VM_ENTRY_INTR_INFO);
+	const bool injects_nmi =
+		(injected & INTR_INFO_VALID) && (injected & INTR_INFO_TYPE) == INTR_TYPE_NMI;
 	const bool blocked =
 		injects_nmi || (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI);
 
@@ -269,16 +266,13 @@ bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit)
 	return true;
 }
 
-/* VMLAUNCH and VMRESUME are exits of L1's; while L2 runs none of them is the last one. */
-static bool is_entering(const struct vcpu *vcpu)
-{
-	return vcpu->exit_reason == REASON_VMLAUNCH || vcpu->exit_reason == REASON_VMRESUME;
-}
-
 bool nested_take_machine_check(struct vcpu *vcpu)
 {
-	/* SDM "Machine-Check Events During VM Entry": one of the ways, and it needs no L2. */
-	if (is_entering(vcpu)) {
+	/*
+	 * SDM "Machine-Check Events During VM Entry": one of the ways, and it needs no L2. The
+	 * instructions are exits of L1's; while L2 runs none of them is the last one.
+	 */
+	if (vcpu->exit_reason == REASON_VMLAUNCH || vcpu->exit_reason == REASON_VMRESUME) {
 		nested_entry_failed(vcpu, REASON_ENTRY_FAIL_MCE, 0);
 		return true;
 	}

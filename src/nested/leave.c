@@ -211,10 +211,10 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
 
 	switched_read_kept(&vmcs->plan, &kept);
-	if (vmcs->keep_timer)
-		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	if (vcpu->nested->undo)
 		nested_undo(vcpu);
+	if (vmcs->keep_timer)
+		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */

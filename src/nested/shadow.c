@@ -13,8 +13,8 @@
 bool shadow_on;
 struct field_set shadow_fields;
 
-/* Bit n set: VMREAD or VMWRITE of encoding n exits. */
-static u8 *vmread_bitmap, *vmwrite_bitmap;
+/* For VMREAD and VMWRITE alike. Bit n set: that of encoding n exits. */
+static u8 *bitmap;
 
 /* Guest state, exit information, and the controls that vmcs02 takes unchanged and unchecked. */
 static inline bool can_be_shadowed(u32 f)
@@ -32,40 +32,28 @@ static inline bool can_be_shadowed(u32 f)
 							  field_set_has(&(set),                   \
 									(enum vmcs12_field)f)))
 
-static void let_pass(u8 *bitmap, u32 encoding)
-{
-	bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
-}
-
 void shadow_init(bool wanted)
 {
-	vmread_bitmap = vmwrite_bitmap = NULL;
-	if (!wanted)
-		return;
-	vmread_bitmap = nested_alloc(1);
-	vmwrite_bitmap = nested_alloc(1);
+	bitmap = wanted ? nested_alloc(1) : NULL;
 }
 
 void shadow_decide(const struct vmx_capabilities *vmx)
 {
-	shadow_on = vmread_bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
+	shadow_on = bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
 		    (vmx->misc & VMX_MISC_VMWRITE_RO);
 	shadow_fields = (struct field_set){0};
 	if (!shadow_on)
 		return;
-	memset(vmread_bitmap, 0xff, PAGE_SIZE);
-	memset(vmwrite_bitmap, 0xff, PAGE_SIZE);
+	memset(bitmap, 0xff, PAGE_SIZE);
 	for (u32 f = 0; f < F_COUNT; f++) {
-		const u32 encoding = field_info[f].encoding;
+		const u32 first = field_info[f].encoding;
+		const u32 last = first + (field_info[f].width == VMCS_WIDTH_64);
 
 		if (!can_be_shadowed(f) || !nested_caps.has_field[f])
 			continue;
 		field_set_add(&shadow_fields, (enum vmcs12_field)f);
-		for (u32 high = 0; high <= (field_info[f].width == VMCS_WIDTH_64 ? 1u : 0u);
-		     high++) {
-			let_pass(vmread_bitmap, encoding + high);
-			let_pass(vmwrite_bitmap, encoding + high);
-		}
+		for (u32 encoding = first; encoding <= last; encoding++)
+			bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
 	}
 }
 
@@ -73,8 +61,8 @@ void shadow_start(void)
 {
 	if (!shadow_on)
 		return;
-	vmwrite64(VMCS_VMREAD_BITMAP, virt_to_phys(vmread_bitmap));
-	vmwrite64(VMCS_VMWRITE_BITMAP, virt_to_phys(vmwrite_bitmap));
+	vmwrite64(VMCS_VMREAD_BITMAP, virt_to_phys(bitmap));
+	vmwrite64(VMCS_VMWRITE_BITMAP, virt_to_phys(bitmap));
 	vmcs_set32(VMCS_SECONDARY_CONTROLS, (u32)CPU2_VMCS_SHADOWING);
 }
 

@@ -82,15 +82,10 @@ void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmcs_load(vcpu->vmcs01);
 }
 
-static void write_back(struct vcpu *vcpu, struct nested_vmcs *vmcs)
+void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	vmcs12_sync(vcpu, vmcs);
 	guest_memory_write(vmcs->gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
-}
-
-void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
-{
-	write_back(vcpu, vmcs);
 	vmcs_clear(vmcs->vmcs02);
 	vmcs->gpa = NO_VMCS;
 	if (vcpu->nested->current == vmcs) {
