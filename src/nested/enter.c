@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VM entry: from vmcs12 to vmcs02. SDM "VM Entries", in its order. */
 #include <x86/cr.h>
-#include <x86/ept.h>
 #include <x86/msr.h>
 
-#include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
@@ -24,11 +22,8 @@
 #include "nested/switched.h"
 #include "nested/vmcs12_cache.h"
 #include "nested/vpid.h"
-#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
-#include "vmx/instruction.h"
-#include "vmx/msr.h"
 #include "vmx/setup.h"
 #include "vmx/switch.h"
 #include "vmx/vmcs.h"
@@ -273,36 +268,29 @@ static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 		nested_entry_failed(vcpu, reason, qualification);
 }
 
-/* L2 reads and writes the VMCS that is linked in L1's page. */
-static void write_back_linked(struct vcpu *vcpu, const struct nested_vmcs *vmcs)
+/* L2 reads and writes the VMCS that is linked in L1's page. Returns the first word there. */
+static u32 write_back_linked(struct vcpu *vcpu, const struct nested_vmcs *vmcs, paddr_t link)
 {
-	struct nested_vmcs *linked =
-		vmcs12_find(vcpu->nested, vmcs->vmcs12->f[F_VMCS_LINK_POINTER]);
+	struct nested_vmcs *linked = vmcs12_find(vcpu->nested, link);
+	u32 header;
 
 	if (linked && linked != vmcs)
 		vmcs12_evict(vcpu, linked);
-}
-
-static const char *check_link(const struct nested_vmcs *vmcs)
-{
-	const u64 link = vmcs->vmcs12->f[F_VMCS_LINK_POINTER];
-	u32 header;
-
-	if (link == ~0ull)
-		return NULL;
 	guest_memory_read(link, &header, sizeof(header));
-	return check_link_pointer(vmcs->vmcs12, &nested_caps, vmcs->gpa, header);
+	return header;
 }
 
 int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
+	const paddr_t link = v->f[F_VMCS_LINK_POINTER];
 	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
 	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
-	struct switched l1;
+	u64 l1[SWITCHED_COUNT];
 	const char *failed_check;
 	u64 qualification = 0;
+	u32 linked_header = 0;
 
 	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA))) {
 		const int error = check_entry(vcpu, vmcs, l1_efer & EFER_LMA);
@@ -314,9 +302,9 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		switched_plan(&vcpu->nested->switched, v, &vmcs->plan);
 		vmcs->plan.rare_exit |= vcpu->speculation.barrier;
 	}
-	switched_read_l1(&vmcs->plan, &l1);
-	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
-		write_back_linked(vcpu, vmcs);
+	switched_read_l1(&vmcs->plan, l1);
+	if (link != NO_VMCS)
+		linked_header = write_back_linked(vcpu, vmcs, link);
 	shadow_to_vmcs02(vcpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(vcpu, vmcs);
@@ -324,7 +312,7 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		merge_controls(vcpu, vmcs);
 	copy_dirty(vmcs);
 	load_efer(vmcs, l1_efer);
-	switched_enter(vmcs, &l1);
+	switched_enter(vmcs, l1);
 	if (vmcs->plan.rare_entry)
 		perf_global_ctrl_enter(vmcs);
 	if (vmcs->keep_timer)
@@ -332,8 +320,8 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
 					 vcpu->vmx.perf_global_ctrl, &nested_caps);
-	if (!failed_check) {
-		failed_check = check_link(vmcs);
+	if (!failed_check && link != NO_VMCS) {
+		failed_check = check_link_pointer(v, &nested_caps, vmcs->gpa, linked_header);
 		qualification = QUALIFICATION_LINK_POINTER;
 	}
 	if (failed_check) {

@@ -4,8 +4,6 @@
 #include <x86/msr.h>
 #include <x86/paging.h>
 
-#include "lib/insn.h"
-#include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/enter.h"
@@ -15,11 +13,9 @@
 #include "nested/state.h"
 #include "nested/vmcs12_cache.h"
 #include "nested/vpid.h"
-#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
-#include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 

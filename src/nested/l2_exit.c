@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Exits of L2: one table says who handles each. */
-#include <x86/cr.h>
-#include <x86/ept.h>
-#include <x86/msr.h>
 
+#include "nested/l2_exit.h"
 #include "lib/insn.h"
-#include "mm/ept01.h"
-#include "mm/guest_memory.h"
-#include "nested/checks.h"
 #include "nested/instructions.h"
 #include "nested/io_bitmap.h"
 #include "nested/l2_event.h"
-#include "nested/l2_exit.h"
 #include "nested/l2_memory.h"
 #include "nested/leave.h"
 #include "nested/loan.h"
@@ -20,10 +14,8 @@
 #include "nested/operand_access.h"
 #include "nested/state.h"
 #include "smp/stop.h"
-#include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
-#include "vmx/msr.h"
 #include "vmx/rdmsrlist.h"
 #include "vmx/vmcs.h"
 

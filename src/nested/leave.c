@@ -12,7 +12,6 @@
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "nested/switched.h"
-#include "smp/panic.h"
 #include "smp/stop.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -204,13 +203,13 @@ enum way_out {
 static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
-	struct switched kept;
+	u64 kept[SWITCHED_COUNT];
 	u32 interruptibility;
 	bool nmis_blocked = way == WAY_NMI_EXIT ||
 			    (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
 			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
 
-	switched_read_kept(&vmcs->plan, &kept);
+	switched_read_kept(&vmcs->plan, kept);
 	if (vcpu->nested->undo)
 		nested_undo(vcpu);
 	if (vmcs->keep_timer)
@@ -222,11 +221,11 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 		nmis_blocked = vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_NMI;
 	if (way == WAY_ENTRY_FAILED) {
 		efer = vmread64(VMCS_GUEST_EFER);
-		switched_read_kept(&vmcs->plan, &kept);
+		switched_read_kept(&vmcs->plan, kept);
 		perf_global_ctrl_undo(vmcs);
 	}
 	load_host_state(vcpu, vmcs->vmcs12, efer);
-	switched_leave(vmcs, &kept);
+	switched_leave(vmcs, kept);
 	if (vmcs->plan.rare_exit) {
 		/*
 		 * "Indirect Branch Predictor Barrier": L1 expects its predictions to be out of L2's

@@ -4,9 +4,7 @@
  * copied and sifted, an exit's are worked off one by one, but for counters, which the hardware
  * stores. SDM "Loading MSRs" and "Saving MSRs".
  */
-#include <x86/cr.h>
 #include <x86/msr.h>
-#include <x86/vmx.h>
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
@@ -110,14 +108,6 @@ void msr_list_reset_exit(struct nested_vmcs *vmcs)
  * The hardware loads after it has checked and loaded guest state, and says which entry failed. What
  * Umbra does not allow becomes an entry that fails there.
  */
-static void refuse_forbidden(const struct vcpu *vcpu, struct msr_entry *list, u32 count)
-{
-	for (u32 i = 0; i < count; i++) {
-		if (!msr_list_may_load(vcpu, list[i].index, list[i].value))
-			list[i].reserved = ~0u;
-	}
-}
-
 bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
@@ -126,9 +116,11 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 
 	if (count > MSR_LIST_MAX)
 		return false;
-	if (count) {
+	if (count)
 		guest_memory_read(v->f[F_VM_ENTRY_MSR_LOAD_ADDR], list, count * sizeof(*list));
-		refuse_forbidden(vcpu, list, (u32)count);
+	for (u64 i = 0; i < count; i++) {
+		if (!msr_list_may_load(vcpu, list[i].index, list[i].value))
+			list[i].reserved = ~0u;
 	}
 	set_entry_count(vmcs, (u32)count);
 	return true;

@@ -6,7 +6,6 @@
 #include <x86/msr.h>
 
 #include "lib/string.h"
-#include "mm/layout.h"
 #include "nested/alloc.h"
 #include "nested/enter.h"
 #include "nested/instructions.h"

@@ -15,7 +15,6 @@
 #include "nested/state.h"
 #include "vmx/event.h"
 #include "vmx/guest_linear.h"
-#include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
 u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg)
@@ -38,6 +37,7 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 {
 	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct segment_descriptor segment = {0};
+	enum operand_fault fault;
 
 	if (mode.in_64bit_mode) {
 		segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, operand->segment));
@@ -46,16 +46,10 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 	} else {
 		segment = vmcs_read_segment(operand->segment);
 	}
-	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
-	case OPERAND_OK:
-		return true;
-	case OPERAND_SS:
-		event_inject_exception_error(VECTOR_SS, 0);
-		return false;
-	default:
-		event_inject_gp0();
-		return false;
-	}
+	fault = operand_linear(operand, &segment, &mode, write, size, linear);
+	if (fault != OPERAND_OK)
+		event_inject_exception_error((enum vector)fault, 0);
+	return fault == OPERAND_OK;
 }
 
 struct route {

@@ -2,7 +2,6 @@
 /* VMCS shadowing with vmcs02 as the shadow VMCS. SDM "VMCS Shadowing", "VMCS Types". */
 #include <x86/vmx.h>
 
-#include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/layout.h"
 #include "nested/alloc.h"

@@ -11,7 +11,6 @@
 #include "nested/vmcs12_cache.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
-#include "vmx/vmcs.h"
 
 /* One body for L1 and L2 to read; each gets its own code, since L1 waits for every instruction. */
 #define BODY __attribute__((always_inline)) static inline
