@@ -102,6 +102,22 @@ static inline void load_data(enum segment seg, u64 selector)
 		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), 0);
 }
 
+/*
+ * SDM "VMX Aborts": the indicator goes to L1's VMCS region, and nothing but a reset wakes the CPU.
+ * In root mode that is so for INIT and NMIs too; the shutdown state, which not every CPU can enter,
+ * would let them through.
+ */
+_Noreturn static void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
+{
+	struct nested_vmcs *vmcs = vcpu->nested->current;
+
+	ept02_end_loan(vcpu);
+	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
+	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
+			   sizeof(indicator));
+	stop_here();
+}
+
 /* SDM "Loading Host Segment and Descriptor-Table Registers". */
 enum { TSS_LIMIT = 0x67 };
 
@@ -161,22 +177,6 @@ static void load_host_state(struct vcpu *vcpu, const struct vmcs12 *v, u64 old_e
 	vmwriten(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
 	if (!host_64bit && (cr4 & CR4_PAE) && !guest_load_pdptes(vcpu, v->f[F_HOST_CR3]))
 		nested_abort(vcpu, 2, "malformed PDPTEs in L1's host state");
-}
-
-/*
- * SDM "VMX Aborts": the indicator goes to L1's VMCS region, and nothing but a reset wakes the CPU.
- * In root mode that is so for INIT and NMIs too; the shutdown state, which not every CPU can enter,
- * would let them through.
- */
-void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
-{
-	struct nested_vmcs *vmcs = vcpu->nested->current;
-
-	ept02_end_loan(vcpu);
-	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
-	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
-			   sizeof(indicator));
-	stop_here();
 }
 
 /*

@@ -66,7 +66,8 @@ struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
 	return NULL;
 }
 
-void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
+/* Fetches what vmcs02 has newer. vmcs01 is current before and after. */
+static void fetch_stale(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	if (field_set_is_empty(&vmcs->stale))
 		return;
@@ -84,7 +85,7 @@ void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 
 void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	vmcs12_sync(vcpu, vmcs);
+	fetch_stale(vcpu, vmcs);
 	guest_memory_write(vmcs->gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
 	vmcs_clear(vmcs->vmcs02);
 	vmcs->gpa = NO_VMCS;
@@ -147,7 +148,7 @@ u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field f
 			field_set_remove(&vmcs->stale, field);
 		vmcs_load(vcpu->vmcs01);
 	} else if (field_set_has(&vmcs->stale, field)) {
-		vmcs12_sync(vcpu, vmcs);
+		fetch_stale(vcpu, vmcs);
 	}
 	return vmcs->vmcs12->f[field];
 }

@@ -29,9 +29,6 @@ struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa);
 /* Writes it back to L1's page and forgets it. vmcs01 is current before and after. */
 void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
-/* Fetches what vmcs02 has newer. vmcs01 is current before and after. */
-void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs);
-
 /* VMREAD and VMWRITE as L1 sees them. */
 u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field field);
 void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);
