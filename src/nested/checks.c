@@ -16,9 +16,15 @@
 			return #condition; \
 	} while (0)
 
+/* Bits that must be 1, and all that may be. */
+static bool fixed(u64 fixed0, u64 fixed1, u64 value)
+{
+	return !(fixed0 & ~value) && !(value & ~fixed1);
+}
+
 static bool allowed(vmx_control_cap cap, u64 value)
 {
-	return ((u32)cap & ~value) == 0 && (value & ~(cap >> 32)) == 0;
+	return fixed((u32)cap, cap >> 32, value);
 }
 
 /* A physical address with this alignment (a power of two) that the CPU can form. */
@@ -79,9 +85,7 @@ bool check_eptp(u64 eptp, const struct nested_caps *caps)
 
 	if (type != MEMTYPE_WB && type != MEMTYPE_UC)
 		return false;
-	if (type == MEMTYPE_WB && !(caps->ept_vpid & EPT_CAP_WB))
-		return false;
-	if (type == MEMTYPE_UC && !(caps->ept_vpid & EPT_CAP_UC))
+	if (!(caps->ept_vpid & (type == MEMTYPE_WB ? EPT_CAP_WB : EPT_CAP_UC)))
 		return false;
 	if ((eptp & EPTP_WALK) != EPTP_WALK_4)
 		return false;
@@ -211,16 +215,6 @@ const char *check_controls(const struct vmcs12 *v, const struct check_context *c
 	return ctx->shadowed ? NULL : check_injection(v, ctx);
 }
 
-static bool cr0_fixed(const struct check_context *ctx, u64 cr0)
-{
-	return !(ctx->caps->cr0_fixed0 & ~cr0) && !(cr0 & ~ctx->caps->cr0_fixed1);
-}
-
-static bool cr4_fixed(const struct check_context *ctx, u64 cr4)
-{
-	return !(ctx->caps->cr4_fixed0 & ~cr4) && !(cr4 & ~ctx->caps->cr4_fixed1);
-}
-
 const char *check_host_state(const struct vmcs12 *v, const struct check_context *ctx)
 {
 	static const enum vmcs12_field selectors[] = {
@@ -235,8 +229,8 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	const bool has_la57 = ctx->caps->cr4_fixed1 & CR4_LA57;
 	const bool uses_la57 = v->f[F_HOST_CR4] & CR4_LA57;
 
-	CHECK(cr0_fixed(ctx, v->f[F_HOST_CR0]));
-	CHECK(cr4_fixed(ctx, v->f[F_HOST_CR4]));
+	CHECK(fixed(ctx->caps->cr0_fixed0, ctx->caps->cr0_fixed1, v->f[F_HOST_CR0]));
+	CHECK(fixed(ctx->caps->cr4_fixed0, ctx->caps->cr4_fixed1, v->f[F_HOST_CR4]));
 	CHECK(!(v->f[F_HOST_CR4] & CR4_CET) || (v->f[F_HOST_CR0] & CR0_WP));
 	CHECK(cr3(ctx, v->f[F_HOST_CR3]));
 	if (exit & EXIT_LOAD_PAT)
@@ -286,9 +280,8 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 
 /* Umbra loads IA32_PERF_GLOBAL_CTRL itself, CR4.SMXE is hardware's to set but hidden from L1. */
 const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, u64 perf_global_ctrl,
-			      const struct nested_caps *caps, u64 *qualification)
+			      const struct nested_caps *caps)
 {
-	*qualification = 0;
 	CHECK(!(guest_cr4 & ~caps->cr4_fixed1));
 	if (v->f[F_ENTRY_CONTROLS] & ENTRY_LOAD_PERF_GLOBAL_CTRL)
 		CHECK(!(v->f[F_GUEST_PERF_GLOBAL_CTRL] & ~perf_global_ctrl));

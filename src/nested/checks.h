@@ -24,12 +24,9 @@ const char *check_controls(const struct vmcs12 *v, const struct check_context *c
 /* … and error 8. */
 const char *check_host_state(const struct vmcs12 *v, const struct check_context *ctx);
 
-/*
- * The few checks on guest state that vmcs02 would not fail the same way; exit reason 33 with this
- * qualification.
- */
+/* The few checks on guest state that vmcs02 would not fail the same way; exit reason 33. */
 const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, u64 perf_global_ctrl,
-			      const struct nested_caps *caps, u64 *qualification);
+			      const struct nested_caps *caps);
 
 /*
  * The link pointer, `header` being the first word there and `current` the VMCS that is entered;

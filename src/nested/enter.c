@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VM entry: from vmcs12 to vmcs02. SDM "VM Entries", in its order. */
 #include <x86/cr.h>
-#include <x86/ept.h>
 #include <x86/msr.h>
 
-#include "lib/insn.h"
 #include "lib/log.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
@@ -15,6 +13,7 @@
 #include "nested/io_bitmap.h"
 #include "nested/l2_event.h"
 #include "nested/l2_exit.h"
+#include "nested/l2_memory.h"
 #include "nested/leave.h"
 #include "nested/msr_bitmap.h"
 #include "nested/msr_list.h"
@@ -23,11 +22,8 @@
 #include "nested/switched.h"
 #include "nested/vmcs12_cache.h"
 #include "nested/vpid.h"
-#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
-#include "vmx/instruction.h"
-#include "vmx/msr.h"
 #include "vmx/setup.h"
 #include "vmx/switch.h"
 #include "vmx/vmcs.h"
@@ -42,20 +38,15 @@ static void prepare_constant(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmwrite64(VMCS_VMCS_LINK_POINTER, ~0ull);
 	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
 	vmwrite64(VMCS_VM_EXIT_MSR_STORE_ADDR, virt_to_phys(vcpu->nested->exit_msrs));
-	vmcs->exit_msrs = 0;
 	vmwrite32(VMCS_VM_EXIT_MSR_LOAD_COUNT, 0);
 	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
 	vmwrite64(VMCS_VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(vcpu->nested->entry_msrs));
-	vmcs->entry_msrs = 0;
 	vmwrite64(VMCS_MSR_BITMAP, virt_to_phys(vmcs->msr_bitmap.page));
 	if (vmx_can_set(vcpu->vmx.secondary, CPU2_PCONFIG))
 		vmwrite64(VMCS_PCONFIG_EXITING_BITMAP, 0);
 	if (vmx_can_set(vcpu->vmx.secondary, CPU2_VM_FUNCTIONS))
 		vmwrite64(VMCS_VM_FUNCTION_CONTROLS, 0);
 	vmwrite64(VMCS_GUEST_EFER, 0);
-	vmcs->efer02 = 0;
-	vmcs->eptp02 = 0;
-	vmcs->vpid02 = 0;
 	vmcs->vmcs02_prepared = true;
 }
 
@@ -124,6 +115,8 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 				       vcpu->nested->switched.exit_controls,
 			       EXIT_CONCEAL_PT));
 	vmcs->ept12_control = secondary_of(v) & CPU2_MBEC ? EPT12_MODE_BASED : 0;
+	/* SDM "Saving Non-Register State": only the control asks for the timer's value. */
+	vmcs->keep_timer = save_timer && !(exit & EXIT_SAVE_PREEMPTION_TIMER);
 	msr_list_reset_exit(vmcs);
 	vmcs->controls_merged = true;
 }
@@ -163,29 +156,13 @@ static bool load_pdptes(const struct vcpu *vcpu, const struct vmcs12 *v)
 static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
-	const u64 secondary = secondary_of(v);
-	const u16 vpid = vpid02_get(vcpu, secondary & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
-	u64 eptp = ept01_eptp();
+	const u16 vpid = vpid02_get(vcpu, secondary_of(v) & CPU2_VPID ? (u16)v->f[F_VPID] : 0);
 
-	if (secondary & CPU2_EPT)
-		eptp = ept02_eptp(vcpu, nested_eptp12(vmcs));
-	if (eptp != vmcs->eptp02) {
-		vmwrite64(VMCS_EPT_POINTER, eptp);
-		vmcs->eptp02 = eptp;
-	}
+	l2_memory_set_map(vcpu);
 	if (vpid != vmcs->vpid02) {
 		vmwrite16(VMCS_VPID, vpid);
 		vmcs->vpid02 = vpid;
 	}
-}
-
-/* SDM "Saving Non-Register State": only the control asks for the timer's value. */
-static void note_timer(struct nested_vmcs *vmcs)
-{
-	vmcs->keep_timer = (vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER) &&
-			   !(vmcs->vmcs12->f[F_EXIT_CONTROLS] & EXIT_SAVE_PREEMPTION_TIMER);
-	if (vmcs->keep_timer)
-		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 }
 
 /* Whether L1 has set a control that a field needs. */
@@ -215,8 +192,8 @@ static bool physical_addresses_allowed(const struct vmcs12 *v)
 	return true;
 }
 
-/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers; true: all passed. */
-static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
+/* SDM "Checks on VMX Controls and Host-State Area" with their error numbers. */
+static int check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_ia32e)
 {
 	const struct check_context context = {
 		.caps = &nested_caps,
@@ -228,22 +205,18 @@ static bool check_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs, bool l1_in_
 
 	if (failed) {
 		log_debug("CPU %u: VM entry fails: control check %s", vcpu->cpu.index, failed);
-		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_CONTROL);
-		return false;
+		return VMERR_ENTRY_INVALID_CONTROL;
 	}
 	failed = check_host_state(vmcs->vmcs12, &context);
 	if (failed) {
 		log_debug("CPU %u: VM entry fails: host-state check %s", vcpu->cpu.index, failed);
-		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_HOST_STATE);
-		return false;
+		return VMERR_ENTRY_INVALID_HOST_STATE;
 	}
-	if (!physical_addresses_allowed(vmcs->vmcs12)) {
-		nested_vmfail(vcpu, VMERR_ENTRY_INVALID_CONTROL);
-		return false;
-	}
+	if (!physical_addresses_allowed(vmcs->vmcs12))
+		return VMERR_ENTRY_INVALID_CONTROL;
 	vmcs->checked = true;
 	vmcs->checked_ia32e = l1_in_ia32e;
-	return true;
+	return VM_SUCCEED;
 }
 
 /* Back in L1, after its VMLAUNCH or VMRESUME, with this error. vmcs02 is current. */
@@ -255,7 +228,7 @@ static void refuse_entry(struct vcpu *vcpu, enum vm_instruction_error error)
 	shadow_to_vmcs01(vcpu, vcpu->nested->current);
 	perf_global_ctrl_undo(vcpu->nested->current);
 	/* RIP still is on the instruction, whose length vmcs01 remembers. */
-	nested_vmfail(vcpu, error);
+	nested_finish(vcpu, (int)error);
 	event_deliver_latched(vcpu);
 }
 
@@ -295,47 +268,43 @@ static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 		nested_entry_failed(vcpu, reason, qualification);
 }
 
-/* L2 reads and writes the VMCS that is linked in L1's page. */
-static void write_back_linked(struct vcpu *vcpu, const struct nested_vmcs *vmcs)
+/* L2 reads and writes the VMCS that is linked in L1's page. Returns the first word there. */
+static u32 write_back_linked(struct vcpu *vcpu, const struct nested_vmcs *vmcs, paddr_t link)
 {
-	struct nested_vmcs *linked =
-		vmcs12_find(vcpu->nested, vmcs->vmcs12->f[F_VMCS_LINK_POINTER]);
+	struct nested_vmcs *linked = vmcs12_find(vcpu->nested, link);
+	u32 header;
 
 	if (linked && linked != vmcs)
 		vmcs12_evict(vcpu, linked);
-}
-
-static const char *check_link(const struct nested_vmcs *vmcs)
-{
-	const u64 link = vmcs->vmcs12->f[F_VMCS_LINK_POINTER];
-	u32 header;
-
-	if (link == ~0ull)
-		return NULL;
 	guest_memory_read(link, &header, sizeof(header));
-	return check_link_pointer(vmcs->vmcs12, &nested_caps, vmcs->gpa, header);
+	return header;
 }
 
-void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
+int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
+	const paddr_t link = v->f[F_VMCS_LINK_POINTER];
 	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
 	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
-	struct switched l1;
+	u64 l1[SWITCHED_COUNT];
 	const char *failed_check;
-	u64 qualification;
+	u64 qualification = 0;
+	u32 linked_header = 0;
 
-	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA)) &&
-	    !check_entry(vcpu, vmcs, l1_efer & EFER_LMA))
-		return;
+	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA))) {
+		const int error = check_entry(vcpu, vmcs, l1_efer & EFER_LMA);
+
+		if (error != VM_SUCCEED)
+			return error;
+	}
 	if (!vmcs->controls_merged) {
 		switched_plan(&vcpu->nested->switched, v, &vmcs->plan);
 		vmcs->plan.rare_exit |= vcpu->speculation.barrier;
 	}
-	switched_read_l1(&vmcs->plan, &l1);
-	if (v->f[F_VMCS_LINK_POINTER] != ~0ull)
-		write_back_linked(vcpu, vmcs);
+	switched_read_l1(&vmcs->plan, l1);
+	if (link != NO_VMCS)
+		linked_header = write_back_linked(vcpu, vmcs, link);
 	shadow_to_vmcs02(vcpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(vcpu, vmcs);
@@ -343,37 +312,38 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		merge_controls(vcpu, vmcs);
 	copy_dirty(vmcs);
 	load_efer(vmcs, l1_efer);
-	switched_enter(vmcs, &l1);
+	switched_enter(vmcs, l1);
 	if (vmcs->plan.rare_entry)
 		perf_global_ctrl_enter(vmcs);
-	note_timer(vmcs);
+	if (vmcs->keep_timer)
+		vmcs->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
-					 vcpu->vmx.perf_global_ctrl, &nested_caps, &qualification);
-	if (!failed_check) {
-		failed_check = check_link(vmcs);
+					 vcpu->vmx.perf_global_ctrl, &nested_caps);
+	if (!failed_check && link != NO_VMCS) {
+		failed_check = check_link_pointer(v, &nested_caps, vmcs->gpa, linked_header);
 		qualification = QUALIFICATION_LINK_POINTER;
 	}
 	if (failed_check) {
 		log_debug("CPU %u: VM entry fails: guest-state check %s", vcpu->cpu.index,
 			  failed_check);
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
-		return;
+		return VM_DONE;
 	}
 	if ((v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS) && vmcs->msr_bitmap.count)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);
 	set_translation(vcpu, vmcs);
-	if (vcpu->nested->violation.pending) {
-		vcpu->nested->violation.pending = false;
+	if (vcpu->nested->violation.eptp12) {
 		ept02_prefault(vcpu, vcpu->nested->violation.eptp12, vcpu->nested->violation.gpa);
+		vcpu->nested->violation.eptp12 = 0;
 	}
 	if (!load_pdptes(vcpu, v)) {
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, QUALIFICATION_PDPTE);
-		return;
+		return VM_DONE;
 	}
 	if ((vmcs->plan.rare_entry || vmcs->entry_msrs) && !msr_list_prepare_entry(vcpu, vmcs)) {
 		fail_guest_state(vcpu, REASON_ENTRY_FAIL_MSR, MSR_LIST_MAX + 1);
-		return;
+		return VM_DONE;
 	}
 	if (vmcs->plan.rare_entry) {
 		msr_list_prepare_exit(vcpu, vmcs);
@@ -385,6 +355,7 @@ void nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	/* A launched vmcs02 is resumed by the way every exit returns. */
 	if (!vmcs->vmcs02_launched)
 		switch_launch(regs);
+	return VM_DONE;
 }
 
 void nested_entry_refused(struct vcpu *vcpu)

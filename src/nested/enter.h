@@ -7,10 +7,11 @@
 struct vcpu;
 
 /*
- * VMLAUNCH and VMRESUME after the checks on the instruction itself. Returns with vmcs02 current, or
- * with vmcs01 after the entry has failed; the first entry of a vmcs02 does not return.
+ * VMLAUNCH and VMRESUME after the checks on the instruction itself. Returns VM_DONE with vmcs02
+ * current, or with vmcs01 after the entry has failed; or the error of a check, with nothing done.
+ * The first entry of a vmcs02 does not return.
  */
-void nested_enter(struct vcpu *vcpu, struct guest_regs *regs);
+int nested_enter(struct vcpu *vcpu, struct guest_regs *regs);
 
 /* A hook: see vmx/guest_level.h. */
 void nested_entry_refused(struct vcpu *vcpu);

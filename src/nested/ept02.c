@@ -11,6 +11,7 @@
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
+#include "nested/alloc.h"
 #include "nested/ept12.h"
 #include "nested/loan.h"
 #include "nested/state.h"
@@ -46,17 +47,12 @@ static void free_page(struct ept02 *ept02, void *page)
 		pages_free(page);
 }
 
-bool ept02_init(struct vcpu *vcpu)
+void ept02_init(struct vcpu *vcpu)
 {
 	struct ept02 *ept02 = &vcpu->nested->ept02;
 
-	while (ept02->reserved < EPT02_RESERVE) {
-		ept02->reserve[ept02->reserved] = pages_alloc(1);
-		if (!ept02->reserve[ept02->reserved])
-			return false;
-		ept02->reserved++;
-	}
-	return true;
+	while (ept02->reserved < EPT02_RESERVE)
+		ept02->reserve[ept02->reserved++] = nested_alloc(1);
 }
 
 static void *alloc_table(struct ept02 *ept02, struct ept02_root *root)
@@ -119,6 +115,7 @@ static bool shortage_is_new(const struct ept02 *ept02)
 	return __atomic_load_n(&shortages, __ATOMIC_RELAXED) != ept02->shortages_seen;
 }
 
+/* All roots but that of `wanted`. */
 static void give_back(struct ept02 *ept02, u64 wanted)
 {
 	ept02->shortages_seen = __atomic_load_n(&shortages, __ATOMIC_RELAXED);
@@ -143,7 +140,7 @@ __attribute__((noinline)) static u64 change_root(struct vcpu *vcpu, u64 eptp12)
 				root = &ept02->root[i];
 		}
 		if (root->eptp12)
-			ept02_drop(vcpu, root->eptp12);
+			release_root(ept02, root);
 		root->table = alloc_table(ept02, root);
 		if (!root->table) {
 			/* Other roots hold all of the reserve. */
@@ -271,8 +268,7 @@ static enum ept02_result map(struct vcpu *vcpu, struct ept02_root *root, paddr_t
 	unsigned int level = 1;
 	u64 *entry;
 
-	while (level < 3 && ept_level_size(level + 1) <= walk->size &&
-	       ept_level_size(level + 1) <= ept01_page_size(walk->gpa1))
+	while (level < walk->level && ept_level_size(level + 1) <= ept01_page_size(walk->gpa1))
 		level++;
 	entry = entry_at(&vcpu->nested->ept02, root, gpa, level);
 	if (!entry)
@@ -329,14 +325,8 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	enum ept02_result result;
 
 	fault->dirtied = false;
-	switch (ept12_walk(fault->eptp12, fault->gpa, walk)) {
-	case EPT12_MISCONFIGURED:
+	if (ept12_walk(fault->eptp12, fault->gpa, walk) == EPT12_MISCONFIGURED)
 		return EPT02_MISCONFIG;
-	case EPT12_ABSENT:
-	case EPT12_PRESENT:
-	default:
-		break;
-	}
 	fault->rights = walk->rights;
 	fault->entry = walk->entry[walk->level];
 	if (!walk->rights || (needed & ~walk->rights))
@@ -359,8 +349,10 @@ void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa)
 	struct ept02_root *root = find_root(&vcpu->nested->ept02, eptp12);
 	struct ept12_walk *walk = &vcpu->nested->ept02.walk;
 
-	if (!root || ept12_walk(eptp12, gpa, walk) != EPT12_PRESENT || !walk->rights ||
-	    ((eptp12 & EPTP_AD) && ept12_needs_flags(walk, false)) ||
+	if (!root)
+		return;
+	ept12_walk(eptp12, gpa, walk);
+	if (!walk->rights || ((eptp12 & EPTP_AD) && ept12_needs_flags(walk, false)) ||
 	    ept01_is_hidden(walk->gpa1 & ~(PAGE_SIZE - 1), PAGE_SIZE))
 		return;
 	/*
@@ -372,35 +364,30 @@ void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa)
 
 void ept02_drop(struct vcpu *vcpu, u64 eptp12)
 {
-	for (u32 i = 0; i < EPT02_ROOTS; i++) {
-		struct ept02_root *root = &vcpu->nested->ept02.root[i];
+	struct ept02 *ept02 = &vcpu->nested->ept02;
 
+	for (struct ept02_root *root = ept02->root; root < ept02->root + EPT02_ROOTS; root++) {
 		/* SDM "INVEPT": the address alone names the context. */
-		if (!root->eptp12 || ((root->eptp12 ^ eptp12) & EPTP_ADDR))
-			continue;
-		release_root(&vcpu->nested->ept02, root);
+		if (root->eptp12 && !((root->eptp12 ^ eptp12) & EPTP_ADDR))
+			release_root(ept02, root);
 	}
 }
 
 void ept02_drop_all(struct vcpu *vcpu)
 {
-	for (u32 i = 0; i < EPT02_ROOTS; i++) {
-		if (vcpu->nested->ept02.root[i].eptp12)
-			ept02_drop(vcpu, vcpu->nested->ept02.root[i].eptp12);
-	}
+	give_back(&vcpu->nested->ept02, 0);
 }
 
 /*
  * Holding the loan, L2 has got on by at least one instruction before it ran out again. What is in
  * tables is all the CPU's own once these are dropped, so the loan can be given back.
  */
-u64 ept02_start_over(struct vcpu *vcpu, u64 eptp12)
+void ept02_start_over(struct vcpu *vcpu)
 {
 	ept02_drop_all(vcpu);
 	if (vcpu->nested->ept02.loan == LOAN_HELD && loan_is_wanted())
 		loan_end(&vcpu->nested->ept02);
 	loan_ask(&vcpu->nested->ept02);
-	return ept02_eptp(vcpu, eptp12);
 }
 
 void ept02_end_loan(struct vcpu *vcpu)

@@ -85,8 +85,8 @@ struct ept02_fault {
 	bool dirtied; /* a dirty flag of ept12 has been set */
 };
 
-/* Takes the CPU's reserve. False: out of memory. */
-bool ept02_init(struct vcpu *vcpu);
+/* Takes the CPU's reserve. */
+void ept02_init(struct vcpu *vcpu);
 
 /* The EPTP for L2 under this ept12, as ept12.h names it, here and below. */
 u64 ept02_eptp(struct vcpu *vcpu, u64 eptp12);
@@ -103,11 +103,9 @@ enum ept02_result ept02_fault(struct vcpu *vcpu, struct ept02_fault *fault);
  */
 void ept02_prefault(struct vcpu *vcpu, u64 eptp12, paddr_t gpa);
 
-/*
- * After EPT02_NO_MEMORY: begins anew, with an empty root for this ept12, and with more
- * tables if they are to be had. Returns the EPTP for L2.
+/* After EPT02_NO_MEMORY: begins anew, without any map, and with more tables if they are to be had.
  */
-u64 ept02_start_over(struct vcpu *vcpu, u64 eptp12);
+void ept02_start_over(struct vcpu *vcpu);
 
 /* L2 stops, or another CPU needs the loan: nothing of it is kept. */
 void ept02_end_loan(struct vcpu *vcpu);

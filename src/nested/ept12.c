@@ -109,6 +109,7 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 	   u64 *rights, struct ept12_walk *walk, enum ept12_result *result)
 {
 	const paddr_t at = *table + 8 * ept_index(gpa, level);
+	const u64 size = ept_level_size(level);
 	const u64 entry = guest_memory_read_word(at);
 
 	walk->level = level;
@@ -130,8 +131,7 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 		return false;
 	*result = EPT12_PRESENT;
 	walk->rights = *rights | shadow_stack_right(rules, above, entry);
-	walk->size = ept_level_size(level);
-	walk->gpa1 = (entry & EPT_ADDR & ~(walk->size - 1)) | (gpa & (walk->size - 1));
+	walk->gpa1 = (entry & EPT_ADDR & ~(size - 1)) | (gpa & (size - 1));
 	return true;
 }
 

@@ -38,7 +38,6 @@ struct ept12_walk {
 	 */
 	u64 rights;
 	paddr_t gpa1; /* where it leads, if present: for the address asked for */
-	u64 size;     /* of the page */
 	/*
 	 * If not 0, the rights of the levels above 1 on the way of `gpa`, whose entries are as they
 	 * were if memory still holds them.

@@ -4,8 +4,6 @@
 #include <x86/msr.h>
 #include <x86/paging.h>
 
-#include "lib/insn.h"
-#include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
 #include "nested/enter.h"
@@ -14,49 +12,38 @@
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "nested/vmcs12_cache.h"
-#include "nested/vmcs_access.h"
 #include "nested/vpid.h"
-#include "smp/panic.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
 #include "vmx/exit.h"
-#include "vmx/guest_linear.h"
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
-
-/* What an instruction comes to: the number of a VMfail, or one of these. */
-enum { SUCCEED = 0, FAIL_INVALID = -1, DONE = -2 /* by a fault, or its flags are set already */ };
 
 /* SDM "Conventions": the arithmetic flags tell the outcome. */
 static const u64 arithmetic_flags =
 	RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
 
-void nested_finish(u64 flag)
+/* A VMfail, which without a current VMCS has no place for its error. */
+static u64 failure_flag(const struct vcpu *vcpu, int outcome)
 {
-	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
+	if (outcome == VM_FAIL_INVALID || !vcpu->nested->current)
+		return RFLAGS_CF;
+	vcpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = (u64)outcome;
+	return RFLAGS_ZF;
+}
 
+void nested_finish(struct vcpu *vcpu, int outcome)
+{
+	u64 rflags, flag = 0;
+
+	if (__builtin_expect(outcome != VM_SUCCEED, 0)) {
+		if (outcome == VM_DONE)
+			return;
+		flag = failure_flag(vcpu, outcome);
+	}
+	rflags = vmreadn(VMCS_GUEST_RFLAGS);
 	vmwriten(VMCS_GUEST_RFLAGS, (rflags & ~arithmetic_flags) | flag);
 	instruction_done_with(rflags);
-}
-
-void nested_succeed(void)
-{
-	nested_finish(0);
-}
-
-void nested_fail_invalid(void)
-{
-	nested_finish(RFLAGS_CF);
-}
-
-void nested_vmfail(struct vcpu *vcpu, enum vm_instruction_error error)
-{
-	if (!vcpu->nested->current) {
-		nested_fail_invalid();
-		return;
-	}
-	vcpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = error;
-	nested_finish(RFLAGS_ZF);
 }
 
 /* A physical address for a VMCS or VMXON region. */
@@ -73,36 +60,35 @@ static int vmxon_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 
 	if (!(vmreadn(VMCS_CR4_READ_SHADOW) & CR4_VMXE)) {
 		event_inject_ud();
-		return DONE;
+		return VM_DONE;
 	}
 	if (nested->vmx_on) {
 		if (instruction_cpl() == 0)
 			return VMERR_VMXON_IN_ROOT;
 		event_inject_gp0();
-		return DONE;
+		return VM_DONE;
 	}
 	const u64 cr0 = guest_cr0();
 
 	if (instruction_cpl() > 0 || (nested_caps.cr0_fixed0 & ~cr0) ||
 	    (nested_caps.cr4_fixed0 & ~vmreadn(VMCS_GUEST_CR4))) {
 		event_inject_gp0();
-		return DONE;
+		return VM_DONE;
 	}
 	if (!operand_read(regs, &region, sizeof(region)))
-		return DONE;
+		return VM_DONE;
 	if (!region_valid(region))
-		return FAIL_INVALID;
+		return VM_FAIL_INVALID;
 	guest_memory_read(region, &revision, sizeof(revision));
 	if (revision != VMCS12_REVISION)
-		return FAIL_INVALID;
+		return VM_FAIL_INVALID;
 	nested_set_vmx_operation(vcpu, true);
 	nested->vmxon_region = region;
-	nested->current = NULL;
 	shadow_start();
 	/* SDM "Restrictions on VMX Operation": PE and PG are fixed now too. */
 	guest_set_cr0_shadow(vcpu, cr0);
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) | CR0_PE | CR0_PG);
-	return SUCCEED;
+	return VM_SUCCEED;
 }
 
 static int vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
@@ -118,15 +104,14 @@ static int vmxoff_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	ept02_drop_all(vcpu);
 	shadow_stop();
 	nested_set_vmx_operation(vcpu, false);
-	nested->current = NULL;
 	vmwriten(VMCS_CR0_GUEST_HOST_MASK, vmreadn(VMCS_CR0_GUEST_HOST_MASK) & ~(CR0_PE | CR0_PG));
-	nested_succeed();
+	nested_finish(vcpu, VM_SUCCEED);
 	/* SDM "Restrictions on VMX Operation": the INIT was only blocked. */
 	if (vcpu->init_held) {
 		vcpu->init_held = false;
 		init_exit(vcpu, regs);
 	}
-	return DONE;
+	return VM_DONE;
 }
 
 static int vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
@@ -135,7 +120,7 @@ static int vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	paddr_t region;
 
 	if (!operand_read(regs, &region, sizeof(region)))
-		return DONE;
+		return VM_DONE;
 	if (!region_valid(region))
 		return VMERR_VMCLEAR_INVALID_ADDRESS;
 	if (region == vcpu->nested->vmxon_region)
@@ -150,105 +135,105 @@ static int vmclear_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 		guest_memory_write(region + offsetof(struct vmcs12, launched), &launched,
 				   sizeof(launched));
 	}
-	return SUCCEED;
+	return VM_SUCCEED;
 }
 
-/* SDM "VMPTRLD": only with VMCS shadowing is it part of the header. */
-static u32 shadow_indicator(void)
+static int make_current(struct nested *nested, struct nested_vmcs *vmcs)
 {
-	return vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
+	vmcs->last_use = ++nested->clock;
+	nested->current = vmcs;
+	shadow_link(vmcs);
+	return VM_SUCCEED;
 }
 
-/* NULL: `error` says what VMPTRLD fails with. */
-__attribute__((noinline)) static struct nested_vmcs *load_region(struct vcpu *vcpu, paddr_t region,
-								 enum vm_instruction_error *error)
+/* VMPTRLD of one that is not cached. */
+__attribute__((noinline)) static int load_region(struct vcpu *vcpu, paddr_t region)
 {
+	/* Only with VMCS shadowing is it part of the header. */
+	const u32 indicator =
+		vmx_can_set(nested_caps.secondary, CPU2_VMCS_SHADOWING) ? VMCS_SHADOW_INDICATOR : 0;
 	u32 revision;
 
-	*error = VMERR_VMPTRLD_INVALID_ADDRESS;
 	if (!region_valid(region))
-		return NULL;
-	*error = VMERR_VMPTRLD_VMXON_POINTER;
+		return VMERR_VMPTRLD_INVALID_ADDRESS;
 	if (region == vcpu->nested->vmxon_region)
-		return NULL;
-	*error = VMERR_VMPTRLD_WRONG_REVISION;
+		return VMERR_VMPTRLD_VMXON_POINTER;
 	guest_memory_read(region, &revision, sizeof(revision));
-	if ((revision & ~shadow_indicator()) != VMCS12_REVISION)
-		return NULL;
-	return vmcs12_load(vcpu, region);
+	if ((revision & ~indicator) != VMCS12_REVISION)
+		return VMERR_VMPTRLD_WRONG_REVISION;
+	return make_current(vcpu->nested, vmcs12_load(vcpu, region));
 }
 
 /* What is cached has passed the checks when it was loaded. */
 __attribute__((noinline)) static int vmptrld_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	struct nested *nested = vcpu->nested;
-	enum vm_instruction_error error;
 	struct nested_vmcs *vmcs;
 	paddr_t region;
 
 	if (!operand_read(regs, &region, sizeof(region)))
-		return DONE;
-	vmcs = vmcs12_find(nested, region);
-	if (!vmcs)
-		vmcs = load_region(vcpu, region, &error);
-	if (!vmcs)
-		return (int)error;
-	vmcs->last_use = ++nested->clock;
-	nested->current = vmcs;
-	shadow_link(vmcs);
-	return SUCCEED;
+		return VM_DONE;
+	vmcs = vmcs12_find(vcpu->nested, region);
+	return vmcs ? make_current(vcpu->nested, vmcs) : load_region(vcpu, region);
 }
 
 static int vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const paddr_t region = vcpu->nested->current ? vcpu->nested->current->gpa : NO_VMCS;
 
-	return operand_write(regs, &region, sizeof(region)) ? SUCCEED : DONE;
+	return operand_write(regs, &region, sizeof(region)) ? VM_SUCCEED : VM_DONE;
+}
+
+/*
+ * SDM "INVEPT" and "INVVPID": the type of invalidation and its descriptor of 16 bytes. `cap` is for
+ * the instruction, and one of `type_caps`, with 0 for none, for each type.
+ */
+static int read_invalidation(struct guest_regs *regs, u64 cap, const u64 type_caps[4], u64 *type,
+			     void *descriptor)
+{
+	const struct operand operand = operand_of_exit(regs);
+
+	if (!(nested_caps.ept_vpid & cap)) {
+		event_inject_ud();
+		return VM_DONE;
+	}
+	*type = operand_register(regs, &operand, operand.reg2);
+	if (*type >= 4 || !(nested_caps.ept_vpid & type_caps[*type]))
+		return VMERR_INVALID_INVEPT_INVVPID;
+	return operand_read(regs, descriptor, 16) ? VM_SUCCEED : VM_DONE;
 }
 
 static int invept_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	const struct operand operand = operand_of_exit(regs);
-	const u64 type = operand_register(regs, &operand, operand.reg2);
+	static const u64 caps[4] = {[INVEPT_SINGLE_CONTEXT] = EPT_CAP_INVEPT_SINGLE,
+				    [INVEPT_ALL_CONTEXT] = EPT_CAP_INVEPT_ALL};
 	struct invept_descriptor descriptor;
+	u64 type;
+	const int outcome = read_invalidation(regs, EPT_CAP_INVEPT, caps, &type, &descriptor);
 
-	if (!(nested_caps.ept_vpid & EPT_CAP_INVEPT)) {
-		event_inject_ud();
-		return DONE;
-	}
-	const bool supported =
-		(type == INVEPT_SINGLE_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)) ||
-		(type == INVEPT_ALL_CONTEXT && (nested_caps.ept_vpid & EPT_CAP_INVEPT_ALL));
-
-	if (!supported)
-		return VMERR_INVALID_INVEPT_INVVPID;
-	if (!operand_read(regs, &descriptor, sizeof(descriptor)))
-		return DONE;
-	if (type == INVEPT_SINGLE_CONTEXT && !check_eptp(descriptor.eptp, &nested_caps))
-		return VMERR_INVALID_INVEPT_INVVPID;
-	if (type == INVEPT_SINGLE_CONTEXT)
-		ept02_drop(vcpu, descriptor.eptp);
-	else
+	if (outcome != VM_SUCCEED)
+		return outcome;
+	if (type == INVEPT_ALL_CONTEXT) {
 		ept02_drop_all(vcpu);
-	return SUCCEED;
+		return VM_SUCCEED;
+	}
+	if (!check_eptp(descriptor.eptp, &nested_caps))
+		return VMERR_INVALID_INVEPT_INVVPID;
+	ept02_drop(vcpu, descriptor.eptp);
+	return VM_SUCCEED;
 }
 
 static int invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	static const u64 cap_of_type[] = {VPID_CAP_ADDRESS, VPID_CAP_SINGLE, VPID_CAP_ALL,
-					  VPID_CAP_SINGLE_GLOBALS};
-	const struct operand operand = operand_of_exit(regs);
-	const u64 type = operand_register(regs, &operand, operand.reg2);
+	static const u64 caps[4] = {[INVVPID_ADDRESS] = VPID_CAP_ADDRESS,
+				    [INVVPID_SINGLE_CONTEXT] = VPID_CAP_SINGLE,
+				    [INVVPID_ALL_CONTEXT] = VPID_CAP_ALL,
+				    [INVVPID_SINGLE_RETAIN_GLOBALS] = VPID_CAP_SINGLE_GLOBALS};
 	struct invvpid_descriptor descriptor;
+	u64 type;
+	const int outcome = read_invalidation(regs, VPID_CAP_INVVPID, caps, &type, &descriptor);
 
-	if (!(nested_caps.ept_vpid & VPID_CAP_INVVPID)) {
-		event_inject_ud();
-		return DONE;
-	}
-	if (type >= ARRAY_SIZE(cap_of_type) || !(nested_caps.ept_vpid & cap_of_type[type]))
-		return VMERR_INVALID_INVEPT_INVVPID;
-	if (!operand_read(regs, &descriptor, sizeof(descriptor)))
-		return DONE;
+	if (outcome != VM_SUCCEED)
+		return outcome;
 	if (descriptor.vpid >> 16 || (type != INVVPID_ALL_CONTEXT && !descriptor.vpid) ||
 	    (type == INVVPID_ADDRESS &&
 	     !linear_is_canonical(descriptor.linear, nested_caps.cr4_fixed1 & CR4_LA57 ? 57 : 48)))
@@ -258,7 +243,7 @@ static int invvpid_instruction(struct vcpu *vcpu, struct guest_regs *regs)
 	else
 		vpid02_flush(vcpu, (u16)descriptor.vpid, (enum invvpid_type)type,
 			     descriptor.linear);
-	return SUCCEED;
+	return VM_SUCCEED;
 }
 
 static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs, u32 reason)
@@ -269,15 +254,14 @@ static int launch_instruction(struct vcpu *vcpu, struct guest_regs *regs, u32 re
 	vcpu->nested->l1_interruptibility = vmread32(VMCS_GUEST_INTERRUPTIBILITY);
 	/* SDM "Basic VM-Entry Checks". */
 	if (!vmcs || (vmcs->vmcs12->revision & VMCS_SHADOW_INDICATOR))
-		return FAIL_INVALID;
+		return VM_FAIL_INVALID;
 	if (vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_MOV_SS)
 		return VMERR_ENTRY_MOV_SS;
 	if (launch && vmcs->vmcs12->launched)
 		return VMERR_VMLAUNCH_NOT_CLEAR;
 	if (!launch && !vmcs->vmcs12->launched)
 		return VMERR_VMRESUME_NOT_LAUNCHED;
-	nested_enter(vcpu, regs);
-	return DONE;
+	return nested_enter(vcpu, regs);
 }
 
 /* SDM "VMCALL": of all these only VMCALL exits before the checks on the mode. */
@@ -308,7 +292,7 @@ __attribute__((noinline)) static int execute_rare(struct vcpu *vcpu, struct gues
 		return VMERR_VMCALL_IN_ROOT;
 	default:
 		event_inject_ud();
-		return DONE;
+		return VM_DONE;
 	}
 }
 
@@ -320,11 +304,9 @@ static inline int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason
 	case REASON_VMLAUNCH:
 		return launch_instruction(vcpu, regs, reason);
 	case REASON_VMREAD:
-		nested_vmread(vcpu, regs);
-		return DONE;
+		return nested_vmread(vcpu, regs);
 	case REASON_VMWRITE:
-		nested_vmwrite(vcpu, regs);
-		return DONE;
+		return nested_vmwrite(vcpu, regs);
 	case REASON_VMPTRLD:
 		return vmptrld_instruction(vcpu, regs);
 	default:
@@ -350,15 +332,7 @@ static bool may_execute(const struct vcpu *vcpu, u32 reason)
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 reason = vcpu->exit_reason;
-	int outcome;
 
-	if (!may_execute(vcpu, reason))
-		return;
-	outcome = execute(vcpu, regs, reason);
-	if (__builtin_expect(outcome == SUCCEED, 1))
-		nested_succeed();
-	else if (outcome == FAIL_INVALID)
-		nested_fail_invalid();
-	else if (outcome != DONE)
-		nested_vmfail(vcpu, (enum vm_instruction_error)outcome);
+	if (may_execute(vcpu, reason))
+		nested_finish(vcpu, execute(vcpu, regs, reason));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VMX instructions that L1 executes, and how one ends. */
+/* VMX instructions: those that L1 executes, L2's VMREAD and VMWRITE, and how one ends. */
 #pragma once
 
 #include <x86/gpr.h>
@@ -7,13 +7,22 @@
 
 struct vcpu;
 
+/* What an instruction comes to: the number of a VMfail, or one of these. */
+enum {
+	VM_SUCCEED = 0,
+	VM_FAIL_INVALID = -1,
+	VM_DONE = -2 /* by a fault, or its flags are set already */
+};
+
 /* The exits of L1 for VMX instructions. */
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs);
 
-/* The end of an instruction, of L1 or L2: with this flag alone; without; with CF. */
-void nested_finish(u64 flag);
-void nested_succeed(void);
-void nested_fail_invalid(void);
+/* The end of an instruction that has come to this: its flags, and on to the next one. */
+void nested_finish(struct vcpu *vcpu, int outcome);
 
-/* VMfail with this error, by the book; then on to the next instruction. */
-void nested_vmfail(struct vcpu *vcpu, enum vm_instruction_error error);
+/* VMREAD and VMWRITE of L1's current VMCS. */
+int nested_vmread(struct vcpu *vcpu, struct guest_regs *regs);
+int nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs);
+
+/* The exit of L2 for one of these. False: it is L1's. */
+bool l2_vmcs_access(struct vcpu *vcpu, struct guest_regs *regs);

@@ -4,7 +4,6 @@
  * watches (vmx/sleep.h). Where L1 lets its guest use all ports, vmcs01's bitmaps do.
  */
 #include "nested/io_bitmap.h"
-#include "lib/string.h"
 #include "mm/guest_memory.h"
 #include "mm/layout.h"
 #include "nested/state.h"

@@ -95,11 +95,6 @@ void nested_triple_fault(struct vcpu *vcpu)
 	nested_reflect_event(vcpu, REASON_TRIPLE_FAULT, 0, 0);
 }
 
-static bool is_nmi(u32 info)
-{
-	return (info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_NMI;
-}
-
 /*
  * The exit comes when L2 can take an NMI (SDM "Other Causes of VM Exits", NMI window). Where L1
  * uses no virtual NMIs for this L2 they are free for Umbra, and L2's blocking becomes virtual; an
@@ -122,6 +117,10 @@ static void ask_for_nmi_window(struct vcpu *vcpu, bool injects_nmi)
 	unblock_nmis();
 }
 
+/*
+ * With 0 the exit comes after the entry and the event that it injects, before any instruction (SDM
+ * "VMX-Preemption Timer"). A CPU without the timer gives the event at its next exit.
+ */
 static void ask_for_exit_by_timer(struct vcpu *vcpu, enum asked_exit asked, u32 value)
 {
 	struct nested *nested = vcpu->nested;
@@ -133,15 +132,6 @@ static void ask_for_exit_by_timer(struct vcpu *vcpu, enum asked_exit asked, u32 
 	nested->timer = vmread32(VMCS_PREEMPTION_TIMER_VALUE);
 	vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, value);
 	vmcs_set32(VMCS_PIN_CONTROLS, (u32)PIN_PREEMPTION_TIMER);
-}
-
-/*
- * The exit comes after the entry and the event that it injects, before any instruction (SDM
- * "VMX-Preemption Timer"). A CPU without the timer gives the event at its next exit.
- */
-static void ask_for_immediate_exit(struct vcpu *vcpu)
-{
-	ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
 }
 
 /*
@@ -206,7 +196,9 @@ void nested_cancel_asked_exit(struct vcpu *vcpu)
 void nested_event_waits(struct vcpu *vcpu)
 {
 	const u64 pin = current12(vcpu)->f[F_PIN_CONTROLS];
-	const bool injects_nmi = is_nmi(vmread32(VMCS_VM_ENTRY_INTR_INFO));
+	const u32 injected = vmread32(VMCS_VM_ENTRY_INTR_INFO);
+	const bool injects_nmi =
+		(injected & INTR_INFO_VALID) && (injected & INTR_INFO_TYPE) == INTR_TYPE_NMI;
 	const bool blocked =
 		injects_nmi || (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI);
 
@@ -215,7 +207,7 @@ void nested_event_waits(struct vcpu *vcpu)
 	if (vmread32(VMCS_GUEST_ACTIVITY_STATE) == ACTIVITY_WAIT_SIPI)
 		return;
 	if (vcpu->init_held || vcpu->mc_latched) {
-		ask_for_immediate_exit(vcpu);
+		ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
 		return;
 	}
 	if (!vcpu->nmi_latched)
@@ -224,7 +216,7 @@ void nested_event_waits(struct vcpu *vcpu)
 		ask_for_nmi_window(vcpu, injects_nmi);
 	else if (pin & PIN_VIRTUAL_NMIS)
 		/* SDM "Pin-Based VM-Execution Controls": the bit blocks only virtual ones. */
-		ask_for_immediate_exit(vcpu);
+		ask_for_exit_by_timer(vcpu, ASKED_IMMEDIATE, 0);
 	/*
 	 * Else: SDM "Changes to Instruction Behavior in VMX Non-Root Operation", IRET: blocked for
 	 * as long as L2 runs.
@@ -274,16 +266,13 @@ bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit)
 	return true;
 }
 
-/* VMLAUNCH and VMRESUME are exits of L1's; while L2 runs none of them is the last one. */
-static bool is_entering(const struct vcpu *vcpu)
-{
-	return vcpu->exit_reason == REASON_VMLAUNCH || vcpu->exit_reason == REASON_VMRESUME;
-}
-
 bool nested_take_machine_check(struct vcpu *vcpu)
 {
-	/* SDM "Machine-Check Events During VM Entry": one of the ways, and it needs no L2. */
-	if (is_entering(vcpu)) {
+	/*
+	 * SDM "Machine-Check Events During VM Entry": one of the ways, and it needs no L2. The
+	 * instructions are exits of L1's; while L2 runs none of them is the last one.
+	 */
+	if (vcpu->exit_reason == REASON_VMLAUNCH || vcpu->exit_reason == REASON_VMRESUME) {
 		nested_entry_failed(vcpu, REASON_ENTRY_FAIL_MCE, 0);
 		return true;
 	}

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Exits of L2: one table says who handles each. */
-#include <x86/cr.h>
-#include <x86/ept.h>
-#include <x86/msr.h>
 
+#include "nested/l2_exit.h"
 #include "lib/insn.h"
-#include "mm/ept01.h"
-#include "mm/guest_memory.h"
-#include "nested/checks.h"
+#include "nested/instructions.h"
 #include "nested/io_bitmap.h"
 #include "nested/l2_event.h"
-#include "nested/l2_exit.h"
 #include "nested/l2_memory.h"
 #include "nested/leave.h"
 #include "nested/loan.h"
@@ -18,12 +13,9 @@
 #include "nested/msr_list.h"
 #include "nested/operand_access.h"
 #include "nested/state.h"
-#include "nested/vmcs_access.h"
 #include "smp/stop.h"
-#include "vmx/event.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
-#include "vmx/msr.h"
 #include "vmx/rdmsrlist.h"
 #include "vmx/vmcs.h"
 
@@ -92,16 +84,6 @@ static bool l2_msr(struct vcpu *vcpu, struct guest_regs *regs)
 	return owner != MSR_EXIT_L1;
 }
 
-static bool l2_vmcs_access(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_VMWRITE;
-	const enum l2_access access = vmcs_access_of_l2(vcpu, regs, write);
-
-	if (access == L2_ACCESS_DONE)
-		l2_instruction_executed(vcpu);
-	return access != L2_ACCESS_IS_L1S;
-}
-
 /*
  * A port that only Umbra watches. What L2 writes there by OUTS, or reads by INS, is lost, as where
  * no device is.
@@ -152,8 +134,7 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 		/* One that waits has got on without it. */
 		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
 			ept02_end_loan(vcpu);
-			l2_memory_set_eptp02(
-				vcpu, ept02_eptp(vcpu, nested_eptp12(vcpu->nested->current)));
+			l2_memory_set_map(vcpu);
 		}
 		return true;
 	}

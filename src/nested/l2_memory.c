@@ -33,16 +33,6 @@ static void reflect_ept_exit(struct vcpu *vcpu, u32 reason, u64 qualification,
 }
 
 /* SDM "Page-Modification Logging". The index is in vmcs02, a guest-state field. */
-static bool logs_modifications(const struct vmcs12 *v)
-{
-	return v->f[F_SECONDARY_CONTROLS] & CPU2_PML;
-}
-
-static bool log_is_full(void)
-{
-	return vmread16(VMCS_PML_INDEX) >= PAGE_SIZE / sizeof(u64);
-}
-
 static void log_modification(const struct vmcs12 *v, paddr_t gpa)
 {
 	const u16 index = vmread16(VMCS_PML_INDEX);
@@ -52,10 +42,16 @@ static void log_modification(const struct vmcs12 *v, paddr_t gpa)
 	vmwrite16(VMCS_PML_INDEX, (u16)(index - 1));
 }
 
-void l2_memory_set_eptp02(struct vcpu *vcpu, u64 eptp02)
+void l2_memory_set_map(struct vcpu *vcpu)
 {
-	vcpu->nested->current->eptp02 = eptp02;
+	struct nested_vmcs *vmcs = vcpu->nested->current;
+	const u64 eptp02 = nested_l2_uses_ept(vmcs->vmcs12) ? ept02_eptp(vcpu, nested_eptp12(vmcs))
+							    : ept01_eptp();
+
+	if (eptp02 == vmcs->eptp02)
+		return;
 	vmwrite64(VMCS_EPT_POINTER, eptp02);
+	vmcs->eptp02 = eptp02;
 }
 
 /* An entry of L2's page tables, as its walk has just read it; ctx is the fault. */
@@ -64,7 +60,8 @@ static bool read_entry(void *ctx, paddr_t gpa, void *dst, size_t size)
 	const struct ept02_fault *fault = ctx;
 	struct ept12_walk *walk = &this_vcpu()->nested->ept02.walk;
 
-	if (ept12_walk(fault->eptp12, gpa, walk) != EPT12_PRESENT || !(walk->rights & EPT_READ))
+	ept12_walk(fault->eptp12, gpa, walk);
+	if (!(walk->rights & EPT_READ))
 		return false;
 	guest_memory_read(walk->gpa1, dst, size);
 	return true;
@@ -92,6 +89,7 @@ __attribute__((noinline)) static bool find_mode(struct ept02_fault *fault)
 enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	const struct vmcs12 *v = current12(vcpu);
+	const bool logs = v->f[F_SECONDARY_CONTROLS] & CPU2_PML;
 	enum ept02_result result;
 
 	fault->eptp12 = nested_eptp12(vcpu->nested->current);
@@ -99,12 +97,12 @@ enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	    !(nested_caps.ept_vpid & EPT_CAP_ADV_VIOLATION) && !find_mode(fault)) {
 		/* With all that is remembered of ept12 gone, it meets the change. */
 		ept02_drop(vcpu, fault->eptp12);
-		l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, fault->eptp12));
+		l2_memory_set_map(vcpu);
 		return EPT02_AGAIN;
 	}
-	fault->log_full = logs_modifications(v) && log_is_full();
+	fault->log_full = logs && vmread16(VMCS_PML_INDEX) >= PAGE_SIZE / sizeof(u64);
 	result = ept02_fault(vcpu, fault);
-	if (fault->dirtied && logs_modifications(v))
+	if (logs && fault->dirtied)
 		log_modification(v, fault->gpa);
 	return result;
 }
@@ -164,7 +162,6 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 		qualification |= more_rights(fault);
 	if (take_virtualization_exception(current12(vcpu), fault, qualification))
 		return;
-	vcpu->nested->violation.pending = true;
 	vcpu->nested->violation.gpa = fault->gpa;
 	vcpu->nested->violation.eptp12 = fault->eptp12;
 	reflect_ept_exit(vcpu, REASON_EPT_VIOLATION, qualification, fault);
@@ -179,7 +176,8 @@ void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 	switch (result) {
 	case EPT02_NO_MEMORY:
 		vcpu->nested->undo = true;
-		l2_memory_set_eptp02(vcpu, ept02_start_over(vcpu, fault->eptp12));
+		ept02_start_over(vcpu);
+		l2_memory_set_map(vcpu);
 		event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 		break;
 	case EPT02_VIOLATION:
@@ -239,8 +237,7 @@ bool l2_ept_misconfiguration(struct vcpu *vcpu, struct guest_regs *regs)
 bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	enum { EPTP_SWITCHING = 0, EPTP_LIST_LENGTH = 512 };
-	struct nested_vmcs *vmcs = vcpu->nested->current;
-	struct vmcs12 *v = vmcs->vmcs12;
+	struct vmcs12 *v = vcpu->nested->current->vmcs12;
 	const u32 index = (u32)regs->rcx;
 	u64 eptp;
 
@@ -253,7 +250,7 @@ bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	v->f[F_EPT_POINTER] = eptp;
 	if (v->f[F_SECONDARY_CONTROLS] & CPU2_EPT_VIOLATION_VE)
 		v->f[F_EPTP_INDEX] = index;
-	l2_memory_set_eptp02(vcpu, ept02_eptp(vcpu, nested_eptp12(vcpu->nested->current)));
+	l2_memory_set_map(vcpu);
 	instruction_done();
 	l2_instruction_executed(vcpu);
 	return true;

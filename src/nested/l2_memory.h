@@ -17,8 +17,8 @@ enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification);
 
-/* vmcs02, which is current, runs on another map from now on. */
-void l2_memory_set_eptp02(struct vcpu *vcpu, u64 eptp02);
+/* vmcs02, which is current, runs from now on with the map that L1's EPTP and controls name. */
+void l2_memory_set_map(struct vcpu *vcpu);
 
 /* Exits of L2. False: L1's. */
 bool l2_ept_violation(struct vcpu *vcpu, struct guest_regs *regs);

@@ -12,7 +12,6 @@
 #include "nested/shadow.h"
 #include "nested/state.h"
 #include "nested/switched.h"
-#include "smp/panic.h"
 #include "smp/stop.h"
 #include "vmx/control_regs.h"
 #include "vmx/event.h"
@@ -103,6 +102,22 @@ static inline void load_data(enum segment seg, u64 selector)
 		vmcs_write(vmcs_segment_field(VMCS_GUEST_ES_BASE, seg), 0);
 }
 
+/*
+ * SDM "VMX Aborts": the indicator goes to L1's VMCS region, and nothing but a reset wakes the CPU.
+ * In root mode that is so for INIT and NMIs too; the shutdown state, which not every CPU can enter,
+ * would let them through.
+ */
+_Noreturn static void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
+{
+	struct nested_vmcs *vmcs = vcpu->nested->current;
+
+	ept02_end_loan(vcpu);
+	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
+	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
+			   sizeof(indicator));
+	stop_here();
+}
+
 /* SDM "Loading Host Segment and Descriptor-Table Registers". */
 enum { TSS_LIMIT = 0x67 };
 
@@ -165,22 +180,6 @@ static void load_host_state(struct vcpu *vcpu, const struct vmcs12 *v, u64 old_e
 }
 
 /*
- * SDM "VMX Aborts": the indicator goes to L1's VMCS region, and nothing but a reset wakes the CPU.
- * In root mode that is so for INIT and NMIs too; the shutdown state, which not every CPU can enter,
- * would let them through.
- */
-void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why)
-{
-	struct nested_vmcs *vmcs = vcpu->nested->current;
-
-	ept02_end_loan(vcpu);
-	log_warn("CPU %u: VMX abort %u: %s", vcpu->cpu.index, indicator, why);
-	guest_memory_write(vmcs->gpa + offsetof(struct vmcs12, abort), &indicator,
-			   sizeof(indicator));
-	stop_here();
-}
-
-/*
  * An entry of vmcs01 has failed on guest state. Where L1 has not run since L2's exit, that is the
  * host state that L1 gave its VMCS, accepted by the checks of L1's entry and not by this CPU.
  */
@@ -204,17 +203,17 @@ enum way_out {
 static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
-	struct switched kept;
+	u64 kept[SWITCHED_COUNT];
 	u32 interruptibility;
 	bool nmis_blocked = way == WAY_NMI_EXIT ||
 			    (!(vmcs->vmcs12->f[F_PIN_CONTROLS] & PIN_VIRTUAL_NMIS) &&
 			     (vmread32(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI));
 
-	switched_read_kept(&vmcs->plan, &kept);
-	if (vmcs->keep_timer)
-		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
+	switched_read_kept(&vmcs->plan, kept);
 	if (vcpu->nested->undo)
 		nested_undo(vcpu);
+	if (vmcs->keep_timer)
+		vmwrite32(VMCS_PREEMPTION_TIMER_VALUE, vmcs->timer);
 	nested_set_l2(vcpu, false);
 	shadow_to_vmcs01(vcpu, vmcs);
 	/* SDM "VM-Entry Failures During or After Loading Guest State": as before the entry. */
@@ -222,11 +221,11 @@ static void leave_l2(struct vcpu *vcpu, enum way_out way, u64 efer)
 		nmis_blocked = vcpu->nested->l1_interruptibility & INTERRUPTIBILITY_NMI;
 	if (way == WAY_ENTRY_FAILED) {
 		efer = vmread64(VMCS_GUEST_EFER);
-		switched_read_kept(&vmcs->plan, &kept);
+		switched_read_kept(&vmcs->plan, kept);
 		perf_global_ctrl_undo(vmcs);
 	}
 	load_host_state(vcpu, vmcs->vmcs12, efer);
-	switched_leave(vmcs, &kept);
+	switched_leave(vmcs, kept);
 	if (vmcs->plan.rare_exit) {
 		/*
 		 * "Indirect Branch Predictor Barrier": L1 expects its predictions to be out of L2's

@@ -28,8 +28,5 @@ void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 
 /* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs02 is current. */
 void nested_entry_failed(struct vcpu *vcpu, u32 reason, u64 qualification);
 
-/* A VMX abort with this indicator. */
-_Noreturn void nested_abort(struct vcpu *vcpu, u32 indicator, const char *why);
-
 /* An entry of L1 failed on guest state. Returns if that is not L1's own doing. */
 void nested_l1_entry_failed(struct vcpu *vcpu);

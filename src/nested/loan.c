@@ -2,7 +2,7 @@
 #include "nested/loan.h"
 
 #include "lib/spinlock.h"
-#include "mm/pages.h"
+#include "nested/alloc.h"
 
 static struct {
 	struct spinlock lock;
@@ -11,16 +11,12 @@ static struct {
 	void *page[LOAN_PAGES];
 } loan;
 
-bool loan_init(void)
+void loan_init(void)
 {
 	loan.lent = false;
 	loan.first = NULL;
-	for (u32 i = 0; i < LOAN_PAGES; i++) {
-		loan.page[i] = pages_alloc(1);
-		if (!loan.page[i])
-			return false;
-	}
-	return true;
+	for (u32 i = 0; i < LOAN_PAGES; i++)
+		loan.page[i] = nested_alloc(1);
 }
 
 static void enqueue(struct ept02 *ept02)

@@ -11,8 +11,8 @@
 
 enum { LOAN_PAGES = EPT02_LARGEST - EPT02_RESERVE };
 
-/* Takes the pages, once. False: out of memory. */
-bool loan_init(void);
+/* Takes the pages, once. */
+void loan_init(void);
 
 /*
  * Asks for the loan, or asks once more. True: it is in the CPU's reserve from now on. False: the

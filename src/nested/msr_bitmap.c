@@ -8,7 +8,6 @@
 #include "nested/msr_bitmap.h"
 #include "lib/string.h"
 #include "mm/guest_memory.h"
-#include "nested/state.h"
 #include "vmx/msr.h"
 
 void msr_bitmap02_init(struct msr_bitmap02 *bitmap)

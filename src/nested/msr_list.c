@@ -4,9 +4,7 @@
  * copied and sifted, an exit's are worked off one by one, but for counters, which the hardware
  * stores. SDM "Loading MSRs" and "Saving MSRs".
  */
-#include <x86/cr.h>
 #include <x86/msr.h>
-#include <x86/vmx.h>
 
 #include "lib/insn.h"
 #include "mm/guest_memory.h"
@@ -62,6 +60,22 @@ bool msr_list_store(struct vcpu *vcpu, const struct nested_vmcs *vmcs)
 	return true;
 }
 
+static void set_entry_count(struct nested_vmcs *vmcs, u32 count)
+{
+	if (count == vmcs->entry_msrs)
+		return;
+	vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, count);
+	vmcs->entry_msrs = count;
+}
+
+static void set_exit_count(struct nested_vmcs *vmcs, u32 count)
+{
+	if (count == vmcs->exit_msrs)
+		return;
+	vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, count);
+	vmcs->exit_msrs = count;
+}
+
 /*
  * Only counters that this CPU has: an entry that the hardware cannot store would be a VMX abort of
  * Umbra's. For an exit without L2 having run they have their values as of now.
@@ -82,30 +96,18 @@ void msr_list_prepare_exit(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		    rdmsr_safe(list[i].index, &list[i].value))
 			list[kept++] = list[i];
 	}
-	if (kept != vmcs->exit_msrs)
-		vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, kept);
-	vmcs->exit_msrs = kept;
+	set_exit_count(vmcs, kept);
 }
 
 void msr_list_reset_exit(struct nested_vmcs *vmcs)
 {
-	if (vmcs->exit_msrs)
-		vmwrite32(VMCS_VM_EXIT_MSR_STORE_COUNT, 0);
-	vmcs->exit_msrs = 0;
+	set_exit_count(vmcs, 0);
 }
 
 /*
  * The hardware loads after it has checked and loaded guest state, and says which entry failed. What
  * Umbra does not allow becomes an entry that fails there.
  */
-static void refuse_forbidden(const struct vcpu *vcpu, struct msr_entry *list, u32 count)
-{
-	for (u32 i = 0; i < count; i++) {
-		if (!msr_list_may_load(vcpu, list[i].index, list[i].value))
-			list[i].reserved = ~0u;
-	}
-}
-
 bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	const struct vmcs12 *v = vmcs->vmcs12;
@@ -114,21 +116,17 @@ bool msr_list_prepare_entry(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 
 	if (count > MSR_LIST_MAX)
 		return false;
-	if (count) {
+	if (count)
 		guest_memory_read(v->f[F_VM_ENTRY_MSR_LOAD_ADDR], list, count * sizeof(*list));
-		refuse_forbidden(vcpu, list, (u32)count);
+	for (u64 i = 0; i < count; i++) {
+		if (!msr_list_may_load(vcpu, list[i].index, list[i].value))
+			list[i].reserved = ~0u;
 	}
-	if (count != vmcs->entry_msrs) {
-		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, (u32)count);
-		vmcs->entry_msrs = (u32)count;
-	}
+	set_entry_count(vmcs, (u32)count);
 	return true;
 }
 
 void msr_list_entered(struct nested_vmcs *vmcs)
 {
-	if (vmcs->entry_msrs) {
-		vmwrite32(VMCS_VM_ENTRY_MSR_LOAD_COUNT, 0);
-		vmcs->entry_msrs = 0;
-	}
+	set_entry_count(vmcs, 0);
 }

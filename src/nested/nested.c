@@ -6,8 +6,7 @@
 #include <x86/msr.h>
 
 #include "lib/string.h"
-#include "mm/layout.h"
-#include "mm/pages.h"
+#include "nested/alloc.h"
 #include "nested/enter.h"
 #include "nested/instructions.h"
 #include "nested/l2_event.h"
@@ -17,21 +16,16 @@
 #include "nested/state.h"
 #include "nested/switched.h"
 #include "nested/vmcs12_cache.h"
-#include "smp/panic.h"
 #include "vmx/guest_level.h"
 
 struct nested_caps nested_caps;
 
-enum {
-	STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE,
-	/* A cached VMCS: vmcs12, vmcs02, MSR bitmap. */
-	PAGES_PER_VMCS = 3,
-};
+enum { STATE_PAGES = (sizeof(struct nested) + PAGE_SIZE - 1) / PAGE_SIZE };
 
 u64 nested_pages_per_cpu(void)
 {
 	return STATE_PAGES + 2 * MSR_LIST_PAGES + IO_BITMAP_PAGES +
-	       VMCS12_CACHE_MIN * PAGES_PER_VMCS + EPT02_RESERVE;
+	       VMCS12_CACHE_MIN * VMCS12_PAGES + EPT02_RESERVE;
 }
 
 u64 nested_pages_shared(void)
@@ -65,7 +59,6 @@ static void reset(struct vcpu *vcpu)
 	struct nested *nested = vcpu->nested;
 
 	memset(nested, 0, offsetof(struct nested, cache));
-	nested->vmxon_region = NO_VMCS;
 	nested_set_vmx_operation(vcpu, false);
 	for (u32 i = 0; i < nested->cached; i++)
 		nested->cache[i]->gpa = NO_VMCS;
@@ -114,8 +107,7 @@ void nested_init_shared(bool shadow, u32 untested)
 	common.vmx = vcpu->vmx;
 	common.maxphyaddr = vcpu->mtrr.maxphyaddr;
 	common.untested = untested;
-	if (!loan_init())
-		fail("out of memory for nested VMX; give Umbra the option nested=off");
+	loan_init();
 	shadow_init(shadow);
 	offer();
 }
@@ -134,37 +126,20 @@ void nested_set_vmx_operation(struct vcpu *vcpu, bool on)
 	vcpu->cr4_fixed = on ? nested_caps.cr4_fixed0 : 0;
 }
 
-_Noreturn static void out_of_memory(const struct vcpu *vcpu)
-{
-	fail("out of memory for nested VMX on CPU %u; give Umbra the option nested=off",
-	     vcpu->cpu.index);
-}
-
-static void *alloc(const struct vcpu *vcpu, u64 count)
-{
-	void *pages = pages_alloc(count);
-
-	if (!pages)
-		out_of_memory(vcpu);
-	return pages;
-}
-
 void nested_init_cpu(struct vcpu *vcpu)
 {
 	vmx_capabilities_intersect(&common.vmx, &vcpu->vmx);
 	if (vcpu->mtrr.maxphyaddr < common.maxphyaddr)
 		common.maxphyaddr = vcpu->mtrr.maxphyaddr;
 	offer();
-	vcpu->nested = alloc(vcpu, STATE_PAGES);
-	if (!ept02_init(vcpu))
-		out_of_memory(vcpu);
-	vcpu->nested->entry_msrs = alloc(vcpu, MSR_LIST_PAGES);
-	vcpu->nested->exit_msrs = alloc(vcpu, MSR_LIST_PAGES);
-	vcpu->nested->io_bitmaps = alloc(vcpu, IO_BITMAP_PAGES);
-	vcpu->nested->vmxon_region = NO_VMCS;
+	vcpu->nested = nested_alloc(STATE_PAGES);
+	ept02_init(vcpu);
+	vcpu->nested->entry_msrs = nested_alloc(MSR_LIST_PAGES);
+	vcpu->nested->exit_msrs = nested_alloc(MSR_LIST_PAGES);
+	vcpu->nested->io_bitmaps = nested_alloc(IO_BITMAP_PAGES);
 	switched_init(&vcpu->vmx, &vcpu->nested->switched);
 	while (vcpu->nested->cached < VMCS12_CACHE_MIN) {
 		if (!vmcs12_add(vcpu->nested))
-			out_of_memory(vcpu);
+			nested_out_of_memory();
 	}
 }

@@ -26,11 +26,8 @@ struct operand_mode {
 	u64 cr3, cr4; /* in 64-bit mode */
 };
 
-enum operand_fault {
-	OPERAND_OK,
-	OPERAND_GP, /* #GP(0) */
-	OPERAND_SS, /* #SS(0) */
-};
+/* The exception, with error code 0. */
+enum operand_fault { OPERAND_OK, OPERAND_GP = VECTOR_GP, OPERAND_SS = VECTOR_SS };
 
 /* Layout of the instruction information, common to all VMX instructions with operands. */
 enum {

@@ -15,7 +15,6 @@
 #include "nested/state.h"
 #include "vmx/event.h"
 #include "vmx/guest_linear.h"
-#include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
 u64 operand_register(const struct guest_regs *regs, const struct operand *operand, u8 reg)
@@ -38,6 +37,7 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 {
 	struct operand_mode mode = {.in_64bit_mode = operand->in_64bit_mode};
 	struct segment_descriptor segment = {0};
+	enum operand_fault fault;
 
 	if (mode.in_64bit_mode) {
 		segment.base = vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_BASE, operand->segment));
@@ -46,16 +46,10 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 	} else {
 		segment = vmcs_read_segment(operand->segment);
 	}
-	switch (operand_linear(operand, &segment, &mode, write, size, linear)) {
-	case OPERAND_OK:
-		return true;
-	case OPERAND_SS:
-		event_inject_exception_error(VECTOR_SS, 0);
-		return false;
-	default:
-		event_inject_gp0();
-		return false;
-	}
+	fault = operand_linear(operand, &segment, &mode, write, size, linear);
+	if (fault != OPERAND_OK)
+		event_inject_exception_error((enum vector)fault, 0);
+	return fault == OPERAND_OK;
 }
 
 struct route {
@@ -68,27 +62,19 @@ struct route {
 /* One access. False: the route ends here, and `fault` says how. */
 static bool access(struct route *route, paddr_t gpa, u64 qualification, paddr_t *pa)
 {
-	struct ept12_walk *walk = &route->vcpu->nested->ept02.walk;
-
 	route->fault.gpa = gpa;
 	route->fault.access = qualification;
 	route->qualification = qualification | EPT_VIOLATION_LINEAR_VALID;
 	route->result = nested_ept_fault(route->vcpu, &route->fault);
-	if (route->result != EPT02_MAPPED)
-		return false;
-	if (ept12_walk(route->fault.eptp12, gpa, walk) != EPT12_PRESENT) {
-		route->result = EPT02_AGAIN;
-		return false;
-	}
-	*pa = walk->gpa1;
-	return true;
+	*pa = route->vcpu->nested->ept02.walk.gpa1;
+	return route->result == EPT02_MAPPED;
 }
 
 /* SDM "Accessed and Dirty Flags for EPT": with them page walks count as writes. */
 static bool read_entry(void *ctx, paddr_t gpa, void *dst, size_t size)
 {
 	struct route *route = ctx;
-	const u64 eptp12 = route->vcpu->nested->current->vmcs12->f[F_EPT_POINTER];
+	const u64 eptp12 = current12(route->vcpu)->f[F_EPT_POINTER];
 	paddr_t pa;
 
 	if (!access(route, gpa, EPT_VIOLATION_READ | (eptp12 & EPTP_AD ? EPT_VIOLATION_WRITE : 0),
@@ -122,19 +108,8 @@ static bool reach(void *ctx, const struct guest_walk *walk, enum guest_access_ty
 
 static const struct guest_walk_ops ops = {.read = read_entry, .exchange = exchange_entry};
 
-/* False, with the fault raised: in L2, or as an exit of L1's. */
-static bool raise(const struct route *route, const struct guest_fault *fault)
-{
-	if (route->result != EPT02_MAPPED)
-		nested_ept_fault_done(route->vcpu, &route->fault, route->result,
-				      route->qualification);
-	else
-		guest_fault_inject(fault);
-	return false;
-}
-
 /* Reads to `dst`, or writes from `src` if that is not NULL. */
-static bool l2_access(struct vcpu *vcpu, u64 linear, void *dst, const void *src, u32 size)
+static bool transfer_by_ept12(struct vcpu *vcpu, u64 linear, void *dst, const void *src, u32 size)
 {
 	struct route route = {
 		.vcpu = vcpu,
@@ -149,51 +124,50 @@ static bool l2_access(struct vcpu *vcpu, u64 linear, void *dst, const void *src,
 	};
 	struct guest_fault fault;
 
-	return (src ? guest_linear_write_via(linear, src, size, &via, &fault)
-		    : guest_linear_read_via(linear, dst, size, &via, &fault)) ||
-	       raise(&route, &fault);
+	if (src ? guest_linear_write_via(linear, src, size, &via, &fault)
+		: guest_linear_read_via(linear, dst, size, &via, &fault))
+		return true;
+	/* The fault is L2's, or an exit of L1's. */
+	if (route.result == EPT02_MAPPED)
+		guest_fault_inject(&fault);
+	else
+		nested_ept_fault_done(vcpu, &route.fault, route.result, route.qualification);
+	return false;
 }
 
-/* L2 runs, and L1 has given it an EPT of its own. */
-static bool is_through_ept12(const struct vcpu *vcpu)
+/* The same, of L1 or L2. */
+static bool transfer(const struct operand *operand, void *dst, const void *src, u32 size)
 {
-	return vcpu->level && nested_l2_uses_ept(vcpu->nested->current->vmcs12);
+	struct vcpu *vcpu = this_vcpu();
+	struct guest_fault fault;
+	u64 linear;
+
+	if (!operand_address(operand, src, size, &linear))
+		return false;
+	if (vcpu->level && nested_l2_uses_ept(current12(vcpu)))
+		return transfer_by_ept12(vcpu, linear, dst, src, size);
+	if (src ? guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault)
+		: guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
+		return true;
+	guest_fault_inject(&fault);
+	return false;
 }
 
 bool operand_walk_and_read(struct guest_regs *regs, void *dst, u32 size)
 {
 	const struct operand operand = operand_of_exit(regs);
-	struct guest_fault fault;
-	u64 linear;
 
-	if (!operand_address(&operand, false, size, &linear))
-		return false;
-	if (is_through_ept12(this_vcpu()))
-		return l2_access(this_vcpu(), linear, dst, NULL, size);
-	if (guest_linear_read(linear, dst, size, GUEST_LINEAR_DATA, &fault))
-		return true;
-	guest_fault_inject(&fault);
-	return false;
+	return transfer(&operand, dst, NULL, size);
 }
 
 bool operand_write_at(const struct operand *operand, const void *src, u32 size)
 {
-	struct guest_fault fault;
-	u64 linear;
-
-	if (!operand_address(operand, true, size, &linear))
-		return false;
-	if (is_through_ept12(this_vcpu()))
-		return l2_access(this_vcpu(), linear, NULL, src, size);
-	if (guest_linear_write(linear, src, size, GUEST_LINEAR_DATA, &fault))
-		return true;
-	guest_fault_inject(&fault);
-	return false;
+	return transfer(operand, NULL, src, size);
 }
 
 bool operand_walk_and_write(struct guest_regs *regs, const void *src, u32 size)
 {
 	const struct operand operand = operand_of_exit(regs);
 
-	return operand_write_at(&operand, src, size);
+	return transfer(&operand, NULL, src, size);
 }

@@ -2,85 +2,57 @@
 /* VMCS shadowing with vmcs02 as the shadow VMCS. SDM "VMCS Shadowing", "VMCS Types". */
 #include <x86/vmx.h>
 
-#include "lib/insn.h"
 #include "lib/string.h"
 #include "mm/layout.h"
-#include "mm/pages.h"
+#include "nested/alloc.h"
 #include "nested/shadow.h"
 #include "nested/state.h"
-#include "smp/panic.h"
 #include "vmx/vmcs.h"
 
 bool shadow_on;
 struct field_set shadow_fields;
 
-/* Bit n set: VMREAD or VMWRITE of encoding n exits. */
-static u8 *vmread_bitmap, *vmwrite_bitmap;
+/* For VMREAD and VMWRITE alike. Bit n set: that of encoding n exits. */
+static u8 *bitmap;
 
 /* Guest state, exit information, and the controls that vmcs02 takes unchanged and unchecked. */
-enum { SHADOWED = 1 << POLICY_GUEST | 1 << POLICY_EXIT | 1 << POLICY_COPY };
-
-/*
- * These, known to the compiler: L1 waits while all are copied, so that each is to become a few
- * instructions of its own.
- */
-static const struct {
-	u16 encoding;
-	bool can_be, always_is;
-} shadowed[F_COUNT] = {
-#define X(name, width, class, policy, needs, invalidates)    \
-	[F_##name] = {                                       \
-		.encoding = VMCS_##name,                     \
-		.can_be = SHADOWED >> POLICY_##policy & 1,   \
-		.always_is = NEEDS_##needs == NEEDS_NOTHING, \
-	},
-	VMCS12_FIELDS(X)
-#undef X
-};
-
-#define FOR_EACH_SHADOWED(f, set)                                                  \
-	_Pragma("clang loop unroll(full)") for (u32 f = 0; f < F_COUNT;            \
-						f++) if (shadowed[f].can_be &&     \
-							 (shadowed[f].always_is || \
-							  field_set_has(&(set),    \
-									(enum vmcs12_field)f)))
-
-static void let_pass(u8 *bitmap, u32 encoding)
+static inline bool can_be_shadowed(u32 f)
 {
-	bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
+	const u8 policy = field_info[f].policy;
+
+	return policy == POLICY_GUEST || policy == POLICY_EXIT || policy == POLICY_COPY;
 }
+
+/* L1 waits while all are copied, so each becomes a few instructions of its own. */
+#define FOR_EACH_SHADOWED(f, set)                                                                 \
+	_Pragma("clang loop unroll(full)") for (u32 f = 0; f < F_COUNT;                           \
+						f++) if (can_be_shadowed(f) &&                    \
+							 (field_info[f].needs == NEEDS_NOTHING || \
+							  field_set_has(&(set),                   \
+									(enum vmcs12_field)f)))
 
 void shadow_init(bool wanted)
 {
-	vmread_bitmap = vmwrite_bitmap = NULL;
-	if (!wanted)
-		return;
-	vmread_bitmap = pages_alloc(1);
-	vmwrite_bitmap = pages_alloc(1);
-	if (!vmread_bitmap || !vmwrite_bitmap)
-		fail("out of memory for the VMREAD and VMWRITE bitmaps");
+	bitmap = wanted ? nested_alloc(1) : NULL;
 }
 
 void shadow_decide(const struct vmx_capabilities *vmx)
 {
-	shadow_on = vmread_bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
+	shadow_on = bitmap && vmx_can_set(vmx->secondary, CPU2_VMCS_SHADOWING) &&
 		    (vmx->misc & VMX_MISC_VMWRITE_RO);
 	shadow_fields = (struct field_set){0};
 	if (!shadow_on)
 		return;
-	memset(vmread_bitmap, 0xff, PAGE_SIZE);
-	memset(vmwrite_bitmap, 0xff, PAGE_SIZE);
+	memset(bitmap, 0xff, PAGE_SIZE);
 	for (u32 f = 0; f < F_COUNT; f++) {
-		const u32 encoding = shadowed[f].encoding;
+		const u32 first = field_info[f].encoding;
+		const u32 last = first + (field_info[f].width == VMCS_WIDTH_64);
 
-		if (!shadowed[f].can_be || !nested_caps.has_field[f])
+		if (!can_be_shadowed(f) || !nested_caps.has_field[f])
 			continue;
 		field_set_add(&shadow_fields, (enum vmcs12_field)f);
-		for (u32 high = 0; high <= (field_info[f].width == VMCS_WIDTH_64 ? 1u : 0u);
-		     high++) {
-			let_pass(vmread_bitmap, encoding + high);
-			let_pass(vmwrite_bitmap, encoding + high);
-		}
+		for (u32 encoding = first; encoding <= last; encoding++)
+			bitmap[encoding / 8] &= (u8) ~(1u << (encoding % 8));
 	}
 }
 
@@ -88,8 +60,8 @@ void shadow_start(void)
 {
 	if (!shadow_on)
 		return;
-	vmwrite64(VMCS_VMREAD_BITMAP, virt_to_phys(vmread_bitmap));
-	vmwrite64(VMCS_VMWRITE_BITMAP, virt_to_phys(vmwrite_bitmap));
+	vmwrite64(VMCS_VMREAD_BITMAP, virt_to_phys(bitmap));
+	vmwrite64(VMCS_VMWRITE_BITMAP, virt_to_phys(bitmap));
 	vmcs_set32(VMCS_SECONDARY_CONTROLS, (u32)CPU2_VMCS_SHADOWING);
 }
 
@@ -116,7 +88,7 @@ void shadow_fill(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 		return;
 	vmcs_load(vmcs->vmcs02);
 	FOR_EACH_SHADOWED(f, set)
-	vmcs_write(shadowed[f].encoding, values[f]);
+	vmcs_write(field_info[f].encoding, values[f]);
 	field_set_subtract(&vmcs->dirty, &shadow_fields);
 	vmcs_load(vcpu->vmcs01);
 	vmcs->stale = shadow_fields;
@@ -131,7 +103,7 @@ void shadow_fetch(struct nested_vmcs *vmcs)
 	if (!shadow_on)
 		return;
 	FOR_EACH_SHADOWED(f, set)
-	values[f] = vmcs_read(shadowed[f].encoding);
+	values[f] = vmcs_read(field_info[f].encoding);
 }
 
 /* Without a current VMCS the hardware gives VMfailInvalid by itself. */

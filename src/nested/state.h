@@ -25,33 +25,35 @@ static const paddr_t NO_VMCS = ~0ull;
  * may be on hardware; write-back happens at VMCLEAR, VMXOFF and eviction.
  */
 struct nested_vmcs {
+	/* What is known of the VMCS, up to `gpa`: nothing when it has just been loaded. */
+	bool checked;         /* controls and host state, since the last change of either … */
+	bool checked_ia32e;   /* … by an L1 with this EFER.LMA */
+	bool vmcs02_prepared; /* its constant fields are set */
+	bool vmcs02_launched;
+	bool controls_merged; /* vmcs02 has them, and what follows `gpa` is made of them */
+	u16 vpid02;
+	u64 efer02, eptp02; /* what vmcs02 has of these, once prepared */
+	u32 entry_msrs; /* how many MSRs the next entry loads from the CPU's copy of L1's list */
+	u32 exit_msrs;  /* and how many the hardware stores at each exit */
+	struct field_set stale; /* vmcs02 has a newer value than vmcs12; shadowed fields always */
+
 	paddr_t gpa; /* of L1's VMCS region, or NO_VMCS */
+	struct switched_plan plan;
+	u64 ept12_control; /* EPT12_MODE_BASED or 0 */
+	bool keep_timer;   /* L1 has not asked for the preemption timer's value to be saved … */
+	u32 timer;         /* … so this one stays: the last entry's */
+	u64 l1_perf_global_ctrl; /* at the entry, where that loads another */
+	struct field_set dirty;  /* L1's value has not reached vmcs02 */
 	u64 last_use;
 	struct vmcs12 *vmcs12; /* in the same page, at its start */
 	struct msr_bitmap02 msr_bitmap;
 	paddr_t vmcs02;
-	bool vmcs02_prepared; /* its constant fields are set */
-	bool vmcs02_launched;
-	bool checked;         /* controls and host state, since the last change of either … */
-	bool checked_ia32e;   /* … by an L1 with this EFER.LMA */
-	bool controls_merged; /* vmcs02 has them, and plan is made of them */
-	bool keep_timer; /* L1 has not asked for the preemption timer's value to be saved … */
-	u32 timer;       /* … so this one stays */
-	u32 entry_msrs;  /* how many MSRs the next entry loads from the CPU's copy of L1's list */
-	u32 exit_msrs;   /* and how many the hardware stores at each exit */
-	struct switched_plan plan;
-	u64 ept12_control;  /* EPT12_MODE_BASED or 0, as controls_merged */
-	u64 efer02, eptp02; /* what vmcs02 has of these, once prepared */
-	u16 vpid02;
-	u64 l1_perf_global_ctrl; /* at the entry, where that loads another */
-	struct field_set dirty;  /* L1's value has not reached vmcs02 */
-	struct field_set stale;  /* vmcs02 has a newer value than vmcs12; shadowed fields always */
 };
 
 struct nested {
 	/* What L1 has done, up to `cache`: a RESET clears it as one. */
 	bool vmx_on;
-	paddr_t vmxon_region;
+	paddr_t vmxon_region;        /* then */
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	enum asked_exit
 		asked_exit; /* what vmcs02 has beside L1's controls, for an event that waits */
@@ -63,9 +65,8 @@ struct nested {
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
 	/* The EPT violation that L1 is handling; its next entry probably repeats the access. */
 	struct {
-		bool pending;
 		paddr_t gpa;
-		u64 eptp12;
+		u64 eptp12; /* as ept12.h names it, or 0: there is none */
 	} violation;
 	/* L1's fields for event injection, kept when Umbra injects into L2 itself. */
 	struct {

@@ -16,8 +16,8 @@
 
 struct rule {
 	u32 encoding; /* the guest-state field */
-	u8 guest12;   /* what L1 has for it, or NONE */
-	u8 host12;    /* or NONE: the exit loads `value` */
+	u8 guest12;   /* what L1 has for it */
+	u8 host12;    /* the same, or NONE: the exit loads `value` */
 	u64 value;
 	u64 entry, exit, save; /* controls; exit or save 0: every exit does */
 };
@@ -63,8 +63,6 @@ void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
 		const u32 i = (u32)__builtin_ctz(left);
 		const struct rule *rule = &rules[i];
 
-		if (rule->guest12 == NONE)
-			continue;
 		if (entry & rule->entry)
 			plan->entry_loads |= 1u << i;
 		if (!rule->exit || (exit & rule->exit))
@@ -95,12 +93,12 @@ enum { ON_EVERY_CPU = 3 };
 			RULES(i, ON_EVERY_CPU, SWITCHED_COUNT, which, what); \
 	} while (0)
 
-static inline void read_registers(u32 which, struct switched *out)
+static inline void read_registers(u32 which, u64 *out)
 {
-	FOR_EACH_RULE(i, which, out->value[i] = vmcs_read(rules[i].encoding));
+	FOR_EACH_RULE(i, which, out[i] = vmcs_read(rules[i].encoding));
 }
 
-void switched_read_l1(const struct switched_plan *plan, struct switched *out)
+void switched_read_l1(const struct switched_plan *plan, u64 *out)
 {
 	read_registers(plan->present & ~plan->entry_loads, out);
 }
@@ -110,7 +108,7 @@ static inline void enter_by(const struct rule *rule, struct nested_vmcs *vmcs, b
 {
 	const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
 
-	if (rule->guest12 != NONE && field_set_has(&vmcs->stale, f)) {
+	if (field_set_has(&vmcs->stale, f)) {
 		/* Left there by the last exit, and the next one will save it again. */
 		if (loads && saves)
 			return;
@@ -120,13 +118,13 @@ static inline void enter_by(const struct rule *rule, struct nested_vmcs *vmcs, b
 	vmcs_write(rule->encoding, loads ? vmcs->vmcs12->f[f] : l1);
 }
 
-void switched_enter(struct nested_vmcs *vmcs, const struct switched *l1)
+void switched_enter(struct nested_vmcs *vmcs, const u64 *l1)
 {
 	const struct switched_plan plan = vmcs->plan;
 
-	FOR_EACH_RULE(i, plan.present,
-		      enter_by(&rules[i], vmcs, plan.entry_loads >> i & 1, plan.saves >> i & 1,
-			       l1->value[i]));
+	FOR_EACH_RULE(
+		i, plan.present,
+		enter_by(&rules[i], vmcs, plan.entry_loads >> i & 1, plan.saves >> i & 1, l1[i]));
 }
 
 void switched_save(struct nested_vmcs *vmcs)
@@ -136,7 +134,7 @@ void switched_save(struct nested_vmcs *vmcs)
 	FOR_EACH_RULE(i, saves, field_set_add(&vmcs->stale, (enum vmcs12_field)rules[i].guest12));
 }
 
-void switched_read_kept(const struct switched_plan *plan, struct switched *out)
+void switched_read_kept(const struct switched_plan *plan, u64 *out)
 {
 	read_registers(plan->present & ~plan->exit_loads, out);
 }
@@ -150,13 +148,12 @@ static inline void leave_by(const struct rule *rule, const struct vmcs12 *v, boo
 	vmcs_write(rule->encoding, value);
 }
 
-void switched_leave(const struct nested_vmcs *vmcs, const struct switched *kept)
+void switched_leave(const struct nested_vmcs *vmcs, const u64 *kept)
 {
 	const struct switched_plan plan = vmcs->plan;
 	const struct vmcs12 *v = vmcs->vmcs12;
 
-	FOR_EACH_RULE(i, plan.present,
-		      leave_by(&rules[i], v, plan.exit_loads >> i & 1, kept->value[i]));
+	FOR_EACH_RULE(i, plan.present, leave_by(&rules[i], v, plan.exit_loads >> i & 1, kept[i]));
 }
 
 /*

@@ -16,31 +16,24 @@ enum { PLENTY = 256 };
 _Static_assert(sizeof(struct vmcs12) + sizeof(struct nested_vmcs) <= PAGE_SIZE,
 	       "they share a page");
 
-static void free_pages_of(void *page, void *vmcs02, void *bitmap)
+__attribute__((noinline)) bool vmcs12_add(struct nested *nested)
 {
-	void *const pages[] = {page, vmcs02, bitmap};
-
-	for (u32 i = 0; i < ARRAY_SIZE(pages); i++) {
-		if (pages[i])
-			pages_free(pages[i]);
-	}
-}
-
-bool vmcs12_add(struct nested *nested)
-{
-	u8 *page = pages_alloc(1), *vmcs02 = pages_alloc(1);
-	u64 *bitmap = pages_alloc(1);
+	u8 *page[VMCS12_PAGES];
 	struct nested_vmcs *vmcs;
 
-	if (!page || !vmcs02 || !bitmap) {
-		free_pages_of(page, vmcs02, bitmap);
+	for (u32 i = 0; i < VMCS12_PAGES; i++) {
+		page[i] = pages_alloc(1);
+		if (page[i])
+			continue;
+		while (i)
+			pages_free(page[--i]);
 		return false;
 	}
-	vmcs = (void *)(page + sizeof(struct vmcs12));
+	vmcs = (void *)(page[0] + sizeof(struct vmcs12));
 	vmcs->gpa = NO_VMCS;
-	vmcs->vmcs12 = (void *)page;
-	vmcs->vmcs02 = virt_to_phys(vmcs02);
-	vmcs->msr_bitmap.page = bitmap;
+	vmcs->vmcs12 = (void *)page[0];
+	vmcs->vmcs02 = virt_to_phys(page[1]);
+	vmcs->msr_bitmap.page = (void *)page[2];
 	nested->cache[nested->cached++] = vmcs;
 	return true;
 }
@@ -50,7 +43,9 @@ void vmcs12_trim(struct nested *nested)
 	while (nested->cached > VMCS12_CACHE_MIN) {
 		struct nested_vmcs *vmcs = nested->cache[--nested->cached];
 
-		free_pages_of(vmcs->vmcs12, phys_to_virt(vmcs->vmcs02), vmcs->msr_bitmap.page);
+		pages_free(vmcs->msr_bitmap.page);
+		pages_free(phys_to_virt(vmcs->vmcs02));
+		pages_free(vmcs->vmcs12);
 	}
 }
 
@@ -71,7 +66,8 @@ struct nested_vmcs *vmcs12_find(struct nested *nested, paddr_t gpa)
 	return NULL;
 }
 
-void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
+/* Fetches what vmcs02 has newer. vmcs01 is current before and after. */
+static void fetch_stale(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
 	if (field_set_is_empty(&vmcs->stale))
 		return;
@@ -87,15 +83,10 @@ void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	vmcs_load(vcpu->vmcs01);
 }
 
-static void write_back(struct vcpu *vcpu, struct nested_vmcs *vmcs)
-{
-	vmcs12_sync(vcpu, vmcs);
-	guest_memory_write(vmcs->gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
-}
-
 void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 {
-	write_back(vcpu, vmcs);
+	fetch_stale(vcpu, vmcs);
+	guest_memory_write(vmcs->gpa, vmcs->vmcs12, sizeof(*vmcs->vmcs12));
 	vmcs_clear(vmcs->vmcs02);
 	vmcs->gpa = NO_VMCS;
 	if (vcpu->nested->current == vmcs) {
@@ -138,11 +129,7 @@ struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa)
 	}
 	vmcs->gpa = gpa;
 	msr_bitmap02_init(&vmcs->msr_bitmap);
-	vmcs->checked = false;
-	vmcs->controls_merged = false;
-	vmcs->vmcs02_prepared = false;
-	vmcs->vmcs02_launched = false;
-	vmcs->stale = (struct field_set){0};
+	memset(vmcs, 0, offsetof(struct nested_vmcs, gpa));
 	memset(&vmcs->dirty, 0xff, sizeof(vmcs->dirty));
 	memset(phys_to_virt(vmcs->vmcs02), 0, PAGE_SIZE);
 	*(u32 *)phys_to_virt(vmcs->vmcs02) = revision;
@@ -161,7 +148,7 @@ u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field f
 			field_set_remove(&vmcs->stale, field);
 		vmcs_load(vcpu->vmcs01);
 	} else if (field_set_has(&vmcs->stale, field)) {
-		vmcs12_sync(vcpu, vmcs);
+		fetch_stale(vcpu, vmcs);
 	}
 	return vmcs->vmcs12->f[field];
 }

@@ -8,6 +8,9 @@ struct nested;
 struct vcpu;
 struct nested_vmcs;
 
+/* For each of them: vmcs12 with the state beside it, vmcs02, and an MSR bitmap. */
+enum { VMCS12_PAGES = 3 };
+
 /* Room for one more; false: out of memory. */
 bool vmcs12_add(struct nested *nested);
 
@@ -25,9 +28,6 @@ struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa);
 
 /* Writes it back to L1's page and forgets it. vmcs01 is current before and after. */
 void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs);
-
-/* Fetches what vmcs02 has newer. vmcs01 is current before and after. */
-void vmcs12_sync(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
 /* VMREAD and VMWRITE as L1 sees them. */
 u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field field);

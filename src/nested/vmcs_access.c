@@ -3,15 +3,14 @@
  * VMREAD and VMWRITE: of L1, for its current VMCS; and of L2, where L1 uses VMCS shadowing, for the
  * VMCS that L1's link pointer names. That one is not cached here: Umbra reads it in L1's page.
  */
-#include "nested/vmcs_access.h"
 #include "mm/guest_memory.h"
 #include "nested/instructions.h"
+#include "nested/l2_exit.h"
 #include "nested/operand_access.h"
 #include "nested/state.h"
 #include "nested/vmcs12_cache.h"
 #include "vmx/event.h"
 #include "vmx/instruction.h"
-#include "vmx/vmcs.h"
 
 /* One body for L1 and L2 to read; each gets its own code, since L1 waits for every instruction. */
 #define BODY __attribute__((always_inline)) static inline
@@ -42,78 +41,72 @@ BODY void write_field(struct vcpu *vcpu, bool linked, enum vmcs12_field field, u
 }
 
 /*
- * The field that is meant; false: the instruction has failed, and that is done. An error of L2's
- * is one in the current VMCS too, the one that runs L2 (SDM "Conventions", VMfailValid).
+ * The field that is meant. An error of L2's is one in the current VMCS too, the one that runs L2
+ * (SDM "Conventions", VMfailValid).
  */
-BODY bool find_field(struct vcpu *vcpu, bool linked, bool write, u64 encoding,
-		     enum vmcs12_field *field)
+BODY int find_field(struct vcpu *vcpu, bool linked, bool write, u64 encoding,
+		    enum vmcs12_field *field)
 {
 	const struct nested_vmcs *current = vcpu->nested->current;
 	const int index = encoding >> 32 ? -1 : field_index((u32)encoding);
 
-	if (!current || (linked && current->vmcs12->f[F_VMCS_LINK_POINTER] == NO_VMCS)) {
-		nested_fail_invalid();
-		return false;
-	}
-	if (index < 0 || !nested_caps.has_field[index]) {
-		nested_vmfail(vcpu, VMERR_UNSUPPORTED_FIELD);
-		return false;
-	}
+	if (!current || (linked && current->vmcs12->f[F_VMCS_LINK_POINTER] == NO_VMCS))
+		return VM_FAIL_INVALID;
+	if (index < 0 || !nested_caps.has_field[index])
+		return VMERR_UNSUPPORTED_FIELD;
 	if (write && field_info[index].type == VMCS_TYPE_READ_ONLY &&
-	    !(nested_caps.misc & VMX_MISC_VMWRITE_RO)) {
-		nested_vmfail(vcpu, VMERR_VMWRITE_READ_ONLY);
-		return false;
-	}
+	    !(nested_caps.misc & VMX_MISC_VMWRITE_RO))
+		return VMERR_VMWRITE_READ_ONLY;
 	*field = (enum vmcs12_field)index;
-	return true;
+	return VM_SUCCEED;
 }
 
-BODY bool vmread_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
+BODY int vmread_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	enum vmcs12_field field;
+	const int error = find_field(vcpu, linked, false, encoding, &field);
 	u64 value;
 
-	if (!find_field(vcpu, linked, false, encoding, &field))
-		return true;
+	if (error != VM_SUCCEED)
+		return error;
 	value = read_field(vcpu, linked, field);
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value >>= 32;
 	if (operand.is_register)
 		operand_set_register(regs, &operand, value);
 	else if (!operand_write(regs, &value, operand.in_64bit_mode ? 8 : 4))
-		return false;
-	nested_succeed();
-	return true;
+		return VM_DONE;
+	return VM_SUCCEED;
 }
 
-BODY bool vmwrite_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
+BODY int vmwrite_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 {
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
 	enum vmcs12_field field;
+	const int error = find_field(vcpu, linked, true, encoding, &field);
 	u64 value = 0;
 
-	if (!find_field(vcpu, linked, true, encoding, &field))
-		return true;
+	if (error != VM_SUCCEED)
+		return error;
 	if (operand.is_register)
 		value = operand_register(regs, &operand, operand.reg1);
 	else if (!operand_read(regs, &value, operand.in_64bit_mode ? 8 : 4))
-		return false;
+		return VM_DONE;
 	if (VMCS_FIELD_HIGH((u32)encoding))
 		value = (read_field(vcpu, linked, field) & BITS(31, 0)) | value << 32;
 	write_field(vcpu, linked, field, value);
-	nested_succeed();
-	return true;
+	return VM_SUCCEED;
 }
 
-bool nested_vmread(struct vcpu *vcpu, struct guest_regs *regs)
+int nested_vmread(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	return vmread_body(vcpu, regs, false);
 }
 
-bool nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
+int nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	return vmwrite_body(vcpu, regs, false);
 }
@@ -129,19 +122,23 @@ static bool is_shadowed(const struct vmcs12 *v, u64 encoding, enum vmcs12_field 
 	return !(bits >> (encoding % 8) & 1);
 }
 
-enum l2_access vmcs_access_of_l2(struct vcpu *vcpu, struct guest_regs *regs, bool write)
+bool l2_vmcs_access(struct vcpu *vcpu, struct guest_regs *regs)
 {
+	const bool write = (vcpu->exit_reason & EXIT_REASON_BASIC) == REASON_VMWRITE;
 	const struct operand operand = operand_of_exit(regs);
 	const u64 encoding = operand_register(regs, &operand, operand.reg2);
+	int outcome;
 
-	if (!is_shadowed(vcpu->nested->current->vmcs12, encoding,
-			 write ? F_VMWRITE_BITMAP : F_VMREAD_BITMAP))
-		return L2_ACCESS_IS_L1S;
+	if (!is_shadowed(current12(vcpu), encoding, write ? F_VMWRITE_BITMAP : F_VMREAD_BITMAP))
+		return false;
 	if (instruction_cpl() > 0) {
 		event_inject_gp0();
-		return L2_ACCESS_FAULTED;
+		return true;
 	}
-	return (write ? vmwrite_body(vcpu, regs, true) : vmread_body(vcpu, regs, true))
-		       ? L2_ACCESS_DONE
-		       : L2_ACCESS_FAULTED;
+	outcome = write ? vmwrite_body(vcpu, regs, true) : vmread_body(vcpu, regs, true);
+	if (outcome == VM_DONE)
+		return true;
+	nested_finish(vcpu, outcome);
+	l2_instruction_executed(vcpu);
+	return true;
 }

@@ -425,7 +425,8 @@ static void step_access(unsigned int root, paddr_t gpa)
 		if (result == EPT02_NO_MEMORY) {
 			/* Once, and never with a root that has just been made. */
 			REQUIRE(tries < 2);
-			eptp02 = ept02_start_over(vcpu, eptp12[root]);
+			ept02_start_over(vcpu);
+			eptp02 = ept02_eptp(vcpu, eptp12[root]);
 		} else if (result != EPT02_MAPPED && result != EPT02_AGAIN) {
 			return;
 		}
@@ -655,8 +656,8 @@ static void start(const struct ept02_model_options *options)
 	nested_caps.ept_vpid = options->ept_vpid;
 	ept12_init();
 	machine_on_invept = on_invept;
-	REQUIRE(loan_init());
-	REQUIRE(ept02_init(vcpu));
+	loan_init();
+	ept02_init(vcpu);
 	REQUIRE(nested.ept02.reserved == EPT02_RESERVE);
 	for (unsigned int i = 0; i < EPTPS; i++)
 		eptp12[i] = (FIRST_TABLE + i) * PAGE_SIZE | EPTP_WALK_4 | 6;
@@ -740,11 +741,11 @@ void ept02_model_run_short(void)
 	ept12_init();
 	machine_on_invept = NULL;
 	machine_memory_init(EPT02_MODEL_GUEST_PAGES, EPT02_MODEL_OWN_PAGES);
-	REQUIRE(loan_init());
+	loan_init();
 	for (unsigned int i = 0; i < CPUS; i++) {
 		short_nested[i] = (struct nested){0};
 		short_cpu[i] = (struct vcpu){.nested = &short_nested[i]};
-		REQUIRE(ept02_init(&short_cpu[i]));
+		ept02_init(&short_cpu[i]);
 	}
 	machine_limit_pages(0);
 	/* One way through ept12 that every 512 GiB share. */
@@ -768,8 +769,8 @@ bool ept02_model_instruction(unsigned int cpu, unsigned int pages)
 		case EPT02_MAPPED:
 			break;
 		case EPT02_NO_MEMORY:
-			REQUIRE(valid_root(ept02_start_over(&short_cpu[cpu], short_eptp),
-					   short_eptp));
+			ept02_start_over(&short_cpu[cpu]);
+			REQUIRE(valid_root(ept02_eptp(&short_cpu[cpu], short_eptp), short_eptp));
 			return false;
 		default:
 			MACHINE_FAIL("ept12 allows it");

@@ -654,6 +654,30 @@ static void test_immediate_exit(void **state)
 	}
 }
 
+/* SDM "Saving Non-Register State": without the control the timer's value is as L1 wrote it. */
+static void test_timer_not_saved(void **state)
+{
+	(void)state;
+	for (int shadow = 0; shadow < 2; shadow++) {
+		start(shadow);
+		map_page(READ);
+		set(VMCS_PIN_CONTROLS, (u32)nested_caps.pin | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS |
+					       PIN_PREEMPTION_TIMER);
+		set(VMCS_PREEMPTION_TIMER_VALUE, 500);
+		set(VMCS_GUEST_INTERRUPTIBILITY, 8);
+		enter();
+		machine_set_field(VMCS_PREEMPTION_TIMER_VALUE, 300);
+		/* Umbra asks for an exit by the timer, and one of L1's comes before it. */
+		l1_cpu->nmi_latched = true;
+		l2_exits(EPT_VIOLATION, READ | LINEAR, 0);
+		assert_false(in_l1());
+		assert_int_equal(vmread_unchecked(VMCS_PREEMPTION_TIMER_VALUE), 0);
+		l2_exits(REASON_CPUID, 0, 0);
+		assert_true(in_l1());
+		assert_int_equal(get(VMCS_PREEMPTION_TIMER_VALUE), 500);
+	}
+}
+
 /*
  * SDM "VM Entries": the checks on guest state and the MSR-load list come before any event, and a
  * VM exit stores the MSRs that the entry has loaded.
@@ -1504,6 +1528,7 @@ int main(void)
 		cmocka_unit_test(test_latched_nmi),
 		cmocka_unit_test(test_nmi_table),
 		cmocka_unit_test(test_immediate_exit),
+		cmocka_unit_test(test_timer_not_saved),
 		cmocka_unit_test(test_nmi_at_entry),
 		cmocka_unit_test(test_machine_check_at_entry),
 		cmocka_unit_test(test_held_init),
