@@ -50,7 +50,7 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 	case OPERAND_OK:
 		return true;
 	case OPERAND_SS:
-		event_inject_exception_error(VECTOR_SS, 0);
+		event_inject_exception(VECTOR_SS, 0);
 		return false;
 	default:
 		event_inject_gp0();

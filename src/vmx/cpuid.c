@@ -75,11 +75,6 @@ void cpuid_set_options(bool all, bool hypervisor, bool own_leaves)
 	};
 }
 
-bool cpuid_hypervisor_passes(void)
-{
-	return wanted.hypervisor;
-}
-
 static bool has_leaf(const struct vcpu *vcpu, u32 leaf)
 {
 	return leaf <= vcpu->cpuid_hidden.last_basic;
@@ -101,11 +96,6 @@ static u64 cpu_components(const struct vcpu *vcpu, bool supervisor)
 u64 cpuid_xss_mask(const struct vcpu *vcpu)
 {
 	return cpu_components(vcpu, true) & vcpu->cpuid_hidden.xss;
-}
-
-u64 cpuid_xcr0_mask(const struct vcpu *vcpu)
-{
-	return cpu_components(vcpu, false) & vcpu->cpuid_hidden.xcr0;
 }
 
 /* SDM "Standard Format of XSAVE Area": legacy region and header, then each where CPUID says. */
@@ -170,14 +160,11 @@ static void report_bits(u32 leaf, u32 subleaf, u32 mask)
 
 static void report_leaf(u32 leaf, const struct cpuid_leaf *row)
 {
-	if (row->kind == CPUID_LEAF_BITS) {
-		report_bits(leaf, 0, row->mask);
-		for (u32 i = 1; i < row->subleaves && i <= cpuid(leaf, 0).eax; i++)
-			report_bits(leaf, i, row->mask + i);
-	} else if (row->kind == CPUID_LEAF_XSAVE) {
-		report_bits(leaf, 0, row->mask);
-		report_bits(leaf, 1, row->mask + 1);
-	}
+	if (row->kind != CPUID_LEAF_BITS && row->kind != CPUID_LEAF_XSAVE)
+		return;
+	report_bits(leaf, 0, row->mask);
+	for (u32 i = 1; i < row->subleaves && i <= cpuid(leaf, 0).eax; i++)
+		report_bits(leaf, i, row->mask + i);
 }
 
 static void report_hypervisor(void)

@@ -130,9 +130,7 @@ struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx,
 	struct cpuid_hidden out = {
 		.last_basic = last_basic,
 		.last_extended = last_extended,
-		.all = options->all,
-		.hypervisor = options->hypervisor,
-		.own = options->own,
+		.options = *options,
 		.leaf14 = !is_met(CPUID_NEED_PT, vmx, options),
 	};
 
@@ -169,7 +167,7 @@ struct cpuid cpuid_known_bits(u32 mask)
 /* umbra/interface.h. The other leaves of the range are zeros. */
 static bool is_own(u32 leaf, const struct cpuid_hidden *hidden)
 {
-	return hidden->own && leaf - hidden->own < UMBRA_CPUID_STEP;
+	return hidden->options.own && leaf - hidden->options.own < UMBRA_CPUID_STEP;
 }
 
 static struct cpuid own_leaf(u32 index, u32 first)
@@ -191,7 +189,7 @@ u32 cpuid_effective_leaf(u32 leaf, const struct cpuid_hidden *hidden)
 		return leaf;
 	if (leaf >= CPUID_EXTENDED && leaf <= hidden->last_extended)
 		return leaf;
-	if (is_own(leaf, hidden) || (hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
+	if (is_own(leaf, hidden) || (hidden->options.hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
 		return leaf;
 	return hidden->last_basic;
 }
@@ -266,13 +264,14 @@ void cpuid_filter(struct cpuid *answer, u32 leaf, u32 subleaf, const struct cpui
 				set_guests_bits(answer, leaf, guest, hidden);
 			break;
 		}
-		if (!hidden->all)
+		if (!hidden->options.all)
 			*answer = (struct cpuid){0};
 		break;
 	case CPUID_LEAF_UNKNOWN:
 		if (is_own(leaf, hidden))
-			*answer = own_leaf(leaf - hidden->own, hidden->own);
-		else if (!hidden->all && !(hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
+			*answer = own_leaf(leaf - hidden->options.own, hidden->options.own);
+		else if (!hidden->options.all &&
+			 !(hidden->options.hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
 			*answer = (struct cpuid){0};
 		break;
 	default:

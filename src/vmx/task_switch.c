@@ -77,7 +77,6 @@ static bool raise(struct task_switch *ts, int vector, u16 selector)
 {
 	ts->fault = (struct guest_fault){
 		.vector = (u8)vector,
-		.has_error = true,
 		.error_code = (selector & ~3u) | external_flag(ts),
 	};
 	return false;

@@ -174,7 +174,7 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 	return true;
 }
 
-void ap_withdraw_trampoline(void)
+void host_paging_unmap_trampoline(void)
 {
 	seen.withdrawn++;
 }
