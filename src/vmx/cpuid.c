@@ -148,13 +148,13 @@ static void report_bits(u32 leaf, u32 subleaf, u32 mask)
 	static const char *const names[] = {"EAX", "EBX", "ECX", "EDX"};
 	const struct cpuid has = cpuid(leaf, subleaf);
 	const struct cpuid known = cpuid_known_bits(mask);
-	const u32 unknown[] = {has.eax & ~known.eax, has.ebx & ~known.ebx, has.ecx & ~known.ecx,
-			       has.edx & ~known.edx};
 
-	for (u32 i = 0; i < ARRAY_SIZE(unknown); i++) {
-		if (unknown[i])
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+		const u32 unknown = has.word[i] & ~known.word[i];
+
+		if (unknown)
 			log_info("CPUID.%x.%u:%s: bits %#x are not known%s", leaf, subleaf,
-				 names[i], unknown[i], wanted.all ? "" : " and hidden");
+				 names[i], unknown, wanted.all ? "" : " and hidden");
 	}
 }
 
@@ -170,13 +170,12 @@ static void report_leaf(u32 leaf, const struct cpuid_leaf *row)
 static void report_hypervisor(void)
 {
 	const struct cpuid c = cpuid(UMBRA_CPUID_FIRST, 0);
-	const u32 words[] = {c.ebx, c.ecx, c.edx};
-	char name[sizeof(words) + 1] = {0};
+	char name[3 * sizeof(u32) + 1] = {0};
 
 	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR))
 		return;
-	for (u32 i = 0; i < sizeof(words); i++) {
-		const char letter = (char)(words[i / 4] >> i % 4 * 8);
+	for (u32 i = 0; i < sizeof(name) - 1; i++) {
+		const char letter = (char)(c.word[1 + i / 4] >> i % 4 * 8);
 
 		name[i] = letter >= ' ' && letter <= '~' ? letter : '\0';
 	}

@@ -127,7 +127,6 @@ void event_inject_debug_trap(u64 cause)
 void event_redeliver(bool nmi_unblocked)
 {
 	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
-	const u32 type = info & INTR_INFO_TYPE;
 
 	if (!(info & INTR_INFO_VALID)) {
 		if (nmi_unblocked)
@@ -138,12 +137,11 @@ void event_redeliver(bool nmi_unblocked)
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
 			  vmread32(VMCS_IDT_VECTORING_ERROR_CODE));
-	if (type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
-	    type == INTR_TYPE_SW_EXCEPTION)
+	if (event_is_software(info))
 		vmwrite32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH,
 			  vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH));
 	/* Its delivery began, so NMIs are blocked; the entry wants that undone to deliver it. */
-	if (type == INTR_TYPE_NMI)
+	if ((info & INTR_INFO_TYPE) == INTR_TYPE_NMI)
 		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 	/* Bit 12 is undefined there and reserved here. */
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info & ~(u32)INTR_INFO_NMI_UNBLOCK);

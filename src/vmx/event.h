@@ -47,6 +47,15 @@ void event_inject_gp0_combined(bool nmi_unblocked);
  */
 void event_redeliver(bool nmi_unblocked);
 
+/* SDM "Event Injection": of these the VMCS has an instruction length as well. */
+static inline bool event_is_software(u32 info)
+{
+	const u32 type = info & (u32)INTR_INFO_TYPE;
+
+	return type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
+	       type == INTR_TYPE_SW_EXCEPTION;
+}
+
 /* An NMI for the guest: injected now, or as soon as nothing blocks it. */
 void event_nmi(struct vcpu *vcpu);
 

@@ -198,7 +198,14 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 	host_paging_unmap_trampoline();
 }
 
-static bool enables_sleep(u16 port, u32 size, u32 value, bool *allowed, bool *watched_over)
+/* What becomes of a write to ports. */
+enum effect {
+	PASSES,  /* nothing that puts the machine to sleep, or its switching itself off */
+	SLEEPS,  /* and Umbra is woken first */
+	REFUSED, /* sleep that would end Umbra */
+};
+
+static enum effect effect_of(u16 port, u32 size, u32 value)
 {
 	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
 		const u32 watched = watched_port(i);
@@ -209,27 +216,25 @@ static bool enables_sleep(u16 port, u32 size, u32 value, bool *allowed, bool *wa
 		byte = value >> 8 * (watched - port);
 		if (!(byte & BYTE_SLEEP_ENABLE))
 			continue;
-		*watched_over = sleep.facs && i < PM1_REGISTERS;
-		*allowed = *watched_over ||
-			   (byte >> BYTE_SLEEP_TYPE_SHIFT & BYTE_SLEEP_TYPE) == sleep.acpi->s5_type;
-		return true;
+		if (sleep.facs && i < PM1_REGISTERS)
+			return SLEEPS;
+		return (byte >> BYTE_SLEEP_TYPE_SHIFT & BYTE_SLEEP_TYPE) == sleep.acpi->s5_type
+			       ? PASSES
+			       : REFUSED;
 	}
-	return false;
+	return PASSES;
 }
 
 bool sleep_by_write(u16 port, u32 size, u32 value)
 {
-	bool allowed, watched_over;
+	const enum effect effect = effect_of(port, size, value);
 
-	if (!enables_sleep(port, size, value, &allowed, &watched_over))
+	if (effect == PASSES)
 		return false;
-	if (!allowed) {
+	if (effect == REFUSED) {
 		log_warn("CPU %u: sleep refused: it would end Umbra", this_cpu()->index);
 		return true;
 	}
-	/* The machine switches itself off. */
-	if (!watched_over)
-		return false;
 	/* Other CPUs may hold locks, and could put back what is written to the FACS. */
 	if (!stop_others_for_now()) {
 		log_warn("CPU %u: sleep refused: another CPU does not stop", this_cpu()->index);

@@ -55,14 +55,6 @@ static bool nests(const struct task_switch *ts)
 	return ts->source == TASK_CALL || ts->source == TASK_GATE;
 }
 
-static bool is_software_event(u32 info)
-{
-	const u32 type = info & (u32)INTR_INFO_TYPE;
-
-	return type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
-	       type == INTR_TYPE_SW_EXCEPTION;
-}
-
 /* SDM "Error Code": the EXT flag, for events that are not the program's own INT n, INT3 or INTO. */
 static u32 external_flag(const struct task_switch *ts)
 {
@@ -134,7 +126,7 @@ static u32 return_eip(const struct task_switch *ts)
 {
 	u32 eip = (u32)vmreadn(VMCS_GUEST_RIP);
 
-	if (!(ts->vectoring & INTR_INFO_VALID) || is_software_event(ts->vectoring))
+	if (!(ts->vectoring & INTR_INFO_VALID) || event_is_software(ts->vectoring))
 		eip += vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH);
 	return eip;
 }

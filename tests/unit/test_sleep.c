@@ -11,6 +11,7 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/ept01.h"
+#include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "platform/delay.h"
 #include "platform/microcode.h"
