@@ -34,7 +34,7 @@ void io_bitmap02_merge(struct vcpu *vcpu, const struct vmcs12 *v)
 		return;
 	guest_memory_read(v->f[F_IO_BITMAP_A], own, PAGE_SIZE);
 	guest_memory_read(v->f[F_IO_BITMAP_B], own + PAGE_SIZE, PAGE_SIZE);
-	sleep_watch_ports(own, own + PAGE_SIZE);
+	sleep_watch_ports(own);
 }
 
 static bool wants(const struct vmcs12 *v, u32 port)

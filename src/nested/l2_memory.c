@@ -134,7 +134,7 @@ static bool take_virtualization_exception(const struct vmcs12 *v, const struct e
 	if (busy)
 		return false;
 	guest_memory_write(v->f[F_VE_INFO_ADDR], &info, sizeof(info));
-	event_inject_exception(VECTOR_VE);
+	event_inject_exception(VECTOR_VE, 0);
 	return true;
 }
 

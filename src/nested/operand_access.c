@@ -48,7 +48,7 @@ static bool operand_address(const struct operand *operand, bool write, u32 size,
 	}
 	fault = operand_linear(operand, &segment, &mode, write, size, linear);
 	if (fault != OPERAND_OK)
-		event_inject_exception_error((enum vector)fault, 0);
+		event_inject_exception((enum vector)fault, 0);
 	return fault == OPERAND_OK;
 }
 

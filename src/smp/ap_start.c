@@ -83,11 +83,6 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 	return true;
 }
 
-void ap_withdraw_trampoline(void)
-{
-	host_paging_unmap_trampoline();
-}
-
 /*
  * SDM "MP Initialization Protocol Algorithm for MP Systems" has firmware do it this way. Addressed
  * one by one only those would come that are known already; and one that is left waiting for a
@@ -147,7 +142,7 @@ void ap_start_all(const struct ap_work *work, paddr_t page)
 	delay_us(INIT_DELAY_US);
 	for (u32 i = 1; i < cpu_count; i++)
 		start_one(cpus[i], page);
-	ap_withdraw_trampoline();
+	host_paging_unmap_trampoline();
 	/* In x2APIC mode nothing tells that the last one has arrived. */
 	delay_us(SIPI_DELAY_US);
 }

@@ -35,9 +35,7 @@ void ap_dismiss_all(void);
 
 /*
  * A CPU that comes to the page in real mode gets to `entry`, on the stack of that block and in
- * Umbra's page tables, of four levels whatever this CPU has. False: out of memory.
+ * Umbra's page tables, of four levels whatever this CPU has, until
+ * host_paging_unmap_trampoline(). False: out of memory.
  */
 bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct cpu *cpu));
-
-/* None must come there any more. */
-void ap_withdraw_trampoline(void);

@@ -44,11 +44,6 @@ void trap_load(void)
 	lidt(&pointer);
 }
 
-u64 trap_idt_base(void)
-{
-	return (u64)idt;
-}
-
 static bool fix_up(struct trap_frame *frame)
 {
 	for (const struct extable_entry *e = extable_start; e < extable_end; e++) {

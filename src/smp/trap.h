@@ -30,8 +30,5 @@ void trap_init(bool with_ist, u16 code_selector);
 /* Loads it on this CPU. */
 void trap_load(void);
 
-/* The IDT's linear base and limit, for the VMCS host state. */
-u64 trap_idt_base(void);
-
 /* From trap.S. */
 void trap_handle(struct trap_frame *frame);

@@ -26,7 +26,7 @@ enum control_word {
 };
 
 struct vmx_capabilities {
-	bool has_vmx; /* CPUID.1:ECX.VMX; all else is 0 without it */
+	bool has_vmx; /* CPUID.1:ECX.VMX; what MSRs tell is 0 without it */
 	u64 feature_control;
 	u64 basic;
 	union {
@@ -42,10 +42,7 @@ struct vmx_capabilities {
 	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has; 0: there is none */
 };
 
-/* Reads this CPU's. Privileged; never faults. */
-void vmx_capabilities_read(struct vmx_capabilities *out);
-
-/* The part of it that MSRs tell; `read` is called for those that a CPU with VMX, if so, has. */
+/* What MSRs tell, all but the last; `read` is called for those that a CPU with VMX, if so, has. */
 void vmx_capabilities_from(struct vmx_capabilities *out, bool has_vmx, u64 (*read)(u32 msr));
 
 /* Leaves in `common` what both can do. */

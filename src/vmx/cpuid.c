@@ -75,11 +75,6 @@ void cpuid_set_options(bool all, bool hypervisor, bool own_leaves)
 	};
 }
 
-bool cpuid_hypervisor_passes(void)
-{
-	return wanted.hypervisor;
-}
-
 static bool has_leaf(const struct vcpu *vcpu, u32 leaf)
 {
 	return leaf <= vcpu->cpuid_hidden.last_basic;
@@ -101,11 +96,6 @@ static u64 cpu_components(const struct vcpu *vcpu, bool supervisor)
 u64 cpuid_xss_mask(const struct vcpu *vcpu)
 {
 	return cpu_components(vcpu, true) & vcpu->cpuid_hidden.xss;
-}
-
-u64 cpuid_xcr0_mask(const struct vcpu *vcpu)
-{
-	return cpu_components(vcpu, false) & vcpu->cpuid_hidden.xcr0;
 }
 
 /* SDM "Standard Format of XSAVE Area": legacy region and header, then each where CPUID says. */
@@ -158,38 +148,34 @@ static void report_bits(u32 leaf, u32 subleaf, u32 mask)
 	static const char *const names[] = {"EAX", "EBX", "ECX", "EDX"};
 	const struct cpuid has = cpuid(leaf, subleaf);
 	const struct cpuid known = cpuid_known_bits(mask);
-	const u32 unknown[] = {has.eax & ~known.eax, has.ebx & ~known.ebx, has.ecx & ~known.ecx,
-			       has.edx & ~known.edx};
 
-	for (u32 i = 0; i < ARRAY_SIZE(unknown); i++) {
-		if (unknown[i])
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+		const u32 unknown = has.word[i] & ~known.word[i];
+
+		if (unknown)
 			log_info("CPUID.%x.%u:%s: bits %#x are not known%s", leaf, subleaf,
-				 names[i], unknown[i], wanted.all ? "" : " and hidden");
+				 names[i], unknown, wanted.all ? "" : " and hidden");
 	}
 }
 
 static void report_leaf(u32 leaf, const struct cpuid_leaf *row)
 {
-	if (row->kind == CPUID_LEAF_BITS) {
-		report_bits(leaf, 0, row->mask);
-		for (u32 i = 1; i < row->subleaves && i <= cpuid(leaf, 0).eax; i++)
-			report_bits(leaf, i, row->mask + i);
-	} else if (row->kind == CPUID_LEAF_XSAVE) {
-		report_bits(leaf, 0, row->mask);
-		report_bits(leaf, 1, row->mask + 1);
-	}
+	if (row->kind != CPUID_LEAF_BITS && row->kind != CPUID_LEAF_XSAVE)
+		return;
+	report_bits(leaf, 0, row->mask);
+	for (u32 i = 1; i < row->subleaves && i <= cpuid(leaf, 0).eax; i++)
+		report_bits(leaf, i, row->mask + i);
 }
 
 static void report_hypervisor(void)
 {
 	const struct cpuid c = cpuid(UMBRA_CPUID_FIRST, 0);
-	const u32 words[] = {c.ebx, c.ecx, c.edx};
-	char name[sizeof(words) + 1] = {0};
+	char name[3 * sizeof(u32) + 1] = {0};
 
 	if (!(cpuid(1, 0).ecx & CPUID_1_ECX_HYPERVISOR))
 		return;
-	for (u32 i = 0; i < sizeof(words); i++) {
-		const char letter = (char)(words[i / 4] >> i % 4 * 8);
+	for (u32 i = 0; i < sizeof(name) - 1; i++) {
+		const char letter = (char)(c.word[1 + i / 4] >> i % 4 * 8);
 
 		name[i] = letter >= ' ' && letter <= '~' ? letter : '\0';
 	}

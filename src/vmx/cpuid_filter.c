@@ -30,21 +30,18 @@ static bool pt_is_contained(const struct vmx_capabilities *vmx)
 static bool is_met(enum cpuid_need need, const struct vmx_capabilities *vmx,
 		   const struct cpuid_options *options)
 {
+	/* What a single secondary control enables. */
+	static const u64 secondary[CPUID_NEED_COUNT] = {
+		[CPUID_NEED_RDTSCP] = CPU2_RDTSCP,   [CPUID_NEED_INVPCID] = CPU2_INVPCID,
+		[CPUID_NEED_XSAVES] = CPU2_XSAVES,   [CPUID_NEED_USER_WAIT] = CPU2_USER_WAIT_PAUSE,
+		[CPUID_NEED_PCONFIG] = CPU2_PCONFIG,
+	};
+
 	switch (need) {
 	case CPUID_NEED_NESTED:
 		return options->nested;
 	case CPUID_NEED_HYPERVISOR:
 		return options->hypervisor;
-	case CPUID_NEED_RDTSCP:
-		return vmx_can_set(vmx->secondary, CPU2_RDTSCP);
-	case CPUID_NEED_INVPCID:
-		return vmx_can_set(vmx->secondary, CPU2_INVPCID);
-	case CPUID_NEED_XSAVES:
-		return vmx_can_set(vmx->secondary, CPU2_XSAVES);
-	case CPUID_NEED_USER_WAIT:
-		return vmx_can_set(vmx->secondary, CPU2_USER_WAIT_PAUSE);
-	case CPUID_NEED_PCONFIG:
-		return vmx_can_set(vmx->secondary, CPU2_PCONFIG);
 	case CPUID_NEED_PT:
 		return !options->nested && pt_is_contained(vmx);
 	case CPUID_NEED_LBR:
@@ -53,23 +50,14 @@ static bool is_met(enum cpuid_need need, const struct vmx_capabilities *vmx,
 	case CPUID_NEED_MSR_LIST:
 		return vmx_can_set(vmx->primary, CPU_TERTIARY_CONTROLS) &&
 		       vmx_can_set(vmx->tertiary, CPU3_MSR_LIST);
-	case CPUID_NEED_NOTHING:
-	case CPUID_NEED_COUNT:
-		break;
+	default:
+		return vmx_can_set(vmx->secondary, secondary[need]);
 	}
-	return true;
-}
-
-static u32 *word_of(struct cpuid *c, u32 reg)
-{
-	u32 *const words[] = {&c->eax, &c->ebx, &c->ecx, &c->edx};
-
-	return words[reg];
 }
 
 static void set_field(struct cpuid *mask, const struct cpuid_feature *f, bool shown)
 {
-	u32 *word = word_of(mask, f->reg);
+	u32 *word = &mask->word[f->reg];
 	const u32 bits = (u32)BITS(f->last, f->first);
 
 	*word = shown ? *word | bits : *word & ~bits;
@@ -79,7 +67,7 @@ static void make_masks(struct cpuid_hidden *out, const struct vmx_capabilities *
 		       const struct cpuid_options *options)
 {
 	for (u32 i = 0; options->all && i < CPUID_MASKS; i++)
-		out->mask[i] = (struct cpuid){~0u, ~0u, ~0u, ~0u};
+		out->mask[i] = (struct cpuid){.word = {~0u, ~0u, ~0u, ~0u}};
 	for (u32 i = 0; i < cpuid_feature_count; i++) {
 		const struct cpuid_feature *f = &cpuid_features[i];
 
@@ -103,7 +91,8 @@ static void make_components(struct cpuid_hidden *out, const struct vmx_capabilit
 	/* SDM "IA32_XSS": there is none without XSAVES. */
 	if (!is_met(CPUID_NEED_XSAVES, vmx, options))
 		out->xss = 0;
-	out->mask[MASK_XSAVE] = (struct cpuid){(u32)out->xcr0, ~0u, ~0u, (u32)(out->xcr0 >> 32)};
+	out->mask[MASK_XSAVE] =
+		(struct cpuid){.word = {(u32)out->xcr0, ~0u, ~0u, (u32)(out->xcr0 >> 32)}};
 	out->mask[MASK_XSAVE + 1].ecx = (u32)out->xss;
 	out->mask[MASK_XSAVE + 1].edx = (u32)(out->xss >> 32);
 }
@@ -130,9 +119,7 @@ struct cpuid_hidden cpuid_hidden_features(const struct vmx_capabilities *vmx,
 	struct cpuid_hidden out = {
 		.last_basic = last_basic,
 		.last_extended = last_extended,
-		.all = options->all,
-		.hypervisor = options->hypervisor,
-		.own = options->own,
+		.options = *options,
 		.leaf14 = !is_met(CPUID_NEED_PT, vmx, options),
 	};
 
@@ -169,15 +156,15 @@ struct cpuid cpuid_known_bits(u32 mask)
 /* umbra/interface.h. The other leaves of the range are zeros. */
 static bool is_own(u32 leaf, const struct cpuid_hidden *hidden)
 {
-	return hidden->own && leaf - hidden->own < UMBRA_CPUID_STEP;
+	return hidden->options.own && leaf - hidden->options.own < UMBRA_CPUID_STEP;
 }
 
 static struct cpuid own_leaf(u32 index, u32 first)
 {
 	switch (index) {
 	case 0:
-		return (struct cpuid){first + 1, UMBRA_SIGNATURE_EBX, UMBRA_SIGNATURE_ECX,
-				      UMBRA_SIGNATURE_EDX};
+		return (struct cpuid){.word = {first + 1, UMBRA_SIGNATURE_EBX, UMBRA_SIGNATURE_ECX,
+					       UMBRA_SIGNATURE_EDX}};
 	case 1:
 		return (struct cpuid){.eax = UMBRA_INTERFACE_VERSION};
 	default:
@@ -191,7 +178,7 @@ u32 cpuid_effective_leaf(u32 leaf, const struct cpuid_hidden *hidden)
 		return leaf;
 	if (leaf >= CPUID_EXTENDED && leaf <= hidden->last_extended)
 		return leaf;
-	if (is_own(leaf, hidden) || (hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
+	if (is_own(leaf, hidden) || (hidden->options.hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
 		return leaf;
 	return hidden->last_basic;
 }
@@ -203,10 +190,8 @@ static void set_bit(u32 *word, u64 bit, bool on)
 
 static void apply(struct cpuid *answer, const struct cpuid *mask)
 {
-	answer->eax &= mask->eax;
-	answer->ebx &= mask->ebx;
-	answer->ecx &= mask->ecx;
-	answer->edx &= mask->edx;
+	for (u32 i = 0; i < ARRAY_SIZE(answer->word); i++)
+		answer->word[i] &= mask->word[i];
 }
 
 static void filter_xsave(struct cpuid *answer, u32 subleaf, const struct cpuid_hidden *hidden)
@@ -266,13 +251,14 @@ void cpuid_filter(struct cpuid *answer, u32 leaf, u32 subleaf, const struct cpui
 				set_guests_bits(answer, leaf, guest, hidden);
 			break;
 		}
-		if (!hidden->all)
+		if (!hidden->options.all)
 			*answer = (struct cpuid){0};
 		break;
 	case CPUID_LEAF_UNKNOWN:
 		if (is_own(leaf, hidden))
-			*answer = own_leaf(leaf - hidden->own, hidden->own);
-		else if (!hidden->all && !(hidden->hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
+			*answer = own_leaf(leaf - hidden->options.own, hidden->options.own);
+		else if (!hidden->options.all &&
+			 !(hidden->options.hypervisor && leaf >> 28 == HYPERVISOR_RANGE))
 			*answer = (struct cpuid){0};
 		break;
 	default:

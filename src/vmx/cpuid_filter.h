@@ -13,7 +13,7 @@
 
 struct cpuid_options {
 	bool all;        /* show what the policy does not know, too */
-	bool hypervisor; /* show the hypervisor below */
+	bool hypervisor; /* show the hypervisor below, and let the guest use its MSRs and VMCALL */
 	bool nested;     /* VMX is offered */
 	u32 own;         /* the first leaf of Umbra's own; 0: there are none */
 };
@@ -22,9 +22,7 @@ struct cpuid_options {
 struct cpuid_hidden {
 	u64 passed; /* leaves 0 to 63 whose answers pass as they are */
 	u32 last_basic, last_extended;
-	u32 own; /* leaves of Umbra's, from this one on; 0: none */
-	bool all;
-	bool hypervisor;
+	struct cpuid_options options;
 	bool leaf14;    /* Intel PT is hidden */
 	bool aeskle;    /* AES Key Locker works once CR4.KL is set */
 	u64 xcr0, xss;  /* components that may be shown if the CPU has them */
@@ -75,9 +73,5 @@ void cpuid_setup(struct vcpu *vcpu);
 /* Names what stays hidden because the policy does not know it, and the hypervisor below. */
 void cpuid_report(const struct vcpu *vcpu);
 
-/* Whether the guest may use the hypervisor below: its MSRs and VMCALL. */
-bool cpuid_hypervisor_passes(void);
-
-/* The bits of IA32_XSS and XCR0 that the guest may set: the components that CPUID shows it. */
+/* The bits of IA32_XSS that the guest may set: the components that CPUID shows it. */
 u64 cpuid_xss_mask(const struct vcpu *vcpu);
-u64 cpuid_xcr0_mask(const struct vcpu *vcpu);

@@ -34,7 +34,7 @@ const struct cpuid_leaf cpuid_basic_leaves[CPUID_BASIC_LEAVES] = {
 	[0x09] = {CPUID_LEAF_DATA, .name = "direct cache access"},
 	[0x0a] = {CPUID_LEAF_DATA, .name = "performance monitoring"},
 	[0x0b] = {CPUID_LEAF_DATA, .name = "extended topology"},
-	[0x0d] = {CPUID_LEAF_XSAVE, .mask = 5, .name = "extended state"},
+	[0x0d] = {CPUID_LEAF_XSAVE, .subleaves = 2, .mask = 5, .name = "extended state"},
 	[0x0f] = {CPUID_LEAF_DATA, .name = "resource director monitoring"},
 	[0x10] = {CPUID_LEAF_DATA, .name = "resource director allocation"},
 	[0x12] = {CPUID_LEAF_DATA, .name = "SGX"},

@@ -68,8 +68,8 @@ enum cpuid_leaf_kind {
 
 struct cpuid_leaf {
 	u8 kind, need;
-	u8 subleaves; /* of CPUID_LEAF_BITS; 0: ECX is ignored */
-	u8 mask;      /* of CPUID_LEAF_BITS: the number of the first subleaf's mask */
+	u8 subleaves; /* with bits; 0: ECX is ignored */
+	u8 mask;      /* the number of the first such subleaf's mask */
 	const char *name;
 };
 

@@ -34,23 +34,17 @@ void ept_refuse_hidden_write(struct vcpu *vcpu, paddr_t gpa, u64 qualification)
 void ept_violation(struct vcpu *vcpu, u64 qualification)
 {
 	const paddr_t gpa = vmread64(VMCS_GUEST_PHYSICAL_ADDRESS);
+	const bool hidden = ept01_is_hidden(gpa, 1);
 
-	if (!ept01_is_hidden(gpa, 1)) {
-		if (ept01_fill(gpa))
-			event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
-		else
-			refuse(vcpu, gpa, qualification);
-		return;
-	}
-	if (qualification & EPT_VIOLATION_WRITE) {
+	if (hidden && (qualification & EPT_VIOLATION_WRITE)) {
 		ept_refuse_hidden_write(vcpu, gpa, qualification);
 		return;
 	}
-	if (!ept01_show_ones(gpa)) {
+	if (hidden ? !ept01_show_ones(gpa) : !ept01_fill(gpa)) {
 		refuse(vcpu, gpa, qualification);
 		return;
 	}
-	if (vcpu->hidden_reads++ == 0)
+	if (hidden && vcpu->hidden_reads++ == 0)
 		log_warn("CPU %u: the guest read Umbra's memory at %#lx", vcpu->cpu.index, gpa);
 	event_redeliver(qualification & EPT_VIOLATION_NMI_UNBLOCK);
 }

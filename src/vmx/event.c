@@ -24,38 +24,41 @@ static void keep_entry_event(struct vcpu *vcpu)
 		vcpu->level->keep_entry_event(vcpu);
 }
 
-/* Injection passes over the exception bitmap, which may give L2's exceptions to L1. */
-static void inject(u32 info, u32 error_code)
+/* VM-entry interruption information. Real mode pushes no error code, and the entry refuses one. */
+static u32 exception_info(enum vector vector)
+{
+	/* SDM "Exception and Interrupt Reference". */
+	const u64 with_error_code =
+		BIT(VECTOR_DF) | BITS(VECTOR_PF, VECTOR_TS) | BIT(VECTOR_AC) | BIT(VECTOR_CP);
+	const bool has_error =
+		(with_error_code >> vector & 1) && (vmreadn(VMCS_GUEST_CR0) & CR0_PE);
+
+	return (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector |
+		     (has_error ? INTR_INFO_ERROR_CODE : 0));
+}
+
+/* True: L1 intercepts it, and L2 is over. */
+static bool exits_to_l1(struct vcpu *vcpu, u32 info, u32 error_code)
+{
+	set_resume_flag();
+	return vcpu->level && vcpu->level->exception(vcpu, info, error_code);
+}
+
+/*
+ * Not inlined: rare, and every handler would save more registers for it. Injection passes over the
+ * exception bitmap, which may give L2's exceptions to L1.
+ */
+__attribute__((noinline)) void event_inject_exception(enum vector vector, u32 error_code)
 {
 	struct vcpu *vcpu = this_vcpu();
+	const u32 info = exception_info(vector);
 
-	set_resume_flag();
-	if (vcpu->level && vcpu->level->exception(vcpu, info, error_code))
+	if (exits_to_l1(vcpu, info, error_code))
 		return;
 	keep_entry_event(vcpu);
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, error_code);
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info);
-}
-
-/* VM-entry interruption information. Real mode pushes no error code, and the entry refuses one. */
-static u32 exception_info(enum vector vector, bool has_error)
-{
-	const u64 error =
-		has_error && (vmreadn(VMCS_GUEST_CR0) & CR0_PE) ? INTR_INFO_ERROR_CODE : 0;
-
-	return (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector | error);
-}
-
-/* Not inlined: rare, and every handler would save more registers for it. */
-__attribute__((noinline)) void event_inject_exception(enum vector vector)
-{
-	inject(exception_info(vector, false), 0);
-}
-
-__attribute__((noinline)) void event_inject_exception_error(enum vector vector, u32 error_code)
-{
-	inject(exception_info(vector, true), error_code);
 }
 
 static void triple_fault(void)
@@ -79,46 +82,34 @@ static bool is_page_fault(u32 vector)
 	return vector == VECTOR_PF || vector == VECTOR_VE;
 }
 
-/*
- * The exception that L1 intercepts exits before it is combined (SDM "Information for VM Exits That
- * Occur During Event Delivery").
- */
-static bool exits_itself(enum vector vector, bool has_error, u32 error_code)
-{
-	struct vcpu *vcpu = this_vcpu();
-
-	if (!vcpu->level)
-		return false;
-	set_resume_flag();
-	return vcpu->level->exception(vcpu, exception_info(vector, has_error), error_code);
-}
-
-void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
+void event_inject_combined(enum vector vector, u32 error_code)
 {
 	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
 	const u32 first = info & INTR_INFO_VECTOR;
 	const bool after_exception =
 		(info & INTR_INFO_VALID) && (info & INTR_INFO_TYPE) == INTR_TYPE_HW_EXCEPTION;
 
-	if (after_exception && exits_itself(vector, has_error, error_code))
+	/*
+	 * One that L1 intercepts exits before it is combined (SDM "Information for VM Exits That
+	 * Occur During Event Delivery").
+	 */
+	if (after_exception && exits_to_l1(this_vcpu(), exception_info(vector), error_code))
 		return;
 	if (after_exception && first == VECTOR_DF)
 		triple_fault();
 	else if (after_exception &&
 		 ((is_contributory(first) && is_contributory(vector)) ||
 		  (is_page_fault(first) && (is_contributory(vector) || is_page_fault(vector)))))
-		event_inject_exception_error(VECTOR_DF, 0);
-	else if (has_error)
-		event_inject_exception_error(vector, error_code);
+		event_inject_exception(VECTOR_DF, 0);
 	else
-		event_inject_exception(vector);
+		event_inject_exception(vector, error_code);
 }
 
 void event_inject_gp0_combined(bool nmi_unblocked)
 {
 	if (nmi_unblocked && !(vmread32(VMCS_IDT_VECTORING_INFO) & INTR_INFO_VALID))
 		vmcs_set32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
-	event_inject_combined(VECTOR_GP, true, 0);
+	event_inject_combined(VECTOR_GP, 0);
 }
 
 /* SDM "Injected-Event Delivery"; "Debug Control Register", "IA32_DEBUGCTL MSR". */
@@ -130,13 +121,12 @@ void event_inject_debug_trap(u64 cause)
 	vmwriten(VMCS_GUEST_DR7, vmreadn(VMCS_GUEST_DR7) & ~DR7_GD);
 	vmwrite64(VMCS_GUEST_DEBUGCTL, vmread64(VMCS_GUEST_DEBUGCTL) & ~lbr_and_btf);
 	keep_entry_event(this_vcpu());
-	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, exception_info(VECTOR_DB, false));
+	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, exception_info(VECTOR_DB));
 }
 
 void event_redeliver(bool nmi_unblocked)
 {
 	const u32 info = vmread32(VMCS_IDT_VECTORING_INFO);
-	const u32 type = info & INTR_INFO_TYPE;
 
 	if (!(info & INTR_INFO_VALID)) {
 		if (nmi_unblocked)
@@ -147,12 +137,11 @@ void event_redeliver(bool nmi_unblocked)
 	if (info & INTR_INFO_ERROR_CODE)
 		vmwrite32(VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE,
 			  vmread32(VMCS_IDT_VECTORING_ERROR_CODE));
-	if (type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
-	    type == INTR_TYPE_SW_EXCEPTION)
+	if (event_is_software(info))
 		vmwrite32(VMCS_VM_ENTRY_INSTRUCTION_LENGTH,
 			  vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH));
 	/* Its delivery began, so NMIs are blocked; the entry wants that undone to deliver it. */
-	if (type == INTR_TYPE_NMI)
+	if ((info & INTR_INFO_TYPE) == INTR_TYPE_NMI)
 		vmcs_clear32(VMCS_GUEST_INTERRUPTIBILITY, INTERRUPTIBILITY_NMI);
 	/* Bit 12 is undefined there and reserved here. */
 	vmwrite32(VMCS_VM_ENTRY_INTR_INFO, info & ~(u32)INTR_INFO_NMI_UNBLOCK);
@@ -218,7 +207,7 @@ static void deliver_mc(struct vcpu *vcpu)
 	} else if (!entry_has_event() &&
 		   vmread32(VMCS_GUEST_ACTIVITY_STATE) != ACTIVITY_WAIT_SIPI) {
 		keep_entry_event(vcpu);
-		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, exception_info(VECTOR_MC, false));
+		vmwrite32(VMCS_VM_ENTRY_INTR_INFO, exception_info(VECTOR_MC));
 		vcpu->mc_latched = false;
 	}
 	/*
@@ -234,15 +223,6 @@ static void deliver_latched(struct vcpu *vcpu)
 	deliver_nmi(vcpu);
 }
 
-static void take_pending(struct vcpu *vcpu)
-{
-	const u8 pending = __atomic_exchange_n(&vcpu->cpu.pending_events, 0, __ATOMIC_RELAXED);
-
-	vcpu->nmi_latched |= (pending & PENDING_NMI) != 0;
-	vcpu->mc_latched |= (pending & PENDING_MC) != 0;
-	deliver_latched(vcpu);
-}
-
 void event_nmi(struct vcpu *vcpu)
 {
 	vcpu->nmi_latched = true;
@@ -252,11 +232,15 @@ void event_nmi(struct vcpu *vcpu)
 bool event_deliver_late(struct guest_regs *regs)
 {
 	struct vcpu *vcpu = this_vcpu();
+	u8 pending;
 
 	vcpu->regs = regs;
 	if (stop_is_due())
 		stop_as_asked();
-	take_pending(vcpu);
+	pending = __atomic_exchange_n(&vcpu->cpu.pending_events, 0, __ATOMIC_RELAXED);
+	vcpu->nmi_latched |= (pending & PENDING_NMI) != 0;
+	vcpu->mc_latched |= (pending & PENDING_MC) != 0;
+	deliver_latched(vcpu);
 	return !vcpu->level && vcpu->launched;
 }
 

@@ -6,25 +6,27 @@
 
 #include "vmx/vcpu.h"
 
-/* A fault of the instruction that exited; RIP stays on it. */
-void event_inject_exception(enum vector vector);
-void event_inject_exception_error(enum vector vector, u32 error_code);
+/*
+ * A fault of the instruction that exited; RIP stays on it. The error code counts for vectors that
+ * have one.
+ */
+void event_inject_exception(enum vector vector, u32 error_code);
 
 static inline void event_inject_ud(void)
 {
-	event_inject_exception(VECTOR_UD);
+	event_inject_exception(VECTOR_UD, 0);
 }
 
 static inline void event_inject_gp0(void)
 {
-	event_inject_exception_error(VECTOR_GP, 0);
+	event_inject_exception(VECTOR_GP, 0);
 }
 
 /*
  * A fault by an exit that may have hit while another event was being delivered: combined with that
- * one as SDM "Double Fault Exception" says. `has_error` as for the vector.
+ * one as SDM "Double Fault Exception" says.
  */
-void event_inject_combined(enum vector vector, bool has_error, u32 error_code);
+void event_inject_combined(enum vector vector, u32 error_code);
 
 /*
  * A #DB that is a trap, with `cause` set in DR6; entries leave the debug registers alone, so this
@@ -45,11 +47,22 @@ void event_inject_gp0_combined(bool nmi_unblocked);
  */
 void event_redeliver(bool nmi_unblocked);
 
+/* SDM "Event Injection": of these the VMCS has an instruction length as well. */
+static inline bool event_is_software(u32 info)
+{
+	const u32 type = info & (u32)INTR_INFO_TYPE;
+
+	return type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
+	       type == INTR_TYPE_SW_EXCEPTION;
+}
+
 /* An NMI for the guest: injected now, or as soon as nothing blocks it. */
 void event_nmi(struct vcpu *vcpu);
 
-/* From switch.S: something came between the exit handler and the entry. */
-/* Returns whether the current VMCS has been launched before. */
+/*
+ * From switch.S: something came between the exit handler and the entry. Returns whether the current
+ * VMCS has been launched before.
+ */
 bool event_deliver_late(struct guest_regs *regs);
 
 /* A machine check that kept the CPU from entering the guest: the guest's. */

@@ -14,7 +14,8 @@
 
 /*
  * Instructions that exit whatever the controls say, and are #UD where there is no such thing, as
- * none is offered to the guest: TDX's at any privilege level, and user-mode RDMSR and WRMSR.
+ * none is offered to the guest: GETSEC (CPUID offers no SMX and CR4.SMXE cannot be set), TDX's at
+ * any privilege level, and user-mode RDMSR and WRMSR.
  */
 void undefined_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
@@ -60,7 +61,7 @@ void exit_unexpected(struct vcpu *vcpu)
 		log_warn("CPU %u: VM exit that Umbra does not know: %u (%s), qualification %#lx",
 			 vcpu->cpu.index, vcpu->exit_reason, exit_reason_name(vcpu->exit_reason),
 			 vmreadn(VMCS_EXIT_QUALIFICATION));
-	event_inject_combined(VECTOR_UD, false, 0);
+	event_inject_combined(VECTOR_UD, 0);
 }
 
 static inline void count(struct vcpu *vcpu, u32 reason)
@@ -150,14 +151,6 @@ void invd_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	(void)regs;
 	wbinvd();
 	instruction_done();
-}
-
-/* CPUID offers no SMX and CR4.SMXE cannot be set: SDM "GETSEC", #UD. */
-void getsec_exit(struct vcpu *vcpu, struct guest_regs *regs)
-{
-	(void)vcpu;
-	(void)regs;
-	event_inject_ud();
 }
 
 /*

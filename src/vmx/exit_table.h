@@ -13,7 +13,7 @@
 	X(NMI_WINDOW, nmi_window_exit, "event.c")                 \
 	X(TASK_SWITCH, task_switch_exit, "task_switch.c")         \
 	X(CPUID, cpuid_exit, "cpuid.c")                           \
-	X(GETSEC, getsec_exit, "exit.c")                          \
+	X(GETSEC, undefined_instruction_exit, "exit.c")           \
 	X(INVD, invd_exit, "exit.c")                              \
 	X(VMCALL, vmcall_exit, "vmcall.c")                        \
 	X(VMCLEAR, vmx_instruction_exit, "exit.c")                \

@@ -87,17 +87,12 @@ static const struct guest_walk_ops walk_ops = {
 	.exchange = exchange_entry,
 };
 
-static bool reach_identity(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
-			   paddr_t *pa)
-{
-	(void)ctx;
-	(void)walk;
-	(void)type;
-	(void)pa;
-	return true;
-}
-
-static const struct guest_linear_via identity = {.ops = &walk_ops, .reach = reach_identity};
+/* Memory of L1's, or of an L2 that runs on ept01: where it is says the guest's paging alone. */
+static const struct guest_linear_via identity[] = {
+	[GUEST_LINEAR_DATA] = {.ops = &walk_ops, .as = GUEST_LINEAR_DATA},
+	[GUEST_LINEAR_STACK] = {.ops = &walk_ops, .as = GUEST_LINEAR_STACK},
+	[GUEST_LINEAR_SYSTEM] = {.ops = &walk_ops, .as = GUEST_LINEAR_SYSTEM},
+};
 
 static void remember(const struct guest_paging *paging, const struct guest_access *access,
 		     const struct guest_walk *walk)
@@ -135,8 +130,7 @@ static void remember(const struct guest_paging *paging, const struct guest_acces
 }
 
 static bool translate(const struct guest_paging *paging, const struct guest_access *access,
-		      enum guest_linear_as as, const struct guest_linear_via *via, paddr_t *pa,
-		      struct guest_fault *fault)
+		      const struct guest_linear_via *via, paddr_t *pa, struct guest_fault *fault)
 {
 	struct guest_walk walk;
 
@@ -145,21 +139,20 @@ static bool translate(const struct guest_paging *paging, const struct guest_acce
 	switch (guest_walk(paging, access, via->ops, via->ctx, &walk)) {
 	case GUEST_WALK_OK:
 		*pa = walk.pa;
-		if (via == &identity)
-			remember(paging, access, &walk);
-		if (via->reach(via->ctx, &walk, access->type, pa))
-			return true;
-		break;
+		if (via->reach) {
+			if (via->reach(via->ctx, &walk, access->type, pa))
+				return true;
+			break;
+		}
+		remember(paging, access, &walk);
+		return true;
 	case GUEST_WALK_FAULT:
-		*fault = (struct guest_fault){.vector = VECTOR_PF,
-					      .has_error = true,
-					      .error_code = walk.error_code,
-					      .cr2 = access->linear};
+		*fault = (struct guest_fault){
+			.vector = VECTOR_PF, .error_code = walk.error_code, .cr2 = access->linear};
 		return false;
 	case GUEST_WALK_NON_CANONICAL:
-		*fault = (struct guest_fault){.vector = as == GUEST_LINEAR_STACK ? VECTOR_SS
-										 : VECTOR_GP,
-					      .has_error = true};
+		*fault = (struct guest_fault){.vector = via->as == GUEST_LINEAR_STACK ? VECTOR_SS
+										      : VECTOR_GP};
 		return false;
 	case GUEST_WALK_NO_MEMORY: /* by way of `via` only: read_entry() always succeeds */
 	case GUEST_WALK_RACE:      /* the walk has tried several times */
@@ -172,45 +165,43 @@ static bool translate(const struct guest_paging *paging, const struct guest_acce
 static struct guest_access access_to(u64 linear, enum guest_access_type type,
 				     enum guest_linear_as as)
 {
-	const u32 cpl = (vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & (u32)AR_DPL) >> AR_DPL_SHIFT;
 	const u64 mask = vmread64(VMCS_GUEST_EFER) & EFER_LMA ? ~0ull : BITS(31, 0);
 
 	return (struct guest_access){
 		.linear = linear & mask,
 		.type = type,
-		.user = cpl == 3 && as != GUEST_LINEAR_SYSTEM,
+		.user = instruction_cpl() == 3 && as != GUEST_LINEAR_SYSTEM,
 		.implicit = as == GUEST_LINEAR_SYSTEM,
 		.ac = vmreadn(VMCS_GUEST_RFLAGS) & RFLAGS_AC,
 	};
 }
 
 static bool translate_pieces(u64 linear, size_t size, enum guest_access_type type,
-			     enum guest_linear_as as, const struct guest_linear_via *via,
-			     struct pieces *out, struct guest_fault *fault)
+			     const struct guest_linear_via *via, struct pieces *out,
+			     struct guest_fault *fault)
 {
 	const struct guest_paging paging = current_paging();
 	const size_t in_page = PAGE_SIZE - (linear & (PAGE_SIZE - 1));
-	struct guest_access access = access_to(linear, type, as);
+	struct guest_access access = access_to(linear, type, via->as);
 
 	out->size[0] = size < in_page ? size : in_page;
 	out->size[1] = size - out->size[0];
-	if (!translate(&paging, &access, as, via, &out->pa[0], fault))
+	if (!translate(&paging, &access, via, &out->pa[0], fault))
 		return false;
 	if (!out->size[1])
 		return true;
-	access = access_to(linear + in_page, type, as);
-	return translate(&paging, &access, as, via, &out->pa[1], fault);
+	access = access_to(linear + in_page, type, via->as);
+	return translate(&paging, &access, via, &out->pa[1], fault);
 }
 
 /* Apart from the usual way, which needs none of its room on the stack. */
-__attribute__((noinline)) static bool walk_and_read(u64 linear, void *dst, size_t size,
-						    enum guest_linear_as as,
-						    const struct guest_linear_via *via,
-						    struct guest_fault *fault)
+__attribute__((noinline)) bool guest_linear_read_via(u64 linear, void *dst, size_t size,
+						     const struct guest_linear_via *via,
+						     struct guest_fault *fault)
 {
 	struct pieces p;
 
-	if (!translate_pieces(linear, size, GUEST_READ, as, via, &p, fault))
+	if (!translate_pieces(linear, size, GUEST_READ, via, &p, fault))
 		return false;
 	guest_memory_read(p.pa[0], dst, p.size[0]);
 	if (p.size[1])
@@ -218,14 +209,13 @@ __attribute__((noinline)) static bool walk_and_read(u64 linear, void *dst, size_
 	return true;
 }
 
-__attribute__((noinline)) static bool walk_and_write(u64 linear, const void *src, size_t size,
-						     enum guest_linear_as as,
-						     const struct guest_linear_via *via,
-						     struct guest_fault *fault)
+__attribute__((noinline)) bool guest_linear_write_via(u64 linear, const void *src, size_t size,
+						      const struct guest_linear_via *via,
+						      struct guest_fault *fault)
 {
 	struct pieces p;
 
-	if (!translate_pieces(linear, size, GUEST_WRITE, as, via, &p, fault))
+	if (!translate_pieces(linear, size, GUEST_WRITE, via, &p, fault))
 		return false;
 	guest_memory_write(p.pa[0], src, p.size[0]);
 	if (p.size[1])
@@ -248,7 +238,7 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 	const void *known = recall(linear, size, GUEST_READ);
 
 	if (!known)
-		return walk_and_read(linear, dst, size, as, &identity, fault);
+		return guest_linear_read_via(linear, dst, size, &identity[as], fault);
 	memcpy(dst, known, size);
 	return true;
 }
@@ -259,21 +249,9 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	void *known = recall(linear, size, GUEST_WRITE);
 
 	if (!known)
-		return walk_and_write(linear, src, size, as, &identity, fault);
+		return guest_linear_write_via(linear, src, size, &identity[as], fault);
 	memcpy(known, src, size);
 	return true;
-}
-
-bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
-			   struct guest_fault *fault)
-{
-	return walk_and_read(linear, dst, size, GUEST_LINEAR_DATA, via, fault);
-}
-
-bool guest_linear_write_via(u64 linear, const void *src, size_t size,
-			    const struct guest_linear_via *via, struct guest_fault *fault)
-{
-	return walk_and_write(linear, src, size, GUEST_LINEAR_DATA, via, fault);
 }
 
 bool guest_linear_exchange(u64 linear, u8 old, u8 new, enum guest_linear_as as,
@@ -281,7 +259,7 @@ bool guest_linear_exchange(u64 linear, u8 old, u8 new, enum guest_linear_as as,
 {
 	struct pieces p;
 
-	if (!translate_pieces(linear, sizeof(u8), GUEST_WRITE, as, &identity, &p, fault))
+	if (!translate_pieces(linear, sizeof(u8), GUEST_WRITE, &identity[as], &p, fault))
 		return false;
 	if (guest_memory_exchange(p.pa[0], old, new, sizeof(u8)))
 		return true;
@@ -294,7 +272,7 @@ bool guest_linear_probe(u64 linear, size_t size, enum guest_access_type type,
 {
 	struct pieces p;
 
-	return translate_pieces(linear, size, type, as, &identity, &p, fault);
+	return translate_pieces(linear, size, type, &identity[as], &p, fault);
 }
 
 bool guest_linear_mode(u64 linear, const struct guest_walk_ops *ops, void *ctx, bool *user)
@@ -323,7 +301,7 @@ void guest_fault_inject(const struct guest_fault *fault)
 
 	if (fault->vector == VECTOR_PF)
 		write_cr2(fault->cr2);
-	event_inject_combined(fault->vector, fault->has_error, fault->error_code);
+	event_inject_combined(fault->vector, fault->error_code);
 	if (in_l2 && !this_vcpu()->level)
 		write_cr2(cr2);
 }

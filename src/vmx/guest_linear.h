@@ -20,8 +20,7 @@ enum guest_linear_as {
 /* What an access on the guest's behalf came to instead. */
 struct guest_fault {
 	bool retry; /* no fault: the tables change as they are read, so let the guest try again */
-	bool has_error;
-	u8 vector; /* enum vector */
+	u8 vector;  /* enum vector */
 	u32 error_code;
 	u64 cr2; /* with VECTOR_PF */
 };
@@ -42,10 +41,12 @@ struct guest_translation {
 	void *memory; /* Umbra's pointer to the page */
 };
 
-/* How to reach memory that is not the identity: the page tables, and what they lead to. */
+/* How memory is reached: the page tables, and what they lead to. */
 struct guest_linear_via {
+	enum guest_linear_as as;
 	const struct guest_walk_ops *ops;
-	/* False: it cannot be reached; *pa is guest-physical before and physical after. */
+	/* False: it cannot be reached; *pa is guest-physical before and physical after. NULL: the
+	   two are the same. */
 	bool (*reach)(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
 		      paddr_t *pa);
 	void *ctx;
@@ -85,7 +86,7 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
 			struct guest_fault *fault);
 
-/* The same of an operand. False and a fault that asks for a retry may also mean that `via` failed.
+/* The same by way of `via`. False and a fault that asks for a retry may also mean that it failed.
  */
 bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
 			   struct guest_fault *fault);

@@ -27,13 +27,19 @@ static void set_quiet_state(struct vcpu *vcpu, enum activity_state activity)
 	vmcs_write_segment(SEG_TR, 0, (struct segment_descriptor){0, 0xffff, AR_TSS_BUSY});
 }
 
+/* All but CS are alike. */
+static void set_segments(u16 cs, struct segment_descriptor code, u16 selector,
+			 struct segment_descriptor data)
+{
+	for (enum segment seg = SEG_ES; seg <= SEG_GS; seg++)
+		vmcs_write_segment(seg, selector, data);
+	vmcs_write_segment(SEG_CS, cs, code);
+}
+
 static void set_real_mode(u16 cs, u64 cs_base)
 {
-	static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
-
-	vmcs_write_segment(SEG_CS, cs, (struct segment_descriptor){cs_base, 0xffff, AR_CODE16});
-	for (size_t i = 0; i < ARRAY_SIZE(data); i++)
-		vmcs_write_segment(data[i], 0, (struct segment_descriptor){0, 0xffff, AR_DATA16});
+	set_segments(cs, (struct segment_descriptor){cs_base, 0xffff, AR_CODE16}, 0,
+		     (struct segment_descriptor){0, 0xffff, AR_DATA16});
 	vmwriten(VMCS_GUEST_GDTR_BASE, 0);
 	vmwrite32(VMCS_GUEST_GDTR_LIMIT, 0xffff);
 	vmwriten(VMCS_GUEST_IDTR_BASE, 0);
@@ -96,13 +102,8 @@ void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start)
 	set_power_on_state(vcpu);
 	set_quiet_state(vcpu, ACTIVITY_ACTIVE);
 	if (start->protected_mode) {
-		static const enum segment data[] = {SEG_ES, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
-
-		vmcs_write_segment(SEG_CS, GUEST_SELECTOR_CODE,
-				   (struct segment_descriptor){0, ~0u, AR_CODE32});
-		for (size_t i = 0; i < ARRAY_SIZE(data); i++)
-			vmcs_write_segment(data[i], GUEST_SELECTOR_DATA,
-					   (struct segment_descriptor){0, ~0u, AR_DATA32});
+		set_segments(GUEST_SELECTOR_CODE, (struct segment_descriptor){0, ~0u, AR_CODE32},
+			     GUEST_SELECTOR_DATA, (struct segment_descriptor){0, ~0u, AR_DATA32});
 		vmwriten(VMCS_GUEST_GDTR_BASE, start->gdt_base);
 		vmwrite32(VMCS_GUEST_GDTR_LIMIT, start->gdt_limit);
 		vmwriten(VMCS_GUEST_IDTR_BASE, 0);

@@ -7,9 +7,11 @@
 #include "vmx/vmcs.h"
 
 /* SDM "Processor State After Reset": EDX holds the processor signature, the others are 0. */
-static void set_init_registers(struct guest_regs *regs)
+static void do_init(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	*regs = (struct guest_regs){.rdx = cpuid(1, 0).eax};
+	vmx_guest_init_state(vcpu, ACTIVITY_ACTIVE);
+	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
 }
 
 /*
@@ -72,9 +74,7 @@ void init_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		wait_for_sipi(vcpu);
 		return;
 	}
-	set_init_registers(regs);
-	vmx_guest_init_state(vcpu, ACTIVITY_ACTIVE);
-	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
+	do_init(vcpu, regs);
 }
 
 /* The vector says where the CPU begins, in real mode and otherwise in the state of an INIT. */
@@ -83,9 +83,7 @@ void sipi_exit(struct vcpu *vcpu, struct guest_regs *regs)
 	const u64 vector = vmreadn(VMCS_EXIT_QUALIFICATION) & 0xff;
 
 	vcpu->cpu.waits_for_sipi = false;
-	set_init_registers(regs);
-	vmx_guest_init_state(vcpu, ACTIVITY_ACTIVE);
-	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
+	do_init(vcpu, regs);
 	vmwrite16(VMCS_GUEST_CS_SELECTOR, (u16)(vector << 8));
 	vmwriten(VMCS_GUEST_CS_BASE, vector << 12);
 	vmwriten(VMCS_GUEST_RIP, 0);

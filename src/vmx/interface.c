@@ -187,8 +187,10 @@ static u64 answer_of_cpu(u64 function, u64 index, u64 argument, u64 *out)
 		return answer_exits(vcpu->l2_exits, argument, out);
 	case UMBRA_ASK_VMCS_COUNTS:
 		return answer_vmcs_counts(vcpu, out);
-	default:
+	case UMBRA_ASK_CPU:
 		return answer_cpu(vcpu, out);
+	default:
+		return UMBRA_ERROR;
 	}
 }
 
@@ -199,11 +201,6 @@ static u64 answer(u64 function, u64 first, u64 second, u64 *out)
 		return answer_facts(out);
 	case UMBRA_ASK_TEXT:
 		return answer_text(first, second, out);
-	case UMBRA_ASK_EXITS:
-	case UMBRA_ASK_L2_EXITS:
-	case UMBRA_ASK_CPU:
-	case UMBRA_ASK_VMCS_COUNTS:
-		return answer_of_cpu(function, first, second, out);
 	case UMBRA_ASK_DMA:
 		out[0] = vtd_units_on();
 		out[1] = vtd_faults();
@@ -220,7 +217,7 @@ static u64 answer(u64 function, u64 first, u64 second, u64 *out)
 	case UMBRA_ASK_INTEGRITY:
 		return answer_integrity(out);
 	default:
-		return UMBRA_ERROR;
+		return answer_of_cpu(function, first, second, out);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <x86/msr.h>
 
 #include "lib/insn.h"
+#include "lib/string.h"
 #include "mm/ept01.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
@@ -19,65 +20,49 @@
 #include "vmx/vmcs.h"
 #include "vmx/xd_bit.h"
 
-enum {
-	INDEXED_MSRS = 0x2000,
-	NO_ROW = 0xff,
-	/* The behaviour of a row in a byte: how it is read, how written, and whether to look
-	   closer. */
-	BEHAVIOUR_READ = 0x07,
-	BEHAVIOUR_WRITE_SHIFT = 3,
-	BEHAVIOUR_WRITE = 0x0f,
-	BEHAVIOUR_CONDITIONAL = 0x80,
-};
-_Static_assert(MSR_READ_COUNT - 1 <= BEHAVIOUR_READ, "msr_read in a behaviour");
-_Static_assert(MSR_WRITE_COUNT - 1 <= BEHAVIOUR_WRITE, "msr_write in a behaviour");
+enum { INDEXED_MSRS = 0x2000 };
 
 /* Constant once all CPUs are set up: they share it, and a VMCS may cache it. */
 static u64 *bitmap;
 
-static bool hypervisor_passes;
-
-/* The row of each MSR of the first range, the first row behind it, and what rows come to. */
+/* The row of each MSR of the first range, and the first row behind it. */
 static u8 row_of[INDEXED_MSRS];
 static u32 rows_behind;
-static u8 behaviours[NO_ROW + 1];
 
 static const struct msr_policy *find(u32 msr)
 {
-	if (msr < INDEXED_MSRS) {
-		const u8 row = row_of[index_masked(msr, INDEXED_MSRS)];
-
-		return row == NO_ROW ? NULL : &msr_table[row];
-	}
+	if (msr < INDEXED_MSRS)
+		return &msr_table[row_of[index_masked(msr, INDEXED_MSRS)]];
 	for (u32 i = rows_behind; i < msr_table_rows; i++) {
 		if (msr >= msr_table[i].first && msr <= msr_table[i].last)
 			return &msr_table[i];
 	}
-	return NULL;
+	return &msr_table[msr_table_rows];
 }
 
-static u8 behaviour_of_row(const struct msr_policy *row)
+/* The same for most MSRs that exit, whose row holds on every CPU. NULL: not one of those. */
+static inline const struct msr_policy *find_at_once(u32 msr)
 {
-	return (u8)(row->read | row->write << BEHAVIOUR_WRITE_SHIFT |
-		    (row->condition == MSR_ALWAYS ? 0 : BEHAVIOUR_CONDITIONAL));
+	const struct msr_policy *row = &msr_table[row_of[index_masked(msr, INDEXED_MSRS)]];
+
+	return msr < INDEXED_MSRS && row->condition == MSR_ALWAYS ? row : NULL;
 }
 
 static void index_table(void)
 {
-	for (u32 msr = 0; msr < INDEXED_MSRS; msr++)
-		row_of[msr] = NO_ROW;
+	memset(row_of, (int)msr_table_rows, sizeof(row_of));
 	for (u32 i = 0; i < msr_table_rows; i++) {
 		const struct msr_policy *row = &msr_table[i];
 
 		if (row->first >= INDEXED_MSRS)
 			continue;
-		behaviours[i] = behaviour_of_row(row);
 		for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row))
 			row_of[msr] = (u8)i;
 		rows_behind = i + 1;
 	}
 }
 
+/* Whether a row's read and write hold on this CPU. */
 static bool applies(const struct vcpu *vcpu, const struct msr_policy *row)
 {
 	switch (row->condition) {
@@ -87,7 +72,7 @@ static bool applies(const struct vcpu *vcpu, const struct msr_policy *row)
 		return !vmx_can_set(vcpu->vmx.entry, ENTRY_LOAD_LBR_CTL) ||
 		       !vmx_can_set(vcpu->vmx.exit, EXIT_CLEAR_LBR_CTL);
 	case MSR_IF_HYPERVISOR_HIDDEN:
-		return !hypervisor_passes;
+		return !vcpu->cpuid_hidden.options.hypervisor;
 	case MSR_IF_L1D_FLUSHED:
 		return vcpu->speculation.flush_l1d;
 	default:
@@ -101,37 +86,11 @@ static bool is_held(const struct vcpu *vcpu, const struct msr_policy *row)
 	return row->field && vmx_can_set(vcpu->vmx.entry, row->control);
 }
 
-/* What a row comes to on this CPU. */
-static u8 behaviour_by_row(const struct vcpu *vcpu, u32 msr)
-{
-	const struct msr_policy *row = find(msr);
-
-	if (!row || !applies(vcpu, row))
-		return MSR_READ_CPU | MSR_WRITE_CPU << BEHAVIOUR_WRITE_SHIFT;
-	return behaviour_of_row(row) & (u8)~BEHAVIOUR_CONDITIONAL;
-}
-
-/* The same, for most of those that exit without a look at the row. */
-static inline u8 behaviour_at_first(u32 msr)
-{
-	return msr < INDEXED_MSRS ? behaviours[row_of[index_masked(msr, INDEXED_MSRS)]]
-				  : BEHAVIOUR_CONDITIONAL;
-}
-
-static void intercept(u32 msr, bool write)
-{
-	u32 bit;
-
-	if (msr_bitmap_bit(msr, write, &bit))
-		bitmap[bit / 64] |= BIT(bit % 64);
-}
-
-void msr_init_shared(bool hypervisor_pass)
+void msr_init_shared(void)
 {
 	bitmap = pages_alloc(1);
 	if (!bitmap)
 		fail("out of memory for the MSR bitmap");
-	hypervisor_passes = hypervisor_pass;
 	index_table();
 	xd_bit_init();
 }
@@ -150,9 +109,9 @@ static void intercept_row(const struct msr_policy *row)
 {
 	for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row)) {
 		if (row->read != MSR_READ_CPU)
-			intercept(msr, false);
+			msr_bitmap_set(bitmap, msr, false);
 		if (row->write != MSR_WRITE_CPU)
-			intercept(msr, true);
+			msr_bitmap_set(bitmap, msr, true);
 	}
 }
 
@@ -164,16 +123,37 @@ static u64 xss_bits(const struct vcpu *vcpu)
 	return cpuid_xss_mask(vcpu) & ~(applies(vcpu, lbr) ? XSS_LBR : 0);
 }
 
+/*
+ * What firmware, or who had the CPU before, may have left running on it. Of a range that the CPU
+ * does not have, not even the first one can be read.
+ */
+static void clear_row(const struct msr_policy *row)
+{
+	u64 value;
+
+	for (u32 msr = row->first; msr <= row->last; msr += msr_stride(row)) {
+		if (!rdmsr_safe(msr, &value))
+			return;
+		if (value)
+			wrmsr_safe(msr, 0);
+	}
+}
+
 void msr_init_cpu(struct vcpu *vcpu)
 {
+	u64 xss;
+
 	vcpu->is_bsp = rdmsr(MSR_IA32_APIC_BASE) & APIC_BASE_BSP;
 	ept01_read_mtrrs(&vcpu->mtrr);
 	msr_bits_read(&vcpu->msr_bits);
 	for (u32 i = 0; i < msr_table_rows; i++) {
 		if (applies(vcpu, &msr_table[i]))
 			intercept_row(&msr_table[i]);
+		if (msr_table[i].clear)
+			clear_row(&msr_table[i]);
 	}
-	msr_clear_leftovers(xss_bits(vcpu));
+	if (rdmsr_safe(MSR_IA32_XSS, &xss) && (xss & ~xss_bits(vcpu)))
+		wrmsr_safe(MSR_IA32_XSS, xss & xss_bits(vcpu));
 }
 
 /* Locked by firmware, without SMX, and without VMX where the guest is not to see it. */
@@ -246,7 +226,7 @@ __attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 m
 {
 	const struct msr_policy *row = find(msr);
 
-	if (!row || !is_held(vcpu, row))
+	if (!is_held(vcpu, row))
 		return rdmsr_safe(msr, value);
 	if (row->value == MSR_VALUE_UINTR_MISC)
 		return read_uintr_misc(value);
@@ -255,10 +235,10 @@ __attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 m
 }
 
 /* In its own exit, which is short, and once more for lists. */
-__attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct vcpu *vcpu, u32 msr,
+__attribute__((always_inline)) static inline bool read_as(u8 how, struct vcpu *vcpu, u32 msr,
 							  u64 *value)
 {
-	switch (behaviour & BEHAVIOUR_READ) {
+	switch (how) {
 	case MSR_READ_NEVER:
 		return false;
 	case MSR_READ_FEATURE_CONTROL:
@@ -285,7 +265,9 @@ __attribute__((always_inline)) static inline bool read_as(u8 behaviour, struct v
 
 bool msr_guest_read(struct vcpu *vcpu, u32 msr, u64 *value)
 {
-	return read_as(behaviour_by_row(vcpu, msr), vcpu, msr, value);
+	const struct msr_policy *row = find(msr);
+
+	return read_as(applies(vcpu, row) ? row->read : MSR_READ_CPU, vcpu, msr, value);
 }
 
 __attribute__((noinline)) static bool write_mtrr(struct vcpu *vcpu, u32 msr, u64 value)
@@ -323,7 +305,7 @@ __attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 
 
 	if (msr == MSR_IA32_EFER && vcpu->xd_disabled)
 		return guest_write_efer(value, EFER_SCE | EFER_LME | EFER_LMA);
-	if (!row || !is_held(vcpu, row))
+	if (!is_held(vcpu, row))
 		return wrmsr_safe(msr, value);
 	if (!msr_value_valid(&vcpu->msr_bits, (enum msr_value)row->value, value))
 		return false;
@@ -333,10 +315,10 @@ __attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 
 	return true;
 }
 
-__attribute__((always_inline)) static inline bool write_as(u8 behaviour, struct vcpu *vcpu, u32 msr,
+__attribute__((always_inline)) static inline bool write_as(u8 how, struct vcpu *vcpu, u32 msr,
 							   u64 value)
 {
-	switch (behaviour >> BEHAVIOUR_WRITE_SHIFT & BEHAVIOUR_WRITE) {
+	switch (how) {
 	case MSR_WRITE_NEVER:
 		return false;
 	case MSR_WRITE_IGNORED:
@@ -360,17 +342,18 @@ __attribute__((always_inline)) static inline bool write_as(u8 behaviour, struct 
 
 bool msr_guest_write(struct vcpu *vcpu, u32 msr, u64 value)
 {
-	return write_as(behaviour_by_row(vcpu, msr), vcpu, msr, value);
+	const struct msr_policy *row = find(msr);
+
+	return write_as(applies(vcpu, row) ? row->write : MSR_WRITE_CPU, vcpu, msr, value);
 }
 
 void rdmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 msr = (u32)regs->rcx;
-	const u8 behaviour = behaviour_at_first(msr);
+	const struct msr_policy *row = find_at_once(msr);
 	u64 value;
 
-	if (!(behaviour & BEHAVIOUR_CONDITIONAL ? msr_guest_read(vcpu, msr, &value)
-						: read_as(behaviour, vcpu, msr, &value))) {
+	if (!(row ? read_as(row->read, vcpu, msr, &value) : msr_guest_read(vcpu, msr, &value))) {
 		event_inject_gp0();
 		return;
 	}
@@ -383,10 +366,9 @@ void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 msr = (u32)regs->rcx;
 	const u64 value = (regs->rdx << 32) | (u32)regs->rax;
-	const u8 behaviour = behaviour_at_first(msr);
+	const struct msr_policy *row = find_at_once(msr);
 
-	if (behaviour & BEHAVIOUR_CONDITIONAL ? msr_guest_write(vcpu, msr, value)
-					      : write_as(behaviour, vcpu, msr, value))
+	if (row ? write_as(row->write, vcpu, msr, value) : msr_guest_write(vcpu, msr, value))
 		instruction_done();
 	else
 		event_inject_gp0();
@@ -394,9 +376,7 @@ void wrmsr_exit(struct vcpu *vcpu, struct guest_regs *regs)
 
 u32 msr_list_rules(u32 msr)
 {
-	const struct msr_policy *row = find(msr);
-
-	return row ? row->list : 0;
+	return find(msr)->list;
 }
 
 bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
@@ -404,11 +384,9 @@ bool msr_list_may_load(const struct vcpu *vcpu, u32 msr, u64 value)
 	const struct msr_policy *row = find(msr);
 	u64 hardware;
 
-	if (!row)
-		return true;
 	if (row->list & MSR_LIST_NO_LOAD)
 		return false;
-	switch (behaviour_by_row(vcpu, msr) >> BEHAVIOUR_WRITE_SHIFT) {
+	switch (applies(vcpu, row) ? row->write : MSR_WRITE_CPU) {
 	case MSR_WRITE_CPU:
 		return true;
 	case MSR_WRITE_ZERO:

@@ -5,20 +5,14 @@
 #include "vmx/msr_table.h"
 #include "vmx/vcpu.h"
 
-/*
- * Builds the MSR bitmap that all CPUs share; stops with a message when memory is short. With
- * `hypervisor_pass` the guest reaches the MSRs of a hypervisor below Umbra.
- */
-void msr_init_shared(bool hypervisor_pass);
+/* Builds the MSR bitmap that all CPUs share; stops with a message when memory is short. */
+void msr_init_shared(void);
 
 /*
  * This CPU's part in it: what it alone cannot do is intercepted on all. Takes over its MTRRs as the
  * guest's first view of them, and stops what an earlier owner of the CPU may have left running.
  */
 void msr_init_cpu(struct vcpu *vcpu);
-
-/* msr_leftovers.c: its second half; IA32_XSS keeps these bits. */
-void msr_clear_leftovers(u64 xss_allowed);
 
 /* Physical, for vmcs01. */
 paddr_t msr_bitmap_address(void);
@@ -33,6 +27,15 @@ static inline bool msr_bitmap_bit(u32 msr, bool write, u32 *bit)
 		return false;
 	*bit = (msr & (range - 1)) + (msr >> 13 ? range : 0) + (write ? 2 * range : 0);
 	return true;
+}
+
+/* Has the access exit. */
+static inline void msr_bitmap_set(u64 *bitmap, u32 msr, bool write)
+{
+	u32 bit;
+
+	if (msr_bitmap_bit(msr, write, &bit))
+		bitmap[bit / 64] |= BIT(bit % 64);
 }
 
 /* A 64-bit word of the bitmap, by its index in the page: Umbra's share of a bitmap of L1's. */

@@ -234,6 +234,8 @@ const struct msr_policy msr_table[] = {
 	 .value = MSR_VALUE_CANONICAL, WHY(cpu_switches)},
 	{ONE(0xc0000101, "IA32_GS_BASE"), .list = MSR_LIST_NO_LOAD, HELD_IN(VMCS_GUEST_GS_BASE),
 	 .value = MSR_VALUE_CANONICAL, WHY(cpu_switches)},
+	{.read = MSR_READ_CPU, .write = MSR_WRITE_CPU},
 };
+_Static_assert(ARRAY_SIZE(msr_table) <= UINT8_MAX + 1, "msr.c numbers them by a byte");
 
-const u32 msr_table_rows = ARRAY_SIZE(msr_table);
+const u32 msr_table_rows = ARRAY_SIZE(msr_table) - 1;

@@ -86,7 +86,8 @@ struct msr_policy {
 #endif
 };
 
-extern const struct msr_policy msr_table[]; /* by `first`, no MSR in two rows */
+/* By `first`, no MSR in two rows; behind them that of all MSRs without a row of their own. */
+extern const struct msr_policy msr_table[];
 extern const u32 msr_table_rows;
 
 static inline u32 msr_stride(const struct msr_policy *row)

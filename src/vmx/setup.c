@@ -11,7 +11,6 @@
 #include "mm/layout.h"
 #include "mm/phys_width.h"
 #include "smp/panic.h"
-#include "smp/trap.h"
 #include "vmx/control_regs.h"
 #include "vmx/guest_level.h"
 #include "vmx/guest_linear.h"
@@ -22,17 +21,6 @@
 
 enum { VPID_L1 = 1 };
 
-void vmx_capabilities_read(struct vmx_capabilities *out)
-{
-	struct msr_bits bits;
-
-	vmx_capabilities_from(out, cpuid(1, 0).ecx & CPUID_1_ECX_VMX, rdmsr);
-	if (!out->has_vmx)
-		return;
-	msr_bits_read(&bits);
-	out->perf_global_ctrl = bits.perf_global_ctrl;
-}
-
 static void report_missing(void *ctx, const char *what, const char *advice)
 {
 	log_error("the CPU with APIC id %u lacks %s: %s", *(const u32 *)ctx, what, advice);
@@ -40,7 +28,11 @@ static void report_missing(void *ctx, const char *what, const char *advice)
 
 void vmx_require(struct vmx_capabilities *caps, u32 apic_id)
 {
-	vmx_capabilities_read(caps);
+	struct msr_bits bits;
+
+	vmx_capabilities_from(caps, cpuid(1, 0).ecx & CPUID_1_ECX_VMX, rdmsr);
+	msr_bits_read(&bits);
+	caps->perf_global_ctrl = bits.perf_global_ctrl;
 	if (vmx_requirements_check(caps, report_missing, &apic_id))
 		fail("this machine cannot run Umbra; start the operating system without it");
 }
@@ -148,6 +140,9 @@ static void set_controls(struct vcpu *vcpu)
 
 void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 {
+	struct table_pointer idt;
+
+	sidt(&idt);
 	vmwriten(VMCS_HOST_CR0, read_cr0());
 	vmwriten(VMCS_HOST_CR3, read_cr3());
 	vmwriten(VMCS_HOST_CR4, read_cr4());
@@ -164,7 +159,7 @@ void vmx_set_host_state(const struct vcpu *vcpu, u64 rip)
 	vmwriten(VMCS_HOST_GS_BASE, (u64)vcpu);
 	vmwriten(VMCS_HOST_TR_BASE, (u64)&vcpu->cpu.tss);
 	vmwriten(VMCS_HOST_GDTR_BASE, (u64)vcpu->cpu.gdt);
-	vmwriten(VMCS_HOST_IDTR_BASE, trap_idt_base());
+	vmwriten(VMCS_HOST_IDTR_BASE, idt.base);
 	vmwrite32(VMCS_HOST_SYSENTER_CS, 0);
 	vmwriten(VMCS_HOST_SYSENTER_ESP, 0);
 	vmwriten(VMCS_HOST_SYSENTER_EIP, 0);
@@ -192,7 +187,7 @@ void vmx_setup_shared(void)
 	struct vcpu *vcpu = this_vcpu();
 
 	cpuid_setup(vcpu);
-	msr_init_shared(cpuid_hypervisor_passes());
+	msr_init_shared();
 	guest_linear_init();
 }
 

@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "lib/port.h"
 #include "mm/ept01.h"
+#include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "mm/pages.h"
 #include "platform/delay.h"
@@ -65,18 +66,13 @@ static u32 watched_port(u32 i)
 	return sleep.acpi->pm1_control[i] ? sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE : 0;
 }
 
-static void watch(u8 *bitmap_a, u8 *bitmap_b, u32 port)
-{
-	u8 *bitmap = port < IO_BITMAP_PORTS ? bitmap_a : bitmap_b;
-
-	bitmap[port % IO_BITMAP_PORTS / 8] |= (u8)(1u << port % 8);
-}
-
-void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
+void sleep_watch_ports(u8 *bitmaps)
 {
 	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
-		if (watched_port(i))
-			watch(bitmap_a, bitmap_b, watched_port(i));
+		const u32 port = watched_port(i);
+
+		if (port)
+			bitmaps[port / 8] |= (u8)(1u << port % 8);
 	}
 }
 
@@ -199,10 +195,17 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 	for (u32 i = 0; i < WAIT_MS && !(status() & WAKE_STATUS); i++)
 		delay_us(1000);
 	set_vectors(sleep.vector, sleep.x_vector);
-	ap_withdraw_trampoline();
+	host_paging_unmap_trampoline();
 }
 
-static bool enables_sleep(u16 port, u32 size, u32 value, bool *allowed, bool *watched_over)
+/* What becomes of a write to ports. */
+enum effect {
+	PASSES,  /* nothing that puts the machine to sleep, or its switching itself off */
+	SLEEPS,  /* and Umbra is woken first */
+	REFUSED, /* sleep that would end Umbra */
+};
+
+static enum effect effect_of(u16 port, u32 size, u32 value)
 {
 	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
 		const u32 watched = watched_port(i);
@@ -213,27 +216,25 @@ static bool enables_sleep(u16 port, u32 size, u32 value, bool *allowed, bool *wa
 		byte = value >> 8 * (watched - port);
 		if (!(byte & BYTE_SLEEP_ENABLE))
 			continue;
-		*watched_over = sleep.facs && i < PM1_REGISTERS;
-		*allowed = *watched_over ||
-			   (byte >> BYTE_SLEEP_TYPE_SHIFT & BYTE_SLEEP_TYPE) == sleep.acpi->s5_type;
-		return true;
+		if (sleep.facs && i < PM1_REGISTERS)
+			return SLEEPS;
+		return (byte >> BYTE_SLEEP_TYPE_SHIFT & BYTE_SLEEP_TYPE) == sleep.acpi->s5_type
+			       ? PASSES
+			       : REFUSED;
 	}
-	return false;
+	return PASSES;
 }
 
 bool sleep_by_write(u16 port, u32 size, u32 value)
 {
-	bool allowed, watched_over;
+	const enum effect effect = effect_of(port, size, value);
 
-	if (!enables_sleep(port, size, value, &allowed, &watched_over))
+	if (effect == PASSES)
 		return false;
-	if (!allowed) {
+	if (effect == REFUSED) {
 		log_warn("CPU %u: sleep refused: it would end Umbra", this_cpu()->index);
 		return true;
 	}
-	/* The machine switches itself off. */
-	if (!watched_over)
-		return false;
 	/* Other CPUs may hold locks, and could put back what is written to the FACS. */
 	if (!stop_others_for_now()) {
 		log_warn("CPU %u: sleep refused: another CPU does not stop", this_cpu()->index);
@@ -254,7 +255,7 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page)
 	sleep.acpi = acpi;
 	sleep.page = page;
 	sleep.facs = NULL;
-	sleep_watch_ports(sleep.bitmaps, sleep.bitmaps + PAGE_SIZE);
+	sleep_watch_ports(sleep.bitmaps);
 	if (!page || !acpi->facs || acpi->facs >= 4 * GIB) {
 		log_warn("sleep by ACPI will be refused: %s",
 			 page ? "the ACPI tables do not say how the machine wakes"
@@ -264,7 +265,7 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page)
 	/* The page tables for it are made now: later the guest may have used up the memory. */
 	if (!ap_prepare_trampoline(page, cpus[0], wake))
 		fail("out of memory for waking up");
-	ap_withdraw_trampoline();
+	host_paging_unmap_trampoline();
 	sleep.facs = phys_to_virt(acpi->facs);
 	/* Firmware would have to make page tables of the guest's for that, and Umbra cannot. */
 	sleep.facs->flags &= ~(u32)FACS_64BIT_WAKE_SUPPORTED;

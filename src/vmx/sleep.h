@@ -21,8 +21,8 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page);
 /* Whether there are ports to watch: then the physical addresses of the I/O bitmaps A and B. */
 bool sleep_io_bitmaps(paddr_t bitmap[2]);
 
-/* Adds those ports to bitmaps of L1's, for its guest. */
-void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b);
+/* Adds those ports to bitmaps of L1's, A and behind it B, for its guest. */
+void sleep_watch_ports(u8 *bitmaps);
 
 /*
  * The guest writes `size` bytes to ports from `port` on. True: that put the machine to sleep, or

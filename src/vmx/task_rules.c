@@ -3,6 +3,8 @@
 
 #include <x86/cr.h>
 
+#include "lib/string.h"
+
 /* SDM "System Descriptor Types". */
 enum {
 	SYSTEM_TSS16 = 1,
@@ -18,57 +20,31 @@ static const u32 eflags_defined = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF 
 				  RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC | RFLAGS_VIF |
 				  RFLAGS_VIP | RFLAGS_ID;
 
-void task_load(bool is_32bit, const union tss_image *image, struct task_state *out)
+const struct task_layout task_layout16 = {
+	.width = 2, .slots = 14, .saved = 14, .ldt = 42, .size = 44};
+const struct task_layout task_layout32 = {
+	.width = 4, .slots = TASK_SLOTS, .saved = 32, .ldt = 96, .size = TASK_IMAGE_SIZE};
+
+/* Of a 32-bit TSS alone. */
+enum { OFFSET_CR3 = 28, OFFSET_TRAP = 100 };
+
+void task_load(const struct task_layout *tss, const u8 *image, struct task_state *out)
 {
 	*out = (struct task_state){0};
-	if (is_32bit) {
-		const struct tss32 *tss = &image->tss32;
-
-		out->cr3 = tss->cr3;
-		out->eip = tss->saved.eip;
-		out->eflags = tss->saved.eflags;
-		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.gpr); i++)
-			out->gpr[i] = tss->saved.gpr[i];
-		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.segment); i++)
-			out->segment[i] = tss->saved.segment[i].selector;
-		out->ldt = tss->ldt;
-		out->trap = tss->trap & 1;
-	} else {
-		const struct tss16 *tss = &image->tss16;
-
-		out->eip = tss->saved.ip;
-		out->eflags = tss->saved.flags;
-		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.gpr); i++)
-			out->gpr[i] = tss->saved.gpr[i];
-		for (size_t i = 0; i < ARRAY_SIZE(tss->saved.segment); i++)
-			out->segment[i] = tss->saved.segment[i];
-		out->ldt = tss->ldt;
-	}
+	for (u32 i = 0; i < tss->slots; i++)
+		memcpy(&out->slot[i], image + tss->saved + i * tss->width, tss->width);
 	out->eflags = (out->eflags & eflags_defined) | (u32)RFLAGS_FIXED;
+	memcpy(&out->ldt, image + tss->ldt, sizeof(out->ldt));
+	if (tss == &task_layout32) {
+		memcpy(&out->cr3, image + OFFSET_CR3, sizeof(out->cr3));
+		out->trap = image[OFFSET_TRAP] & 1;
+	}
 }
 
-void task_save(bool is_32bit, const struct task_state *state, union tss_saved *out)
+void task_save(const struct task_layout *tss, const struct task_state *state, u8 *saved)
 {
-	*out = (union tss_saved){0};
-	if (is_32bit) {
-		struct tss32_saved *saved = &out->tss32;
-
-		saved->eip = state->eip;
-		saved->eflags = state->eflags;
-		for (size_t i = 0; i < ARRAY_SIZE(saved->gpr); i++)
-			saved->gpr[i] = state->gpr[i];
-		for (size_t i = 0; i < ARRAY_SIZE(saved->segment); i++)
-			saved->segment[i].selector = state->segment[i];
-	} else {
-		struct tss16_saved *saved = &out->tss16;
-
-		saved->ip = (u16)state->eip;
-		saved->flags = (u16)state->eflags;
-		for (size_t i = 0; i < ARRAY_SIZE(saved->gpr); i++)
-			saved->gpr[i] = (u16)state->gpr[i];
-		for (size_t i = 0; i < ARRAY_SIZE(saved->segment); i++)
-			saved->segment[i] = state->segment[i];
-	}
+	for (u32 i = 0; i < tss->slots; i++)
+		memcpy(saved + i * tss->width, &state->slot[i], tss->width);
 }
 
 static u32 type_of(const struct segment_descriptor *d)
@@ -100,7 +76,7 @@ int task_check_tss(enum task_source source, const struct segment_descriptor *tss
 	const u32 tss32 = source == TASK_IRET ? SYSTEM_TSS32_BUSY : SYSTEM_TSS32;
 	const bool is_32bit = type_of(tss) == tss32;
 	/* The shadow-stack pointer follows the 104 bytes of the classic layout. */
-	const u32 size = task_image_size(is_32bit) + (cet ? (u32)sizeof(u32) : 0);
+	const u32 size = task_layout(tss->access_rights)->size + (cet ? (u32)sizeof(u32) : 0);
 
 	if ((tss->access_rights & AR_S) || (type_of(tss) != tss16 && !is_32bit))
 		return source == TASK_IRET ? VECTOR_TS : VECTOR_GP;

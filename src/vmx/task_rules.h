@@ -13,60 +13,37 @@
 /* Numbered as in the exit qualification (SDM "Exit Qualification for Task Switches"). */
 enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
 
-/* SDM "32-Bit Task-State Segment (TSS)" and "16-Bit TSS": the parts a switch saves. */
-struct tss32_saved {
-	u32 eip, eflags;
-	u32 gpr[8];
-	struct {
-		u16 selector, reserved;
-	} segment[6];
+/*
+ * SDM "32-Bit Task-State Segment (TSS)" and "16-Bit TSS": one shape in two widths. What a switch
+ * saves is a row of slots, each as wide as the TSS is; the 16-bit one ends before FS and GS.
+ */
+struct task_layout {
+	u8 width; /* of a slot, in bytes */
+	u8 slots;
+	u8 saved; /* where they begin */
+	u8 ldt;
+	u8 size;
 };
-struct tss16_saved {
-	u16 ip, flags;
-	u16 gpr[8];
-	u16 segment[4];
-};
+extern const struct task_layout task_layout16, task_layout32;
 
-struct tss32 {
-	u16 link, reserved;
-	u32 inner_stacks[6];
-	u32 cr3;
-	struct tss32_saved saved;
-	u16 ldt, reserved_ldt;
-	u16 trap;
-	u16 io_map_base;
-};
-_Static_assert(sizeof(struct tss32) == 104 && offsetof(struct tss32, cr3) == 28 &&
-		       offsetof(struct tss32, saved) == 32 && offsetof(struct tss32, ldt) == 96,
-	       "32-bit TSS layout");
-
-struct tss16 {
-	u16 link;
-	u16 inner_stacks[6];
-	struct tss16_saved saved;
-	u16 ldt;
-};
-_Static_assert(sizeof(struct tss16) == 44 && offsetof(struct tss16, saved) == 14 &&
-		       offsetof(struct tss16, ldt) == 42,
-	       "16-bit TSS layout");
-
-union tss_image {
-	struct tss32 tss32;
-	struct tss16 tss16;
-};
-union tss_saved {
-	struct tss32_saved tss32;
-	struct tss16_saved tss16;
-};
+enum { TASK_SLOTS = 16, TASK_IMAGE_SIZE = 104 };
 
 struct task_state {
 	u32 cr3; /* of a 32-bit TSS only */
-	u32 eip, eflags;
-	u32 gpr[8];     /* by enum gpr */
-	u16 segment[6]; /* by enum segment */
+	union {
+		u32 slot[TASK_SLOTS];
+		struct {
+			u32 eip, eflags;
+			u32 gpr[8]; /* by enum gpr */
+			struct {
+				u16 selector, reserved;
+			} segment[6]; /* by enum segment */
+		};
+	};
 	u16 ldt;
 	bool trap;
 };
+_Static_assert(sizeof(((struct task_state *)0)->slot) == 2 * 4 + 8 * 4 + 6 * 4, "a slot each");
 
 /* Whether a TSS descriptor's or TR's access rights are those of a 32-bit TSS. */
 static inline bool task_is_32bit(u32 access_rights)
@@ -74,30 +51,24 @@ static inline bool task_is_32bit(u32 access_rights)
 	return access_rights & BIT(3);
 }
 
-static inline u32 task_image_size(bool is_32bit)
+static inline const struct task_layout *task_layout(u32 access_rights)
 {
-	return is_32bit ? sizeof(struct tss32) : sizeof(struct tss16);
+	return task_is_32bit(access_rights) ? &task_layout32 : &task_layout16;
 }
 
-/* Where in a TSS the saved part lies. */
-static inline u32 task_saved_offset(bool is_32bit)
+static inline u32 task_saved_size(const struct task_layout *tss)
 {
-	return is_32bit ? offsetof(struct tss32, saved) : offsetof(struct tss16, saved);
-}
-
-static inline u32 task_saved_size(bool is_32bit)
-{
-	return is_32bit ? sizeof(struct tss32_saved) : sizeof(struct tss16_saved);
+	return (u32)tss->slots * tss->width;
 }
 
 /*
  * A 16-bit TSS gives the upper halves of the registers as 0 and FS and GS as null; its trap flag
  * does not exist. EFLAGS get their fixed bits.
  */
-void task_load(bool is_32bit, const union tss_image *image, struct task_state *out);
+void task_load(const struct task_layout *tss, const u8 *image, struct task_state *out);
 
 /* A 16-bit TSS takes the lower halves. */
-void task_save(bool is_32bit, const struct task_state *state, union tss_saved *out);
+void task_save(const struct task_layout *tss, const struct task_state *state, u8 *saved);
 
 /*
  * The checks give the vector of the exception to raise, always with the selector as error code,

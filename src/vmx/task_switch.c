@@ -40,7 +40,7 @@ struct task_switch {
 	u16 old_selector, new_selector;
 	u8 new_type_byte; /* of the new TSS's descriptor */
 	struct segment_descriptor old_tss, new_tss;
-	union tss_image image;
+	u8 image[TASK_IMAGE_SIZE];
 	struct task_state state; /* of the new task */
 	struct {
 		enum segment segment;
@@ -53,14 +53,6 @@ struct task_switch {
 static bool nests(const struct task_switch *ts)
 {
 	return ts->source == TASK_CALL || ts->source == TASK_GATE;
-}
-
-static bool is_software_event(u32 info)
-{
-	const u32 type = info & (u32)INTR_INFO_TYPE;
-
-	return type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
-	       type == INTR_TYPE_SW_EXCEPTION;
 }
 
 /* SDM "Error Code": the EXT flag, for events that are not the program's own INT n, INT3 or INTO. */
@@ -77,7 +69,6 @@ static bool raise(struct task_switch *ts, int vector, u16 selector)
 {
 	ts->fault = (struct guest_fault){
 		.vector = (u8)vector,
-		.has_error = true,
 		.error_code = (selector & ~3u) | external_flag(ts),
 	};
 	return false;
@@ -107,9 +98,9 @@ static bool check_new_task(struct task_switch *ts)
 
 static bool read_image(struct task_switch *ts)
 {
-	return guest_linear_read(ts->new_tss.base, &ts->image,
-				 task_image_size(task_is_32bit(ts->new_tss.access_rights)),
-				 GUEST_LINEAR_SYSTEM, &ts->fault);
+	return guest_linear_read(ts->new_tss.base, ts->image,
+				 task_layout(ts->new_tss.access_rights)->size, GUEST_LINEAR_SYSTEM,
+				 &ts->fault);
 }
 
 static bool probe_write(struct task_switch *ts, u64 linear, size_t size)
@@ -120,13 +111,12 @@ static bool probe_write(struct task_switch *ts, u64 linear, size_t size)
 /* SDM "Task Switching", step 5: afterwards no page is missing until the new CR3 counts. */
 static bool check_memory(struct task_switch *ts)
 {
-	const bool old_32bit = task_is_32bit(ts->old_tss.access_rights);
+	const struct task_layout *old = task_layout(ts->old_tss.access_rights);
 
 	/* LTR does not check the limit. */
-	if (ts->old_tss.limit < task_image_size(old_32bit) - 1)
+	if (ts->old_tss.limit < old->size - 1u)
 		return raise(ts, VECTOR_TS, ts->old_selector);
-	return probe_write(ts, ts->old_tss.base + task_saved_offset(old_32bit),
-			   task_saved_size(old_32bit)) &&
+	return probe_write(ts, ts->old_tss.base + old->saved, task_saved_size(old)) &&
 	       read_image(ts) && (!nests(ts) || probe_write(ts, ts->new_tss.base, sizeof(u16))) &&
 	       (nests(ts) || probe_write(ts, gdt_type_byte(ts->old_selector), sizeof(u8)));
 }
@@ -136,19 +126,19 @@ static u32 return_eip(const struct task_switch *ts)
 {
 	u32 eip = (u32)vmreadn(VMCS_GUEST_RIP);
 
-	if (!(ts->vectoring & INTR_INFO_VALID) || is_software_event(ts->vectoring))
+	if (!(ts->vectoring & INTR_INFO_VALID) || event_is_software(ts->vectoring))
 		eip += vmread32(VMCS_VM_EXIT_INSTRUCTION_LENGTH);
 	return eip;
 }
 
 static bool save_old_task(struct task_switch *ts)
 {
-	const bool is_32bit = task_is_32bit(ts->old_tss.access_rights);
+	const struct task_layout *tss = task_layout(ts->old_tss.access_rights);
 	struct task_state state = {
 		.eip = return_eip(ts),
 		.eflags = (u32)vmreadn(VMCS_GUEST_RFLAGS),
 	};
-	union tss_saved saved;
+	u8 saved[TASK_IMAGE_SIZE];
 
 	if (ts->source == TASK_IRET)
 		state.eflags &= ~(u32)RFLAGS_NT;
@@ -156,10 +146,11 @@ static bool save_old_task(struct task_switch *ts)
 		state.gpr[i] = (u32)ts->regs->gpr[i];
 	state.gpr[GPR_RSP] = (u32)vmreadn(VMCS_GUEST_RSP);
 	for (u32 i = 0; i < SEGMENTS; i++)
-		state.segment[i] = (u16)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, i));
-	task_save(is_32bit, &state, &saved);
-	return guest_linear_write(ts->old_tss.base + task_saved_offset(is_32bit), &saved,
-				  task_saved_size(is_32bit), GUEST_LINEAR_SYSTEM, &ts->fault);
+		state.segment[i].selector =
+			(u16)vmcs_read(vmcs_segment_field(VMCS_GUEST_ES_SELECTOR, i));
+	task_save(tss, &state, saved);
+	return guest_linear_write(ts->old_tss.base + tss->saved, saved, task_saved_size(tss),
+				  GUEST_LINEAR_SYSTEM, &ts->fault);
 }
 
 static bool clear_busy(struct task_switch *ts)
@@ -264,9 +255,9 @@ static void forget_segments(const struct task_switch *ts, u32 cpl)
 	};
 
 	for (u32 i = 0; i < SEGMENTS; i++)
-		vmcs_write_segment(i, ts->state.segment[i], unusable);
-	vmcs_write_segment(SEG_SS, ts->state.segment[SEG_SS], stack);
-	vmcs_write_segment(SEG_CS, ts->state.segment[SEG_CS], code);
+		vmcs_write_segment(i, ts->state.segment[i].selector, unusable);
+	vmcs_write_segment(SEG_SS, ts->state.segment[SEG_SS].selector, stack);
+	vmcs_write_segment(SEG_CS, ts->state.segment[SEG_CS].selector, code);
 	vmcs_write_segment(SEG_LDTR, ts->state.ldt, unusable);
 }
 
@@ -328,21 +319,22 @@ static bool load_segments(struct task_switch *ts)
 	static const enum segment order[] = {SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS};
 	const struct task_state *state = &ts->state;
 	const bool virtual_8086 = state->eflags & RFLAGS_VM;
-	const u32 cpl = virtual_8086 ? 3 : state->segment[SEG_CS] & 3;
+	const u32 cpl = virtual_8086 ? 3 : state->segment[SEG_CS].selector & 3;
 
 	forget_segments(ts, cpl);
 	ts->loading.cpl = cpl;
 	if (virtual_8086) {
 		for (u32 i = 0; i < SEGMENTS; i++) {
-			vmcs_write_segment(i, state->segment[i],
-					   segment_virtual_8086(state->segment[i]));
+			const u16 selector = state->segment[i].selector;
+
+			vmcs_write_segment(i, selector, segment_virtual_8086(selector));
 		}
 		return load_segment(ts, SEG_LDTR, state->ldt);
 	}
 	if (!load_segment(ts, SEG_LDTR, state->ldt))
 		return false;
 	for (u32 i = 0; i < ARRAY_SIZE(order); i++) {
-		if (!load_segment(ts, order[i], state->segment[order[i]]))
+		if (!load_segment(ts, order[i], state->segment[order[i]].selector))
 			return false;
 	}
 	return true;
@@ -353,7 +345,7 @@ static bool push_error_code(struct task_switch *ts)
 {
 	const struct segment_descriptor stack = vmcs_read_segment(SEG_SS);
 	const u32 mask = stack.access_rights & AR_DB ? UINT32_MAX : UINT16_MAX;
-	const u32 size = task_is_32bit(ts->new_tss.access_rights) ? 4 : 2;
+	const u32 size = task_layout(ts->new_tss.access_rights)->width;
 	const u32 error_code = vmread32(VMCS_IDT_VECTORING_ERROR_CODE);
 	const u32 esp = ts->state.gpr[GPR_RSP];
 	const u32 offset = (esp - size) & mask;
@@ -412,7 +404,7 @@ void task_switch_exit(struct vcpu *vcpu, struct guest_regs *regs)
 		guest_fault_inject(&ts.fault);
 		return;
 	}
-	task_load(task_is_32bit(ts.new_tss.access_rights), &ts.image, &ts.state);
+	task_load(task_layout(ts.new_tss.access_rights), ts.image, &ts.state);
 	if (!load_cr3(&ts)) {
 		guest_fault_inject(&ts.fault);
 		return;

@@ -4,7 +4,6 @@
  * hypervisor=pass that of the hypervisor below, else L1's.
  */
 #include "lib/insn.h"
-#include "vmx/cpuid_filter.h"
 #include "vmx/exit.h"
 #include "vmx/instruction.h"
 #include "vmx/interface.h"
@@ -21,9 +20,9 @@ void vmcall_set_claim(bool (*claim)(struct guest_regs *regs))
  * To the hypervisor below it is Umbra that calls, at CPL 0 and in 64-bit mode: what it would refuse
  * to user code is not for user code here either.
  */
-static bool vmcall_below(struct guest_regs *regs)
+static bool vmcall_below(const struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if (!cpuid_hypervisor_passes() || instruction_cpl() != 0)
+	if (!vcpu->cpuid_hidden.options.hypervisor || instruction_cpl() != 0)
 		return false;
 	vmcall(regs);
 	return true;
@@ -31,7 +30,8 @@ static bool vmcall_below(struct guest_regs *regs)
 
 void vmcall_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	if ((first_asked && first_asked(regs)) || interface_vmcall(regs) || vmcall_below(regs))
+	if ((first_asked && first_asked(regs)) || interface_vmcall(regs) ||
+	    vmcall_below(vcpu, regs))
 		instruction_done();
 	else
 		vmx_instruction_exit(vcpu, regs);

@@ -11,7 +11,7 @@
 #include "vmx/vmcs.h"
 
 /* The shared bitmap, and writes of EFER exit besides: for CPUs without the XD bit. */
-static u8 *bitmap_without_xd;
+static u64 *bitmap_without_xd;
 
 void xd_bit_init(void)
 {
@@ -23,12 +23,9 @@ void xd_bit_init(void)
 /* The shared one is complete once the guest runs, so that each CPU writes the same here. */
 static paddr_t without_xd(void)
 {
-	/* SDM "MSR-Bitmap Address": the last quarter is for writes from C0000000H on. */
-	enum { WRITE_HIGH = 3 * PAGE_SIZE / 4, IN_RANGE = MSR_IA32_EFER & 0x1fff };
-
 	for (u32 i = 0; i < PAGE_SIZE / sizeof(u64); i++)
-		((u64 *)(void *)bitmap_without_xd)[i] |= msr_bitmap_word(i);
-	bitmap_without_xd[WRITE_HIGH + IN_RANGE / 8] |= (u8)(1u << IN_RANGE % 8);
+		bitmap_without_xd[i] |= msr_bitmap_word(i);
+	msr_bitmap_set(bitmap_without_xd, MSR_IA32_EFER, true);
 	return virt_to_phys(bitmap_without_xd);
 }
 

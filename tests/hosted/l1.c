@@ -46,12 +46,7 @@ void switch_launch(const struct guest_regs *regs)
 	longjmp(launched, 1);
 }
 
-void event_inject_exception(enum vector vector)
-{
-	l1_injected |= 1u << vector;
-}
-
-void event_inject_exception_error(enum vector vector, u32 error_code)
+void event_inject_exception(enum vector vector, u32 error_code)
 {
 	(void)error_code;
 	l1_injected |= 1u << vector;
@@ -241,12 +236,10 @@ bool sleep_io_bitmaps(paddr_t bitmap[2])
 	return l1_watched_port;
 }
 
-void sleep_watch_ports(u8 *bitmap_a, u8 *bitmap_b)
+void sleep_watch_ports(u8 *bitmaps)
 {
-	u8 *bitmap = l1_watched_port < 0x8000 ? bitmap_a : bitmap_b;
-
 	if (l1_watched_port)
-		bitmap[l1_watched_port % 0x8000 / 8] |= (u8)(1u << l1_watched_port % 8);
+		bitmaps[l1_watched_port / 8] |= (u8)(1u << l1_watched_port % 8);
 }
 
 void io_exit(struct vcpu *vcpu, struct guest_regs *regs)

@@ -46,20 +46,20 @@ static const struct {
 	u32 leaf, subleaf;
 	struct cpuid shown;
 } everything[] = {
-	{0x1, 0, {~0u, ~0u, 0x7ffeff9f, 0xbfeffbff}},
-	{0x6, 0, {0x0157eff7 & ~(1u << 19), 0xf, 0x9, 0}},
-	{0x7, 0, {~0u, 0xffbfffff, 0xfbff7fff, 0xffddef3e & ~0xc0u}},
-	{0x7, 1, {0xc4ec1dff & ~(1u << 9), 0x9, 0x20, 0x008e4530}},
-	{0x7, 2, {0, 0, 0, 0xff}},
-	{0xd, 0, {0x000602ff, ~0u, ~0u, 0}},
-	{0xd, 1, {0x1f, ~0u, 0x0001fd00, 0}},
-	{0x19, 0, {0x7, 0x15, 0x3, 0}},
-	{0x23, 0, {0xf, 0x7, 0xff, 0}},
-	{0x23, 1, {~0u, ~0u, 0, 0}},
-	{0x23, 2, {~0u, ~0u, ~0u, ~0u}},
-	{0x23, 3, {~0u, 0, 0, 0}},
-	{0x80000001, 0, {0, 0, 0x121, 0x2c100800}},
-	{0x80000008, 0, {0xffff, 1u << 9, 0, 0}},
+	{0x1, 0, {.word = {~0u, ~0u, 0x7ffeff9f, 0xbfeffbff}}},
+	{0x6, 0, {.word = {0x0157eff7 & ~(1u << 19), 0xf, 0x9, 0}}},
+	{0x7, 0, {.word = {~0u, 0xffbfffff, 0xfbff7fff, 0xffddef3e & ~0xc0u}}},
+	{0x7, 1, {.word = {0xc4ec1dff & ~(1u << 9), 0x9, 0x20, 0x008e4530}}},
+	{0x7, 2, {.word = {0, 0, 0, 0xff}}},
+	{0xd, 0, {.word = {0x000602ff, ~0u, ~0u, 0}}},
+	{0xd, 1, {.word = {0x1f, ~0u, 0x0001fd00, 0}}},
+	{0x19, 0, {.word = {0x7, 0x15, 0x3, 0}}},
+	{0x23, 0, {.word = {0xf, 0x7, 0xff, 0}}},
+	{0x23, 1, {.word = {~0u, ~0u, 0, 0}}},
+	{0x23, 2, {.word = {~0u, ~0u, ~0u, ~0u}}},
+	{0x23, 3, {.word = {~0u, 0, 0, 0}}},
+	{0x80000001, 0, {.word = {0, 0, 0x121, 0x2c100800}}},
+	{0x80000008, 0, {.word = {0xffff, 1u << 9, 0, 0}}},
 };
 
 static struct vmx_capabilities full_cpu(void)
@@ -75,7 +75,7 @@ static struct vmx_capabilities full_cpu(void)
 	};
 }
 
-static const struct cpuid ones = {~0u, ~0u, ~0u, ~0u};
+static const struct cpuid ones = {.word = {~0u, ~0u, ~0u, ~0u}};
 
 static const struct cpuid_guest os = {
 	.cr4 = BIT(CR4_OSXSAVE_BIT) | BIT(CR4_PKE_BIT) | BIT(CR4_KL_BIT),
@@ -117,8 +117,8 @@ static void assert_answer(struct cpuid answer, struct cpuid expected)
 
 static struct cpuid without(struct cpuid all, struct cpuid gone)
 {
-	return (struct cpuid){all.eax & ~gone.eax, all.ebx & ~gone.ebx, all.ecx & ~gone.ecx,
-			      all.edx & ~gone.edx};
+	return (struct cpuid){.word = {all.eax & ~gone.eax, all.ebx & ~gone.ebx,
+				       all.ecx & ~gone.ecx, all.edx & ~gone.edx}};
 }
 
 /* What `everything` has, but for `gone` in one subleaf. */
@@ -178,7 +178,7 @@ static void components(void **state)
 	cpu.secondary &= ~BIT(32 + 20);
 	hidden = hide(&cpu, (struct cpuid_options){0});
 	assert_true(hidden.xss == 0);
-	assert_answer(filtered(&cpu, 0xd, 1), (struct cpuid){0x17, ~0u, 0, 0});
+	assert_answer(filtered(&cpu, 0xd, 1), (struct cpuid){.word = {0x17, ~0u, 0, 0}});
 	assert_answer(filtered(&cpu, 0xd, 11), (struct cpuid){0});
 
 	/* The size of what is left, where something is not shown. */
@@ -209,7 +209,8 @@ static void unknown_shown_on_demand(void **state)
 
 	(void)state;
 	assert_answer(with(&cpu, all, 1, 0),
-		      (struct cpuid){~0u, ~0u, ~(u32)(BIT(VMX) | BIT(SMX) | BIT(HYPERVISOR)), ~0u});
+		      (struct cpuid){.word = {~0u, ~0u,
+					      ~(u32)(BIT(VMX) | BIT(SMX) | BIT(HYPERVISOR)), ~0u}});
 	assert_int_equal(with(&cpu, all, 7, 1).eax, ~(u32)(BIT(17) | BIT(20) | BIT(27)));
 	assert_answer(with(&cpu, all, 7, 3), ones);
 	assert_answer(with(&cpu, all, 8, 0), ones);
@@ -231,15 +232,15 @@ static void guests_bits(void **state)
 
 	(void)state;
 	cpuid_filter(&answer, 1, 0, &(struct cpuid_guest){.cr4 = BIT(CR4_OSXSAVE_BIT)}, &hidden);
-	assert_answer(answer, (struct cpuid){0, 0, (u32)BIT(OSXSAVE), 0});
+	assert_answer(answer, (struct cpuid){.word = {0, 0, (u32)BIT(OSXSAVE), 0}});
 	cpuid_filter(&answer, 1, 0, &(struct cpuid_guest){.cr4 = ~BIT(CR4_OSXSAVE_BIT)}, &hidden);
 	assert_answer(answer, (struct cpuid){0});
 	cpuid_filter(&answer, 7, 0, &(struct cpuid_guest){.cr4 = BIT(CR4_PKE_BIT)}, &hidden);
-	assert_answer(answer, (struct cpuid){0, 0, (u32)BIT(OSPKE), 0});
+	assert_answer(answer, (struct cpuid){.word = {0, 0, (u32)BIT(OSPKE), 0}});
 	cpuid_filter(&answer, 7, 0, &(struct cpuid_guest){.cr4 = ~BIT(CR4_PKE_BIT)}, &hidden);
 	assert_answer(answer, (struct cpuid){0});
 	cpuid_filter(&answer, 0x19, 0, &(struct cpuid_guest){.cr4 = BIT(CR4_KL_BIT)}, &hidden);
-	assert_answer(answer, (struct cpuid){0, 1, 0, 0});
+	assert_answer(answer, (struct cpuid){.word = {0, 1, 0, 0}});
 	cpuid_filter(&answer, 0x19, 0, &(struct cpuid_guest){.cr4 = ~BIT(CR4_KL_BIT)}, &hidden);
 	assert_answer(answer, (struct cpuid){0});
 	hidden.aeskle = false; /* firmware has not activated it */

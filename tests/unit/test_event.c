@@ -165,13 +165,21 @@ static void assert_injected(u32 info, u32 error_code)
 static void test_faults(void **state)
 {
 	(void)state;
-	event_inject_exception(VECTOR_UD);
+	event_inject_exception(VECTOR_UD, 0);
 	assert_injected(EXCEPTION | VECTOR_UD, 0);
 	assert_int_equal(get(VMCS_GUEST_RFLAGS), 2 | RF);
-	event_inject_exception_error(VECTOR_SS, 0x18);
+	event_inject_exception(VECTOR_SS, 0x18);
 	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_SS, 0x18);
+	/* SDM "Exception and Interrupt Reference": #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP. */
+	for (u32 vector = 0; vector < 32; vector++) {
+		const bool has_code = vector == 8 || (vector >= 10 && vector <= 14) ||
+				      vector == 17 || vector == 21;
+
+		event_inject_exception((enum vector)vector, 7);
+		assert_injected(EXCEPTION | (has_code ? ERROR_CODE : 0) | vector, 7);
+	}
 	machine_set_field(VMCS_GUEST_CR0, 0);
-	event_inject_exception_error(VECTOR_GP, 0);
+	event_inject_exception(VECTOR_GP, 0);
 	assert_injected(EXCEPTION | VECTOR_GP, 0);
 }
 
@@ -180,13 +188,13 @@ static void test_faults_of_l2(void **state)
 {
 	(void)state;
 	vcpu->level = &level;
-	event_inject_exception_error(VECTOR_GP, 5);
+	event_inject_exception(VECTOR_GP, 5);
 	assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 5);
 	assert_int_equal(l2.kept, 1);
 	setup(NULL);
 	vcpu->level = &level;
 	l2.intercepts = true;
-	event_inject_exception_error(VECTOR_GP, 6);
+	event_inject_exception(VECTOR_GP, 6);
 	assert_injected(0, 0);
 	assert_int_equal(l2.taken, EXCEPTION | ERROR_CODE | VECTOR_GP);
 	assert_int_equal(l2.taken_error, 6);
@@ -215,7 +223,7 @@ static void test_combinations(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		setup(NULL);
 		machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | rows[i].first);
-		event_inject_combined((enum vector)rows[i].second, rows[i].error, 0x20);
+		event_inject_combined((enum vector)rows[i].second, 0x20);
 		if (rows[i].becomes == DOUBLE)
 			assert_injected(EXCEPTION | ERROR_CODE | VECTOR_DF, 0);
 		else
@@ -229,7 +237,7 @@ static void test_combinations(void **state)
 			continue;
 		setup(NULL);
 		machine_set_field(VMCS_IDT_VECTORING_INFO, 0x80000000 | type << 8 | VECTOR_GP);
-		event_inject_combined(VECTOR_GP, true, 0);
+		event_inject_combined(VECTOR_GP, 0);
 		assert_injected(EXCEPTION | ERROR_CODE | VECTOR_GP, 0);
 	}
 }
@@ -239,21 +247,21 @@ static void test_after_double_fault(void **state)
 	(void)state;
 	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_DF);
 	if (!setjmp(reset)) {
-		event_inject_combined(VECTOR_GP, true, 0);
+		event_inject_combined(VECTOR_GP, 0);
 		fail();
 	}
 	assert_string_equal(reset_reason, "triple fault in the guest");
 	setup(NULL);
 	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_DF);
 	vcpu->level = &level;
-	event_inject_combined(VECTOR_GP, true, 0);
+	event_inject_combined(VECTOR_GP, 0);
 	assert_true(l2.triple_fault);
 	/* The fault that L1 intercepts is its exit before it is combined. */
 	setup(NULL);
 	machine_set_field(VMCS_IDT_VECTORING_INFO, EXCEPTION | ERROR_CODE | VECTOR_PF);
 	vcpu->level = &level;
 	l2.intercepts = true;
-	event_inject_combined(VECTOR_GP, true, 0x10);
+	event_inject_combined(VECTOR_GP, 0x10);
 	assert_int_equal(l2.taken, EXCEPTION | ERROR_CODE | VECTOR_GP);
 	assert_int_equal(l2.taken_error, 0x10);
 }

@@ -96,20 +96,14 @@ HANDLER(task_switch_exit)
 HANDLER(wrmsr_exit)
 static HANDLER(instruction_exit)
 
-	void event_inject_exception(enum vector vector)
-{
-	injected |= 1u << vector;
-}
-
-void event_inject_exception_error(enum vector vector, u32 error_code)
+	void event_inject_exception(enum vector vector, u32 error_code)
 {
 	assert_int_equal(error_code, 0);
 	injected |= 1u << vector;
 }
 
-void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
+void event_inject_combined(enum vector vector, u32 error_code)
 {
-	assert_false(has_error);
 	assert_int_equal(error_code, 0);
 	injected |= 1u << vector;
 }
@@ -141,8 +135,7 @@ bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_lin
 	assert_int_equal(size, 8);
 	assert_int_equal(as, GUEST_LINEAR_DATA);
 	if (store_faults) {
-		*fault =
-			(struct guest_fault){.vector = VECTOR_PF, .has_error = true, .cr2 = linear};
+		*fault = (struct guest_fault){.vector = VECTOR_PF, .cr2 = linear};
 		return false;
 	}
 	stored_at = linear;
@@ -181,13 +174,7 @@ bool xsetbv_safe(u32 index, u64 value)
 	return xsetbv_works;
 }
 
-static bool hypervisor_passes;
 static u32 calls_below;
-
-bool cpuid_hypervisor_passes(void)
-{
-	return hypervisor_passes;
-}
 
 void vmcall(struct guest_regs *r)
 {
@@ -226,7 +213,7 @@ static int setup(void **state)
 	regs = (struct guest_regs){0};
 	handled = NULL;
 	injected = wbinvds = 0;
-	xsetbv_works = hypervisor_passes = false;
+	xsetbv_works = false;
 	calls_below = 0;
 	hook = 0;
 	vmcall_set_claim(int15_hook_vmcall);
@@ -555,7 +542,7 @@ static void test_vmcall_below(void **state)
 	assert_int_equal(calls_below, 0);
 
 	setup(NULL);
-	hypervisor_passes = true;
+	vcpu->cpuid_hidden.options.hypervisor = true;
 	exits(REASON_VMCALL);
 	assert_null(handled);
 	assert_int_equal(calls_below, 1);
@@ -563,7 +550,7 @@ static void test_vmcall_below(void **state)
 	assert_int_equal(get(VMCS_GUEST_RIP), RIP + LENGTH);
 
 	setup(NULL);
-	hypervisor_passes = true;
+	vcpu->cpuid_hidden.options.hypervisor = true;
 	machine_set_field(VMCS_GUEST_SS_ACCESS_RIGHTS, 0xc0f3);
 	exits(REASON_VMCALL);
 	assert_string_equal(handled, "instruction_exit");
@@ -574,7 +561,7 @@ static void test_vmcall_below(void **state)
 static void test_interface(void **state)
 {
 	(void)state;
-	hypervisor_passes = true;
+	vcpu->cpuid_hidden.options.hypervisor = true;
 	interface_answers = true;
 	exits(REASON_VMCALL);
 	assert_null(handled);

@@ -104,10 +104,9 @@ void event_redeliver(bool nmi_unblocked)
 	redelivered++;
 }
 
-void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
+void event_inject_combined(enum vector vector, u32 error_code)
 {
-	injected = (struct guest_fault){
-		.vector = (u8)vector, .has_error = has_error, .error_code = error_code};
+	injected = (struct guest_fault){.vector = (u8)vector, .error_code = error_code};
 	if (l1_takes_it)
 		vcpu->level = NULL;
 }
@@ -183,7 +182,6 @@ static void read_faults(u64 linear, enum guest_linear_as as, enum vector vector,
 	assert_false(guest_linear_read(linear, &byte, 1, as, &fault));
 	assert_false(fault.retry);
 	assert_int_equal(fault.vector, vector);
-	assert_true(fault.has_error);
 	assert_int_equal(fault.error_code, error);
 	if (vector == VECTOR_PF)
 		assert_int_equal(fault.cr2, linear);
@@ -497,9 +495,8 @@ static void test_mode(void **state)
 /* SDM "Page-Fault Exception (#PF)": CR2; an exit by one leaves it alone ("Basic VM-Exit …"). */
 static void test_inject(void **state)
 {
-	const struct guest_fault page = {
-		.vector = VECTOR_PF, .has_error = true, .error_code = 3, .cr2 = FIRST};
-	const struct guest_fault gp = {.vector = VECTOR_GP, .has_error = true};
+	const struct guest_fault page = {.vector = VECTOR_PF, .error_code = 3, .cr2 = FIRST};
+	const struct guest_fault gp = {.vector = VECTOR_GP};
 
 	(void)state;
 	guest_fault_inject(&gp);

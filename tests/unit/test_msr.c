@@ -145,12 +145,7 @@ void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
 	mtrr_updates++;
 }
 
-void event_inject_exception(enum vector vector)
-{
-	injected = 1u << vector;
-}
-
-void event_inject_exception_error(enum vector vector, u32 error_code)
+void event_inject_exception(enum vector vector, u32 error_code)
 {
 	assert_int_equal(error_code, 0);
 	injected = 1u << vector;
@@ -173,7 +168,9 @@ static void set_up(u64 entry_controls, u64 exit_controls, bool pt_hidden, bool h
 	machine_vmx_init(2, &vmx);
 	guest = machine_cpu(0);
 	guest->cpuid_hidden.leaf14 = pt_hidden;
-	msr_init_shared(hypervisor_pass);
+	for (u32 i = 0; i < 2; i++)
+		machine_cpu(i)->cpuid_hidden.options.hypervisor = hypervisor_pass;
+	msr_init_shared();
 	msr_init_cpu(guest);
 	memcpy(own, phys_to_virt(msr_bitmap_address()), sizeof(own));
 }
@@ -704,7 +701,7 @@ static void test_xd_bit_disable(void **state)
 	(void)state;
 	guest->cpuid_hidden.leaf14 = true;
 	guest->vmx.ept_vpid = VPID_CAP_INVVPID | VPID_CAP_SINGLE;
-	msr_init_shared(false);
+	msr_init_shared();
 	shared = msr_bitmap_address();
 	machine_run_on(guest);
 	machine_set_field(VMCS_GUEST_EFER, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);

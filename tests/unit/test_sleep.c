@@ -11,6 +11,7 @@
 #include "lib/insn.h"
 #include "machine.h"
 #include "mm/ept01.h"
+#include "mm/host_paging.h"
 #include "mm/layout.h"
 #include "platform/delay.h"
 #include "platform/microcode.h"
@@ -174,7 +175,7 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 	return true;
 }
 
-void ap_withdraw_trampoline(void)
+void host_paging_unmap_trampoline(void)
 {
 	seen.withdrawn++;
 }

@@ -86,11 +86,10 @@ static void put32(u8 *image, size_t at, u32 value)
 static void test_load_32bit(void **state)
 {
 	(void)state;
-	union tss_image image;
+	u8 raw[TASK_IMAGE_SIZE];
 	struct task_state t;
-	u8 *raw = (u8 *)&image;
 
-	memset(&image, 0xa5, sizeof(image));
+	memset(raw, 0xa5, sizeof(raw));
 	put32(raw, 28, 0x00345000);
 	put32(raw, 32, 0xc0001234);
 	put32(raw, 36, 0xffffffff);
@@ -100,7 +99,7 @@ static void test_load_32bit(void **state)
 		put16(raw, 72 + 4 * i, (u16)(0x80 + 8 * i));
 	put16(raw, 96, 0x28);
 	put16(raw, 100, 0xfffe);
-	task_load(true, &image, &t);
+	task_load(&task_layout32, raw, &t);
 	assert_int_equal(t.cr3, 0x00345000);
 	assert_int_equal(t.eip, 0xc0001234);
 	/* All flags of figure "EFLAGS Register"; bits 3, 5, 15 and 31:22 are reserved, 0. */
@@ -108,12 +107,12 @@ static void test_load_32bit(void **state)
 	for (u32 i = 0; i < 8; i++)
 		assert_int_equal(t.gpr[i], 0x11110000 + i);
 	for (u32 i = 0; i < 6; i++)
-		assert_int_equal(t.segment[i], 0x80 + 8 * i);
+		assert_int_equal(t.segment[i].selector, 0x80 + 8 * i);
 	assert_int_equal(t.ldt, 0x28);
 	assert_false(t.trap);
 	put16(raw, 100, 1);
 	put32(raw, 36, 0);
-	task_load(true, &image, &t);
+	task_load(&task_layout32, raw, &t);
 	assert_true(t.trap);
 	assert_int_equal(t.eflags, 2);
 }
@@ -122,11 +121,10 @@ static void test_load_32bit(void **state)
 static void test_load_16bit(void **state)
 {
 	(void)state;
-	union tss_image image;
+	u8 raw[TASK_IMAGE_SIZE];
 	struct task_state t;
-	u8 *raw = (u8 *)&image;
 
-	memset(&image, 0xff, sizeof(image));
+	memset(raw, 0xff, sizeof(raw));
 	put16(raw, 14, 0x1234);
 	put16(raw, 16, 0x0202);
 	for (u32 i = 0; i < 8; i++)
@@ -134,15 +132,15 @@ static void test_load_16bit(void **state)
 	for (u32 i = 0; i < 4; i++)
 		put16(raw, 34 + 2 * i, (u16)(0x80 + 8 * i));
 	put16(raw, 42, 0x30);
-	task_load(false, &image, &t);
+	task_load(&task_layout16, raw, &t);
 	assert_int_equal(t.eip, 0x1234);
 	assert_int_equal(t.eflags, 0x0202);
 	for (u32 i = 0; i < 8; i++)
 		assert_int_equal(t.gpr[i], 0x2200 + i);
 	for (u32 i = 0; i < 4; i++)
-		assert_int_equal(t.segment[i], 0x80 + 8 * i);
-	assert_int_equal(t.segment[SEG_FS], 0);
-	assert_int_equal(t.segment[SEG_GS], 0);
+		assert_int_equal(t.segment[i].selector, 0x80 + 8 * i);
+	assert_int_equal(t.segment[SEG_FS].selector, 0);
+	assert_int_equal(t.segment[SEG_GS].selector, 0);
 	assert_int_equal(t.ldt, 0x30);
 	assert_false(t.trap);
 }
@@ -152,7 +150,12 @@ static const struct task_state busy_task = {
 	.eflags = 0x00010246,
 	.gpr = {0xa0000001, 0xa0000002, 0xa0000003, 0xa0000004, 0xa0000005, 0xa0000006, 0xa0000007,
 		0xa0000008},
-	.segment = {0x10, 0x18, 0x20, 0x28, 0x33, 0x3b},
+	.segment = {{.selector = 0x10},
+		    {.selector = 0x18},
+		    {.selector = 0x20},
+		    {.selector = 0x28},
+		    {.selector = 0x33},
+		    {.selector = 0x3b}},
 	.ldt = 0x40,
 	.cr3 = 0x1000,
 };
@@ -168,37 +171,37 @@ static u32 get(const void *image, size_t at, size_t size)
 static void test_save_32bit(void **state)
 {
 	(void)state;
-	union tss_saved saved;
+	u8 saved[TASK_IMAGE_SIZE];
 	const size_t from = 32;
 
-	assert_int_equal(task_saved_offset(true), from);
-	assert_int_equal(task_saved_offset(true) + task_saved_size(true), 96);
-	memset(&saved, 0xff, sizeof(saved));
-	task_save(true, &busy_task, &saved);
-	assert_int_equal(get(&saved, 32 - from, 4), 0xc0de1234);
-	assert_int_equal(get(&saved, 36 - from, 4), 0x00010246);
+	assert_int_equal(task_layout32.saved, from);
+	assert_int_equal(task_layout32.saved + task_saved_size(&task_layout32), 96);
+	memset(saved, 0xff, sizeof(saved));
+	task_save(&task_layout32, &busy_task, saved);
+	assert_int_equal(get(saved, 32 - from, 4), 0xc0de1234);
+	assert_int_equal(get(saved, 36 - from, 4), 0x00010246);
 	for (u32 i = 0; i < 8; i++)
-		assert_int_equal(get(&saved, 40 + 4 * i - from, 4), 0xa0000001 + i);
+		assert_int_equal(get(saved, 40 + 4 * i - from, 4), 0xa0000001 + i);
 	for (u32 i = 0; i < 6; i++)
-		assert_int_equal(get(&saved, 72 + 4 * i - from, 4), busy_task.segment[i]);
+		assert_int_equal(get(saved, 72 + 4 * i - from, 4), busy_task.segment[i].selector);
 }
 
 static void test_save_16bit(void **state)
 {
 	(void)state;
-	union tss_saved saved;
+	u8 saved[TASK_IMAGE_SIZE];
 	const size_t from = 14;
 
-	assert_int_equal(task_saved_offset(false), from);
-	assert_int_equal(task_saved_offset(false) + task_saved_size(false), 42);
-	memset(&saved, 0xff, sizeof(saved));
-	task_save(false, &busy_task, &saved);
-	assert_int_equal(get(&saved, 14 - from, 2), 0x1234);
-	assert_int_equal(get(&saved, 16 - from, 2), 0x0246);
+	assert_int_equal(task_layout16.saved, from);
+	assert_int_equal(task_layout16.saved + task_saved_size(&task_layout16), 42);
+	memset(saved, 0xff, sizeof(saved));
+	task_save(&task_layout16, &busy_task, saved);
+	assert_int_equal(get(saved, 14 - from, 2), 0x1234);
+	assert_int_equal(get(saved, 16 - from, 2), 0x0246);
 	for (u32 i = 0; i < 8; i++)
-		assert_int_equal(get(&saved, 18 + 2 * i - from, 2), 1 + i);
+		assert_int_equal(get(saved, 18 + 2 * i - from, 2), 1 + i);
 	for (u32 i = 0; i < 4; i++)
-		assert_int_equal(get(&saved, 34 + 2 * i - from, 2), busy_task.segment[i]);
+		assert_int_equal(get(saved, 34 + 2 * i - from, 2), busy_task.segment[i].selector);
 }
 
 static void test_tss_selector(void **state)

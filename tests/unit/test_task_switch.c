@@ -103,9 +103,8 @@ bool guest_load_pdptes(const struct vcpu *c, u64 cr3)
 	return true;
 }
 
-void event_inject_combined(enum vector vector, bool has_error, u32 error_code)
+void event_inject_combined(enum vector vector, u32 error_code)
 {
-	assert_true(has_error);
 	injected = 1u << vector;
 	injected_error = error_code;
 }

@@ -5,10 +5,12 @@
 #include <x86/types.h>
 
 struct cpuid {
-	u32 eax;
-	u32 ebx;
-	u32 ecx;
-	u32 edx;
+	union {
+		struct {
+			u32 eax, ebx, ecx, edx;
+		};
+		u32 word[4];
+	};
 };
 
 /* Leaf 1 ECX */
