@@ -185,27 +185,6 @@ static void set_gdt(struct boot_data *data)
 	data->gdt[GUEST_SELECTOR_DATA / 8] = 0x00cf93000000ffff;
 }
 
-static struct linux_screen screen_of(const struct mb2_info *info)
-{
-	const struct framebuffer *fb = &info->fb;
-
-	if (!info->has_fb || fb->type != FRAMEBUFFER_RGB)
-		return (struct linux_screen){.text_row = 24};
-	return (struct linux_screen){
-		.base = fb->addr,
-		.pitch = fb->pitch,
-		.width = fb->width,
-		.height = fb->height,
-		.bpp = fb->bpp,
-		.red_pos = fb->red_pos,
-		.red_size = fb->red_size,
-		.green_pos = fb->green_pos,
-		.green_size = fb->green_size,
-		.blue_pos = fb->blue_pos,
-		.blue_size = fb->blue_size,
-	};
-}
-
 /*
  * boot_params, and behind it what does not fit there: the rest of a long memory map, and the EFI
  * memory map, whose original lies in memory that is the guest's to overwrite.
@@ -225,7 +204,7 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 		.initrd_size = plan->modules_size,
 		.map = &info->memmap,
 		.rsdp = info->rsdp_len ? address + offsetof(struct boot_data, rsdp) : 0,
-		.screen = screen_of(info),
+		.fb = info->has_fb && info->fb.type == FRAMEBUFFER_RGB ? &info->fb : NULL,
 		.setup_data = data->info + setup_data,
 		.setup_data_address = info_address + setup_data,
 	};

@@ -32,11 +32,3 @@ struct tag {
 	u32 size; /* with this header, without the padding to the next tag */
 };
 _Static_assert(sizeof(struct tag) == 8, "tag header");
-
-struct mmap_entry {
-	u64 base;
-	u64 length;
-	u32 type;
-	u32 reserved;
-};
-_Static_assert(sizeof(struct mmap_entry) == 24, "memory map entry");

@@ -99,14 +99,14 @@ static const char *parse_mmap(const struct tag *tag, struct mb2_info *out)
 	const u8 *entries = (const u8 *)(m + 1);
 	u32 bytes = tag->size - (u32)sizeof(*m);
 
-	if (m->entry_size < sizeof(struct mmap_entry) || m->entry_size % TAG_ALIGN != 0)
+	if (m->entry_size < sizeof(struct memmap_entry) || m->entry_size % TAG_ALIGN != 0)
 		return "the memory map's entry size is impossible";
 	if (bytes % m->entry_size != 0)
 		return "the memory map ends inside an entry";
 	for (u32 at = 0; at < bytes; at += m->entry_size) {
-		const struct mmap_entry *e = (const void *)(entries + at);
+		const struct memmap_entry *e = (const void *)(entries + at);
 
-		if (!memmap_add(&out->memmap, e->base, e->length, e->type))
+		if (!memmap_add(&out->memmap, e->start, e->size, e->type))
 			return "the memory map has too many ranges";
 	}
 	return NULL;

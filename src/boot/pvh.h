@@ -40,14 +40,6 @@ struct hvm_modlist_entry {
 };
 _Static_assert(sizeof(struct hvm_modlist_entry) == 32, "hvm_modlist_entry");
 
-struct hvm_memmap_entry {
-	u64 addr;
-	u64 size;
-	u32 type;
-	u32 reserved;
-};
-_Static_assert(sizeof(struct hvm_memmap_entry) == 24, "hvm_memmap_table_entry");
-
 struct pvh_handover {
 	paddr_t cmdline; /* NUL-terminated, 0: none */
 	paddr_t initrd;

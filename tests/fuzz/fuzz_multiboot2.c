@@ -33,6 +33,7 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 		const struct memmap_entry *e = &info->memmap.e[i];
 
 		require(e->size > 0 && e->start >= end && e->start + e->size > e->start);
+		require(e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD && !e->reserved);
 		end = e->start + e->size;
 	}
 	require(info->rsdp_len == 0 || info->rsdp_len == 20 || info->rsdp_len == 36);
@@ -89,7 +90,7 @@ static size_t assemble(u8 *mbi, const u8 *data, size_t size)
 /* Information that is accepted is so with maps added, too, and says the same else. */
 static void relay(const struct mb2_info *info, const u8 *mbi, size_t size)
 {
-	static const struct memmap map = {1, {{MIB, MIB, MEMMAP_USABLE}}};
+	static const struct memmap map = {1, {{MIB, MIB, MEMMAP_USABLE, 0}}};
 	static const u8 descriptors[48];
 	static const struct efi_map_view efi = {descriptors, sizeof(descriptors), 48, 1};
 	static struct mb2_info again;

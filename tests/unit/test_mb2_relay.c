@@ -37,7 +37,7 @@ static const struct {
 	.end = {0, 8},
 };
 
-static const struct memmap map = {2, {{0, 0x9f000, 1}, {0x100000, 0x700000, 2}}};
+static const struct memmap map = {2, {{0, 0x9f000, 1, 0}, {0x100000, 0x700000, 2, 0}}};
 static _Alignas(8) u8 descriptors[96] = {7, 1, 2, 3};
 static const struct efi_map_view efi = {descriptors, sizeof(descriptors), 48, 1};
 static _Alignas(8) u8 out[1024];
