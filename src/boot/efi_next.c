@@ -32,8 +32,7 @@ static size_t path_length(const struct efi_device_path *path)
 /* The device's path, then the file's: "Media Device Path", "File Path Media Device Path". */
 static bool make_path(efi_handle device, const char *name, u8 *out, size_t capacity)
 {
-	static const struct efi_guid guid = EFI_DEVICE_PATH_GUID;
-	const struct efi_device_path *of_device = firmware_protocol(device, &guid);
+	const struct efi_device_path *of_device = firmware_protocol(device, &efi_device_path_guid);
 	const size_t name_bytes = (strlen(name) + 1) * sizeof(efi_char);
 	struct efi_device_path node = {
 		.type = EFI_PATH_MEDIA,
@@ -60,17 +59,16 @@ static bool make_path(efi_handle device, const char *name, u8 *out, size_t capac
 /* The whole path for one that leaves out the device, or the same. */
 static const void *whole_path(const u8 *path, size_t size)
 {
-	static const struct efi_guid files = EFI_FILE_SYSTEM_GUID, paths = EFI_DEVICE_PATH_GUID;
 	efi_handle *handles;
 	u64 count;
 
 	if (!efi_path_is_short(path, size) ||
-	    firmware.services->locate_handle_buffer(EFI_SEARCH_BY_PROTOCOL, &files, NULL, &count,
-						    &handles))
+	    firmware.services->locate_handle_buffer(EFI_SEARCH_BY_PROTOCOL, &efi_file_system_guid,
+						    NULL, &count, &handles))
 		return path;
 	for (u64 i = 0; i < count; i++) {
 		const struct efi_device_path *node = (const void *)path;
-		const void *of_device = firmware_protocol(handles[i], &paths);
+		const void *of_device = firmware_protocol(handles[i], &efi_device_path_guid);
 		size_t length;
 		u8 *whole;
 
@@ -126,7 +124,6 @@ static const void *configured_path(efi_handle device, const char *name)
 static struct efi_loaded_image *load(const void *path, const void *source, u64 size,
 				     struct efi_plan *plan)
 {
-	static const struct efi_guid guid = EFI_LOADED_IMAGE_GUID;
 	efi_status status = firmware.services->load_image(false, firmware.image, path, source, size,
 							  &plan->next);
 
@@ -134,7 +131,7 @@ static struct efi_loaded_image *load(const void *path, const void *source, u64 s
 		plan->next = NULL;
 		fail("%s cannot be loaded: EFI status %#lx", next_name, status);
 	}
-	return firmware_protocol(plan->next, &guid);
+	return firmware_protocol(plan->next, &efi_loaded_image_guid);
 }
 
 static void set_arguments(struct efi_loaded_image *loaded, const char *arguments)
@@ -154,14 +151,13 @@ static void set_arguments(struct efi_loaded_image *loaded, const char *arguments
  */
 static void offer_initrd(paddr_t data, u64 size, paddr_t load_base, struct efi_plan *plan)
 {
-	static const struct efi_guid load_file = EFI_LOAD_FILE2_GUID, paths = EFI_DEVICE_PATH_GUID;
-	static const struct __attribute__((packed)) {
+	const struct __attribute__((packed)) {
 		struct efi_device_path node;
 		struct efi_guid guid;
 		struct efi_device_path end;
 	} path = {
 		{EFI_PATH_MEDIA, EFI_PATH_MEDIA_VENDOR, 20},
-		LINUX_EFI_INITRD_MEDIA_GUID,
+		efi_linux_initrd_guid,
 		{EFI_PATH_END, EFI_PATH_END_ALL, 4},
 	};
 	struct efi_load_file *offer = firmware_buffer(sizeof(*offer));
@@ -174,10 +170,11 @@ static void offer_initrd(paddr_t data, u64 size, paddr_t load_base, struct efi_p
 		.data = data,
 		.size = size,
 	};
-	status = firmware.services->install_protocol(&plan->initrd_handle, &paths, 0, copy);
+	status = firmware.services->install_protocol(&plan->initrd_handle, &efi_device_path_guid, 0,
+						     copy);
 	if (!status)
-		status = firmware.services->install_protocol(&plan->initrd_handle, &load_file, 0,
-							     offer);
+		status = firmware.services->install_protocol(&plan->initrd_handle,
+							     &efi_load_file2_guid, 0, offer);
 	if (status)
 		fail("the initrd cannot be offered: EFI status %#lx", status);
 	plan->initrd = offer;

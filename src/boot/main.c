@@ -63,9 +63,8 @@ static void read_boot_information(paddr_t information)
 	if (error)
 		fail("bad boot information: %s; update the boot loader", error);
 	boot.room = boot.mb2.memmap;
-	if (boot.mb2.efi_mmap)
-		efi_map_reserve_firmware(boot.mb2.efi_mmap, boot.mb2.efi_mmap_size,
-					 boot.mb2.efi_desc_size, &boot.room);
+	if (boot.mb2.efi_map.descriptors)
+		efi_map_reserve_firmware(&boot.mb2.efi_map, &boot.room);
 }
 
 /* Firmware that decodes devices above 4 GiB may put the screen's memory there, too. */

@@ -22,7 +22,6 @@ enum mb2_tag_type {
 	TAG_EFI_MMAP = 17,
 	TAG_EFI_BS = 18,
 	TAG_EFI64_IMAGE = 20,
-	TAG_LOAD_BASE = 21,
 };
 
 enum { TAG_ALIGN = 8 };

@@ -53,11 +53,6 @@ static void avoid_sources(struct avoid_list *list, const struct placement_reques
 		avoid(list, request->module[i].start, request->module[i].size);
 }
 
-static bool overlap(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
-{
-	return a_size && b_size && a < b + b_size && b < a + a_size;
-}
-
 static const char *place_kernel(struct planner *p)
 {
 	const struct placement_request *r = p->request;
@@ -99,7 +94,7 @@ static bool may_stay(const struct planner *p)
 	return r->module_count == 1 && m->start % PAGE_SIZE == 0 && m->start >= FIRST_MIB.size &&
 	       memmap_is_usable(r->map, m->start, m->size) &&
 	       m->start + m->size - 1 <= r->module_max && m->start + m->size <= FIRST_4G &&
-	       !overlap(m->start, m->size, p->plan->kernel_base, r->kernel_size);
+	       !ranges_overlap(*m, (struct range){p->plan->kernel_base, r->kernel_size});
 }
 
 static const char *place_modules(struct planner *p)
@@ -186,14 +181,18 @@ static void collect_pieces(struct planner *p)
 		add_piece(p, r->module[i].start, p->plan->module[i], r->module[i].size);
 }
 
+/* Whether moving one would spoil what the other still has to move. */
+static bool moves_onto(const struct piece *one, const struct piece *other)
+{
+	return one != other && !one->done && !other->done &&
+	       ranges_overlap((struct range){one->dst, one->size},
+			      (struct range){other->src, other->size});
+}
+
 static bool blocked(const struct planner *p, u32 i)
 {
-	const struct piece *mine = &p->piece[i];
-
 	for (u32 j = 0; j < p->count; j++) {
-		const struct piece *other = &p->piece[j];
-		if (j != i && !other->done &&
-		    overlap(mine->dst, mine->size, other->src, other->size))
+		if (moves_onto(&p->piece[i], &p->piece[j]))
 			return true;
 	}
 	return false;
@@ -201,12 +200,8 @@ static bool blocked(const struct planner *p, u32 i)
 
 static bool blocks(const struct planner *p, u32 i)
 {
-	const struct piece *mine = &p->piece[i];
-
 	for (u32 j = 0; j < p->count; j++) {
-		const struct piece *other = &p->piece[j];
-		if (j != i && !other->done &&
-		    overlap(other->dst, other->size, mine->src, mine->size))
+		if (moves_onto(&p->piece[j], &p->piece[i]))
 			return true;
 	}
 	return false;

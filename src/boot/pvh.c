@@ -43,7 +43,7 @@ static bool find_entry(const u8 *notes, u64 size, u32 align, u64 *entry)
 	return false;
 }
 
-const char *pvh_parse(const void *image, size_t size, struct pvh_image *out)
+const char *pvh_parse(const void *image, size_t size, struct elf_kernel *out)
 {
 	const u8 *bytes = image;
 	const char *error;
@@ -61,6 +61,7 @@ const char *pvh_parse(const void *image, size_t size, struct pvh_image *out)
 		if (entry > UINT32_MAX || !elf_contains(elf, entry))
 			return "PVH entry is outside of the kernel";
 		out->entry = (u32)entry;
+		out->align_modules = false;
 		return NULL;
 	}
 	return "ELF kernel without a PVH entry note";

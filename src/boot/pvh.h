@@ -10,11 +10,6 @@
 #include "boot/elf.h"
 #include "mm/memmap.h"
 
-struct pvh_image {
-	u32 entry; /* physical */
-	struct elf_image elf;
-};
-
 struct hvm_start_info {
 	u32 magic;
 	u32 version;
@@ -50,7 +45,7 @@ struct pvh_handover {
 
 /* Reads the ELF file at `image`, which is untrusted. NULL: *out is valid; else what is wrong, for
  * people. */
-const char *pvh_parse(const void *image, size_t size, struct pvh_image *out);
+const char *pvh_parse(const void *image, size_t size, struct elf_kernel *out);
 
 /* Bytes that pvh_fill_start_info writes. */
 size_t pvh_start_info_size(const struct pvh_handover *handover);

@@ -142,16 +142,12 @@ bool ept01_is_hidden(paddr_t start, u64 size)
  */
 void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
 {
-	bool changed = false;
-
 	if (!(mtrrs->def_type & MTRR_DEF_ENABLE))
 		return;
 	spin_lock(&ept01.lock);
 	if (memcmp(mtrrs, &ept01.mtrrs, sizeof(*mtrrs)) != 0) {
 		ept01.mtrrs = *mtrrs;
-		/* Short of memory it makes a block stricter than asked for, which is always safe.
-		 */
-		ept_update_types(&ept01.ept, &changed);
+		ept_update_types(&ept01.ept);
 	}
 	spin_unlock(&ept01.lock);
 	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());

@@ -179,51 +179,42 @@ static bool has_signature(const struct header *h, const char *signature)
 	return memcmp(h->signature, signature, sizeof(h->signature)) == 0;
 }
 
-/* What can be wrong with a table of one kind, in words. */
-struct table_errors {
+/* A kind of table, and what can be wrong with one, in words. */
+struct kind {
+	const char *signature;
+	u32 least; /* bytes */
 	const char *unreadable, *length, *checksum;
 };
-
-static const struct table_errors root_errors = {
-	"the ACPI root table cannot be read",
-	"the ACPI root table's length is impossible",
-	"the ACPI root table has a wrong checksum",
-};
-static const struct table_errors madt_errors = {
-	"the MADT cannot be read",
-	"the MADT's length is impossible",
-	"the MADT has a wrong checksum",
-};
-static const struct table_errors fadt_errors = {
-	"the FADT cannot be read",
-	"the FADT's length is impossible",
-	"the FADT has a wrong checksum",
-};
-
-static const struct table_errors dmar_errors = {
-	"the DMAR cannot be read",
-	"the DMAR's length is impossible",
-	"the DMAR has a wrong checksum",
-};
+#define KIND(name, bytes, what)                                                      \
+	{                                                                            \
+		name, bytes, what " cannot be read", what "'s length is impossible", \
+			what " has a wrong checksum"                                 \
+	}
 
 /*
- * Maps a whole table of at least `min` bytes. `length` is to be used from then on: what the table
- * says of itself may have been read at another time.
+ * One that is mapped as a whole. `length` is what counts: what the table says of itself may have
+ * been read at another time.
  */
-static const char *map_table(const struct reader *r, paddr_t pa, u32 min,
-			     const struct table_errors *errors, const void **table, u32 *length)
+struct table {
+	paddr_t pa;
+	const u8 *bytes;
+	u32 length;
+};
+
+static const char *map_table(const struct reader *r, paddr_t pa, const struct kind *kind,
+			     struct table *table)
 {
 	const struct header *h = map_range(r, pa, sizeof(*h));
 
 	if (!h)
-		return errors->unreadable;
-	*length = h->length;
-	if (*length < min || *length > TABLE_MAX)
-		return errors->length;
-	*table = map_range(r, pa, *length);
-	if (!*table)
-		return errors->unreadable;
-	return sums_to_zero(*table, *length) ? NULL : errors->checksum;
+		return kind->unreadable;
+	*table = (struct table){.pa = pa, .length = h->length};
+	if (table->length < kind->least || table->length > TABLE_MAX)
+		return kind->length;
+	table->bytes = map_range(r, pa, table->length);
+	if (!table->bytes)
+		return kind->unreadable;
+	return sums_to_zero(table->bytes, table->length) ? NULL : kind->checksum;
 }
 
 static bool has_cpu(const struct acpi_info *info, u32 id)
@@ -276,22 +267,18 @@ static const char *check_entry(const struct madt_entry *e, u32 left)
 	return NULL;
 }
 
-static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *parse_madt(const struct reader *r, const struct table *table,
+			      struct acpi_info *out)
 {
-	const void *table;
-	u32 length;
-	const char *error = map_table(r, pa, sizeof(struct madt), &madt_errors, &table, &length);
+	(void)r;
+	out->lapic_base = ((const struct madt *)(const void *)table->bytes)->lapic;
 
-	if (error)
-		return error;
-	out->lapic_base = ((const struct madt *)table)->lapic;
-
-	for (u32 at = sizeof(struct madt); at < length;) {
-		const struct madt_entry *e = (const void *)((const u8 *)table + at);
+	for (u32 at = sizeof(struct madt); at < table->length;) {
+		const struct madt_entry *e = (const void *)(table->bytes + at);
 		const struct madt_lapic *lapic = (const void *)e;
 		const struct madt_x2apic *x2apic = (const void *)e;
+		const char *error = check_entry(e, table->length - at);
 
-		error = check_entry(e, length - at);
 		if (error)
 			return error;
 		if (e->type == MADT_LAPIC)
@@ -304,8 +291,8 @@ static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_in
 	}
 	out->has_madt = true;
 	out->cpus_listed = out->cpu_count;
-	out->madt = pa;
-	out->madt_length = length;
+	out->madt = table->pa;
+	out->madt_length = table->length;
 	return NULL;
 }
 
@@ -450,32 +437,36 @@ static void parse_sleep(const struct reader *r, const struct fadt *fadt, u32 len
 	out->facs_length = facs_length;
 }
 
-static const char *parse_fadt(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *parse_fadt(const struct reader *r, const struct table *table,
+			      struct acpi_info *out)
 {
-	const void *table;
-	u32 length;
-	const char *error = map_table(r, pa, FADT_V1_LEN, &fadt_errors, &table, &length);
+	const struct fadt *fadt = (const void *)table->bytes;
 
-	if (error)
-		return error;
-	parse_reset(table, length, out);
-	parse_pm_timer(table, length, out);
-	parse_sleep(r, table, length, out);
+	parse_reset(fadt, table->length, out);
+	parse_pm_timer(fadt, table->length, out);
+	parse_sleep(r, fadt, table->length, out);
 	return NULL;
 }
 
-static const char *find_dmar(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *found_dmar(const struct reader *r, const struct table *table,
+			      struct acpi_info *out)
 {
-	const void *table;
-	u32 length;
-	const char *error = map_table(r, pa, sizeof(struct header), &dmar_errors, &table, &length);
-
-	if (error)
-		return error;
-	out->dmar = pa;
-	out->dmar_length = length;
+	(void)r;
+	out->dmar = table->pa;
+	out->dmar_length = table->length;
 	return NULL;
 }
+
+/* What the root table is searched for. */
+static const struct {
+	struct kind kind;
+	const char *(*parse)(const struct reader *r, const struct table *table,
+			     struct acpi_info *out);
+} wanted[] = {
+	{KIND("APIC", sizeof(struct madt), "the MADT"), parse_madt},
+	{KIND("FACP", FADT_V1_LEN, "the FADT"), parse_fadt},
+	{KIND("DMAR", sizeof(struct header), "the DMAR"), found_dmar},
+};
 
 /* The RSDT or XSDT, checked; entries are `width` bytes each. */
 struct root {
@@ -487,23 +478,21 @@ struct root {
 static const char *map_root(const struct reader *r, paddr_t pa, const char *signature, u32 width,
 			    struct root *root)
 {
+	const struct kind kind = KIND(signature, sizeof(struct header), "the ACPI root table");
 	const struct header *h = map_range(r, pa, sizeof(*h));
-	const void *table;
-	u32 length;
+	struct table table;
 	const char *error;
 
-	if (!h)
-		return root_errors.unreadable;
-	if (!has_signature(h, signature))
+	if (h && !has_signature(h, signature))
 		return "the ACPI root table has a wrong signature";
-	error = map_table(r, pa, sizeof(*h), &root_errors, &table, &length);
+	error = map_table(r, pa, &kind, &table);
 	if (error)
 		return error;
-	if ((length - sizeof(*h)) % width != 0)
-		return root_errors.length;
+	if ((table.length - sizeof(*h)) % width != 0)
+		return kind.length;
 	*root = (struct root){
-		.entries = (const u8 *)table + sizeof(*h),
-		.count = (u32)(length - sizeof(*h)) / width,
+		.entries = table.bytes + sizeof(*h),
+		.count = (u32)(table.length - sizeof(*h)) / width,
 		.width = width,
 	};
 	return NULL;
@@ -550,7 +539,7 @@ const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 {
 	const struct reader reader = {.map = map, .ctx = ctx};
 	struct root root;
-	bool seen_madt = false, seen_fadt = false, seen_dmar = false;
+	bool seen[ARRAY_SIZE(wanted)] = {false};
 	const char *error;
 
 	memset(out, 0, sizeof(*out));
@@ -559,28 +548,26 @@ const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 		return error;
 
 	for (u32 i = 0; i < root.count; i++) {
-		const char *one = NULL;
 		const struct header *h;
 		paddr_t pa = 0;
 
 		/* Little-endian: the narrow entry fills the low half. */
 		memcpy(&pa, root.entries + (size_t)i * root.width, root.width);
 		h = map_range(&reader, pa, sizeof(*h));
-		if (!h)
-			continue;
-		/* The specification allows one of each; of two the first counts. */
-		if (!seen_madt && has_signature(h, "APIC")) {
-			seen_madt = true;
-			one = parse_madt(&reader, pa, out);
-		} else if (!seen_fadt && has_signature(h, "FACP")) {
-			seen_fadt = true;
-			one = parse_fadt(&reader, pa, out);
-		} else if (!seen_dmar && has_signature(h, "DMAR")) {
-			seen_dmar = true;
-			one = find_dmar(&reader, pa, out);
+		for (size_t k = 0; h && k < ARRAY_SIZE(wanted); k++) {
+			struct table table;
+			const char *one;
+
+			/* The specification allows one of each; of two the first counts. */
+			if (seen[k] || !has_signature(h, wanted[k].kind.signature))
+				continue;
+			seen[k] = true;
+			one = map_table(&reader, pa, &wanted[k].kind, &table);
+			if (!one)
+				one = wanted[k].parse(&reader, &table, out);
+			if (!error)
+				error = one;
 		}
-		if (!error)
-			error = one;
 	}
 	return error;
 }

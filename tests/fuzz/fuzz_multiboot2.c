@@ -48,12 +48,12 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 				fb->green_pos + fb->green_size <= 32 &&
 				fb->blue_pos + fb->blue_size <= 32);
 	}
-	if (info->efi_mmap) {
-		const u8 *map = info->efi_mmap;
+	if (info->efi_map.descriptors) {
+		const u8 *map = info->efi_map.descriptors;
 
 		require(map > mbi && map <= mbi + size &&
-			info->efi_mmap_size <= (size_t)(mbi + size - map));
-		require(info->efi_mmap_size % info->efi_desc_size == 0);
+			info->efi_map.size <= (size_t)(mbi + size - map));
+		require(info->efi_map.size % info->efi_map.stride == 0);
 	}
 }
 

@@ -65,10 +65,10 @@ static void test_relay(void **state)
 	assert_int_equal(info.memmap.e[1].start, 0x100000);
 	assert_int_equal(info.memmap.e[1].size, 0x700000);
 	assert_int_equal(info.memmap.e[1].type, 2);
-	assert_int_equal(info.efi_mmap_size, sizeof(descriptors));
-	assert_int_equal(info.efi_desc_size, 48);
-	assert_int_equal(info.efi_desc_version, 1);
-	assert_memory_equal(info.efi_mmap, descriptors, sizeof(descriptors));
+	assert_int_equal(info.efi_map.size, sizeof(descriptors));
+	assert_int_equal(info.efi_map.stride, 48);
+	assert_int_equal(info.efi_map.version, 1);
+	assert_memory_equal(info.efi_map.descriptors, descriptors, sizeof(descriptors));
 }
 
 static void test_no_room(void **state)
