@@ -28,7 +28,7 @@
 
 #include <x86/types.h>
 
-#include "lib/log_level.h"
+#include "lib/log.h"
 #include "vmx/speculation.h"
 
 enum dma_mode { DMA_AUTO, DMA_PROTECT, DMA_PASS };

@@ -98,49 +98,25 @@ struct gas {
 } PACKED;
 _Static_assert(sizeof(struct gas) == 12, "generic address");
 
-/* "Fixed ACPI Description Table (FADT)", what Umbra reads of it. */
-struct fadt {
-	struct header header;
-	u32 facs;
-	u32 dsdt;
-	u8 before_pm1_event[12];
-	u32 pm1_event[2];
-	u32 pm1_control[2];
-	u8 before_pm_timer[4];
-	u32 pm_timer;
-	u8 before_pm_timer_len[11];
-	u8 pm_timer_len;
-	u8 before_flags[20];
-	u32 flags;
-	struct gas reset;
-	u8 reset_value;
-	u8 before_x_facs[3];
-	u64 x_facs;
-	u64 x_dsdt;
-	struct gas x_pm1_event[2];
-	struct gas x_pm1_control[2];
-	u8 before_x_pm_timer[12];
-	struct gas x_pm_timer;
-	u8 before_sleep_control[24];
-	struct gas sleep_control;
-} PACKED;
-_Static_assert(offsetof(struct fadt, facs) == 36, "FIRMWARE_CTRL");
-_Static_assert(offsetof(struct fadt, pm1_event) == 56, "PM1a_EVT_BLK");
-_Static_assert(offsetof(struct fadt, pm1_control) == 64, "PM1a_CNT_BLK");
-_Static_assert(offsetof(struct fadt, x_facs) == 132, "X_FIRMWARE_CTRL");
-_Static_assert(offsetof(struct fadt, x_pm1_event) == 148, "X_PM1a_EVT_BLK");
-_Static_assert(offsetof(struct fadt, x_pm1_control) == 172, "X_PM1a_CNT_BLK");
-_Static_assert(offsetof(struct fadt, pm_timer) == 76, "PM_TMR_BLK");
-_Static_assert(offsetof(struct fadt, pm_timer_len) == 91, "PM_TMR_LEN");
-_Static_assert(offsetof(struct fadt, flags) == 112, "Flags");
-_Static_assert(offsetof(struct fadt, reset) == 116, "RESET_REG");
-_Static_assert(offsetof(struct fadt, reset_value) == 128, "RESET_VALUE");
-_Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "X_PM_TMR_BLK");
-_Static_assert(offsetof(struct fadt, sleep_control) == 244, "SLEEP_CONTROL_REG");
-
-/* ACPI 1.0's FADT ends with the flags, 2.0's with the extended blocks. */
-enum { FADT_V1_LEN = 116, FADT_V2_LEN = 220 };
-_Static_assert(offsetof(struct fadt, before_sleep_control) == FADT_V2_LEN, "its end");
+/* "Fixed ACPI Description Table (FADT)": offsets of what Umbra reads of it. */
+enum {
+	FADT_FIRMWARE_CTRL = 36,
+	FADT_DSDT = 40,
+	FADT_PM1A_EVT_BLK = 56, /* behind each of PM1a there is one of PM1b */
+	FADT_PM1A_CNT_BLK = 64,
+	FADT_PM_TMR_BLK = 76,
+	FADT_PM_TMR_LEN = 91,
+	FADT_FLAGS = 112,
+	FADT_V1_LENGTH = 116, /* ACPI 1.0's ends here */
+	FADT_RESET_REG = 116,
+	FADT_RESET_VALUE = 128,
+	FADT_X_FIRMWARE_CTRL = 132,
+	FADT_X_DSDT = 140,
+	FADT_X_PM1A_EVT_BLK = 148,
+	FADT_X_PM1A_CNT_BLK = 172,
+	FADT_X_PM_TMR_BLK = 208,
+	FADT_SLEEP_CONTROL_REG = 244,
+};
 
 /* "Fixed ACPI Description Table Fixed Feature Flags" */
 enum {
@@ -289,7 +265,6 @@ static const char *parse_madt(const struct reader *r, const struct table *table,
 			out->lapic_base = ((const struct madt_lapic_address *)e)->address;
 		at += e->length;
 	}
-	out->has_madt = true;
 	out->cpus_listed = out->cpu_count;
 	out->madt = table->pa;
 	out->madt_length = table->length;
@@ -334,39 +309,70 @@ u32 acpi_hide_absent_cpus(const struct acpi_info *info, u8 *madt)
 	return failed;
 }
 
-static void parse_reset(const struct fadt *fadt, u32 length, struct acpi_info *out)
+/* A number of so many bytes; 0 where an older, shorter table has none. */
+static u64 number_at(const struct table *t, u32 offset, u32 size)
 {
-	if (length <= offsetof(struct fadt, reset_value) || !(fadt->flags & FADT_RESET_REG_SUP))
+	u64 number = 0;
+
+	if (offset + size <= t->length)
+		memcpy(&number, t->bytes + offset, size);
+	return number;
+}
+
+/* Likewise; with an address of 0, which firmware leaves there, too, it means none. */
+static struct gas gas_at(const struct table *t, u32 offset)
+{
+	struct gas gas = {0};
+
+	if (offset + sizeof(gas) <= t->length)
+		memcpy(&gas, t->bytes + offset, sizeof(gas));
+	return gas;
+}
+
+static void parse_reset(const struct table *fadt, struct acpi_info *out)
+{
+	const struct gas reset = gas_at(fadt, FADT_RESET_REG);
+
+	if (fadt->length <= FADT_RESET_VALUE ||
+	    !(number_at(fadt, FADT_FLAGS, 4) & FADT_RESET_REG_SUP))
 		return;
 	/* Firmware that has no such register leaves the address 0, whatever the flag says. */
-	if (fadt->reset.space > ACPI_SPACE_PCI || fadt->reset.address == 0)
+	if (reset.space > ACPI_SPACE_PCI || reset.address == 0)
 		return;
-	if (fadt->reset.space == ACPI_SPACE_IO && fadt->reset.address > UINT16_MAX)
+	if (reset.space == ACPI_SPACE_IO && reset.address > UINT16_MAX)
 		return;
 	out->reset.valid = true;
-	out->reset.space = fadt->reset.space;
-	out->reset.width = fadt->reset.width;
-	out->reset.addr = fadt->reset.address;
-	out->reset.value = fadt->reset_value;
+	out->reset.space = reset.space;
+	out->reset.width = reset.width;
+	out->reset.addr = reset.address;
+	out->reset.value = fadt->bytes[FADT_RESET_VALUE];
 }
 
 /* The extended block, when it is filled in, supersedes the old one. */
-static u16 io_port(bool has_extended, const struct gas *extended, u32 old)
+static u16 io_port(struct gas extended, u64 old)
 {
 	u64 port = old;
 
-	if (has_extended && extended->address != 0)
-		port = extended->space == ACPI_SPACE_IO ? extended->address : 0;
+	if (extended.address != 0)
+		port = extended.space == ACPI_SPACE_IO ? extended.address : 0;
 	return port <= UINT16_MAX ? (u16)port : 0;
 }
 
-static void parse_pm_timer(const struct fadt *fadt, u32 length, struct acpi_info *out)
+static void parse_pm_timer(const struct table *fadt, struct acpi_info *out)
 {
-	if (fadt->flags & FADT_HW_REDUCED_ACPI)
-		return;
-	out->pm_timer_port = io_port(length >= FADT_V2_LEN, &fadt->x_pm_timer,
-				     fadt->pm_timer_len == 4 ? fadt->pm_timer : 0);
-	out->pm_timer_32bit = fadt->flags & FADT_TMR_VAL_EXT;
+	const bool has_old = number_at(fadt, FADT_PM_TMR_LEN, 1) == 4;
+
+	out->pm_timer_port = io_port(gas_at(fadt, FADT_X_PM_TMR_BLK),
+				     has_old ? number_at(fadt, FADT_PM_TMR_BLK, 4) : 0);
+	out->pm_timer_32bit = number_at(fadt, FADT_FLAGS, 4) & FADT_TMR_VAL_EXT;
+}
+
+/* An address of 64 bits, or else the older one of 32. */
+static paddr_t address_at(const struct table *fadt, u32 wide, u32 narrow)
+{
+	const paddr_t address = number_at(fadt, wide, 8);
+
+	return address ? address : number_at(fadt, narrow, 4);
 }
 
 /*
@@ -395,10 +401,8 @@ static u8 find_s5_type(const u8 *aml, size_t size)
 	return (u8)ACPI_NO_SLEEP_TYPE;
 }
 
-static u8 parse_dsdt(const struct reader *r, const struct fadt *fadt, u32 length)
+static u8 parse_dsdt(const struct reader *r, paddr_t pa)
 {
-	const bool wide = length >= offsetof(struct fadt, x_pm1_event) && fadt->x_dsdt;
-	const paddr_t pa = wide ? fadt->x_dsdt : fadt->dsdt;
 	const struct header *h = map_range(r, pa, sizeof(*h));
 	const u32 size = h ? h->length : 0;
 	const u8 *aml = size <= TABLE_MAX ? map_range(r, pa, size) : NULL;
@@ -407,44 +411,40 @@ static u8 parse_dsdt(const struct reader *r, const struct fadt *fadt, u32 length
 }
 
 /* The FACS has no checksum, since firmware and system both write to it. */
-static void parse_sleep(const struct reader *r, const struct fadt *fadt, u32 length,
-			struct acpi_info *out)
+static void parse_facs(const struct reader *r, paddr_t pa, struct acpi_info *out)
 {
 	enum { FACS_LENGTH_AT = 4, FACS_MIN = 24, FACS_MAX = 4096 };
-	const bool has_facs64 = length >= offsetof(struct fadt, x_pm1_event);
-	const bool has_extended = length >= FADT_V2_LEN;
-	const paddr_t facs = has_facs64 && fadt->x_facs ? fadt->x_facs : fadt->facs;
-	const u8 *found;
-	u32 facs_length;
+	const u8 *found = map_range(r, pa, FACS_MIN);
+	u32 length;
 
-	out->s5_type = parse_dsdt(r, fadt, length);
-	out->sleep_control = io_port(length >= sizeof(*fadt), &fadt->sleep_control, 0);
-	if (fadt->flags & FADT_HW_REDUCED_ACPI)
-		return;
-	for (u32 i = 0; i < 2; i++) {
-		out->pm1_control[i] =
-			io_port(has_extended, &fadt->x_pm1_control[i], fadt->pm1_control[i]);
-		out->pm1_status[i] =
-			io_port(has_extended, &fadt->x_pm1_event[i], fadt->pm1_event[i]);
-	}
-	found = facs ? map_range(r, facs, FACS_MIN) : NULL;
 	if (!found || memcmp(found, "FACS", 4) != 0)
 		return;
-	memcpy(&facs_length, found + FACS_LENGTH_AT, sizeof(facs_length));
-	if (facs_length < FACS_MIN || facs_length > FACS_MAX)
+	memcpy(&length, found + FACS_LENGTH_AT, sizeof(length));
+	if (length < FACS_MIN || length > FACS_MAX)
 		return;
-	out->facs = facs;
-	out->facs_length = facs_length;
+	out->facs = pa;
+	out->facs_length = length;
 }
 
-static const char *parse_fadt(const struct reader *r, const struct table *table,
+static const char *parse_fadt(const struct reader *r, const struct table *fadt,
 			      struct acpi_info *out)
 {
-	const struct fadt *fadt = (const void *)table->bytes;
+	parse_reset(fadt, out);
+	out->s5_type = parse_dsdt(r, address_at(fadt, FADT_X_DSDT, FADT_DSDT));
+	out->sleep_control = io_port(gas_at(fadt, FADT_SLEEP_CONTROL_REG), 0);
+	/* The rest is not there in hardware-reduced ACPI. */
+	if (number_at(fadt, FADT_FLAGS, 4) & FADT_HW_REDUCED_ACPI)
+		return NULL;
+	parse_pm_timer(fadt, out);
+	for (u32 i = 0; i < 2; i++) {
+		const u32 wide = i * sizeof(struct gas), narrow = i * sizeof(u32);
 
-	parse_reset(fadt, table->length, out);
-	parse_pm_timer(fadt, table->length, out);
-	parse_sleep(r, fadt, table->length, out);
+		out->pm1_control[i] = io_port(gas_at(fadt, FADT_X_PM1A_CNT_BLK + wide),
+					      number_at(fadt, FADT_PM1A_CNT_BLK + narrow, 4));
+		out->pm1_status[i] = io_port(gas_at(fadt, FADT_X_PM1A_EVT_BLK + wide),
+					     number_at(fadt, FADT_PM1A_EVT_BLK + narrow, 4));
+	}
+	parse_facs(r, address_at(fadt, FADT_X_FIRMWARE_CTRL, FADT_FIRMWARE_CTRL), out);
 	return NULL;
 }
 
@@ -464,7 +464,7 @@ static const struct {
 			     struct acpi_info *out);
 } wanted[] = {
 	{KIND("APIC", sizeof(struct madt), "the MADT"), parse_madt},
-	{KIND("FACP", FADT_V1_LEN, "the FADT"), parse_fadt},
+	{KIND("FACP", FADT_V1_LENGTH, "the FADT"), parse_fadt},
 	{KIND("DMAR", sizeof(struct header), "the DMAR"), found_dmar},
 };
 
