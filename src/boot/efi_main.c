@@ -59,7 +59,6 @@ _Noreturn void efi_on_own_stack(u64 stack, u64 cr3, void (*function)(void *), vo
 /* Part of the image, and moves with it. */
 static struct {
 	struct efi_plan *plan;
-	const char *next_name;
 	struct efi_config config;
 	struct options options;
 	struct microcode_update microcode;
@@ -116,7 +115,7 @@ static _Noreturn void go_on_without(void)
 		give_traps_back();
 	dma_give_back();
 	if (efi.plan->next)
-		log_error("starting %s without Umbra", efi.next_name);
+		log_error("starting %s without Umbra", efi_next_name);
 	else
 		log_error("back to the firmware without Umbra");
 	wait_for_reader(3);
@@ -373,7 +372,7 @@ static void slide_under(paddr_t load_base)
 	give_traps_back();
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
 	virtualise_other_cpus(load_base);
-	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
+	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi_next_name,
 		 cpu_count, pages_left() * PAGE_SIZE / KIB);
 	wait_for_reader(0);
 	fail_set_way_out(NULL);
@@ -410,7 +409,7 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 	if (!loaded)
 		fail("the firmware does not say where Umbra was loaded from");
 	read_config(loaded->device);
-	efi_next_configured(&efi.config, loaded->device, load_base, plan, &efi.next_name);
+	efi_next_configured(&efi.config, loaded->device, load_base, plan);
 	read_microcode(loaded->device);
 	slide_under(load_base);
 	return EFI_SUCCESS;
@@ -419,11 +418,11 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 /* Whether the firmware can start the first module, and all its CPUs can be reached through it. */
 static bool can_stay(const struct mb2_info *info)
 {
-	const struct mb2_module *first = &info->module[0];
+	const struct range *first = &info->module[0].memory;
 	struct pe_info program;
 
 	if (efi.options.efi_end || !info->module_count ||
-	    !pe_is_efi_program((const void *)first->start, first->end - first->start, &program))
+	    !pe_is_efi_program((const void *)first->start, first->size, &program))
 		return false;
 	/* The stub of an older kernel finds its initrd on a disk only. */
 	if (info->module_count > 1 && program.version == 0)
@@ -485,7 +484,7 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 	take_traps();
 	efi.microcode = microcode_choose(&info, efi.options.microcode);
 	give_traps_back();
-	efi_next_module(&info, load_base, plan, &efi.next_name);
+	efi_next_module(&info, load_base, plan);
 	slide_under(load_base);
 	return EFI_SUCCESS;
 }

@@ -44,16 +44,6 @@ static struct {
 	struct elf_kernel kernel; /* of the kinds between that and a boot sector */
 } guest;
 
-static const void *module_image(const struct mb2_module *module)
-{
-	return phys_to_virt(module->start);
-}
-
-static size_t module_size(const struct mb2_module *module)
-{
-	return module->end - module->start;
-}
-
 static void check_command_line(const struct mb2_module *kernel)
 {
 	size_t limit = CMDLINE_MAX - 1;
@@ -68,8 +58,8 @@ static void check_command_line(const struct mb2_module *kernel)
 void guest_check_modules(const struct mb2_info *info)
 {
 	const struct mb2_module *first = &info->module[0];
-	const void *image = module_image(first);
-	const size_t size = module_size(first);
+	const void *image = phys_to_virt(first->memory.start);
+	const size_t size = first->memory.size;
 	const char *error;
 
 	if (info->module_count == 0)
@@ -102,7 +92,7 @@ static void add_segment(struct placement_request *request, const struct mb2_modu
 			u64 file_offset, u64 filesz, u64 offset, u64 memsz)
 {
 	request->segment[request->segment_count++] = (struct placement_segment){
-		.source = kernel->start + file_offset,
+		.source = kernel->memory.start + file_offset,
 		.filesz = filesz,
 		.offset = offset,
 		.memsz = memsz,
@@ -163,8 +153,7 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room, bo
 	else
 		request_elf(&request, &info->module[0]);
 	for (u32 i = 1; i < info->module_count; i++)
-		request.module[i - 1] =
-			(struct range){info->module[i].start, module_size(&info->module[i])};
+		request.module[i - 1] = info->module[i].memory;
 	status = placement_plan(&request, plan);
 	if (status && has_efi(info) && !only_room) {
 		request.map = &info->memmap;
@@ -220,7 +209,8 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 			.is_32bit = !info->efi_64bit,
 		};
 	}
-	linux_fill_boot_params(params, module_image(&info->module[0]), &guest.linux, &handover);
+	linux_fill_boot_params(params, phys_to_virt(info->module[0].memory.start), &guest.linux,
+			       &handover);
 }
 
 static void fill_pvh(const struct mb2_info *info, const struct placement_plan *plan,
@@ -281,9 +271,11 @@ static void load_kernel(struct mb2_info *info, const struct memmap *room, struct
 void guest_load(struct mb2_info *info, const struct memmap *room, const struct options *options,
 		struct range home, struct guest_start *start)
 {
+	const struct range *sector = &info->module[0].memory;
+
 	if (guest.kind == GUEST_BOOT_SECTOR)
-		chainload(module_image(&info->module[0]), module_size(&info->module[0]),
-			  &info->memmap, (u8)options->drive, start);
+		chainload(phys_to_virt(sector->start), sector->size, &info->memmap,
+			  (u8)options->drive, start);
 	else
 		load_kernel(info, room, home, start);
 }

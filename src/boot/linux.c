@@ -29,11 +29,6 @@ enum {
 	DEFAULT_SETUP_SECTS = 4,
 };
 
-static bool is_power_of_two(u64 x)
-{
-	return x && !(x & (x - 1));
-}
-
 const char *linux_parse(const void *image, size_t size, struct linux_image *out)
 {
 	const u8 *bytes = image;

@@ -136,8 +136,7 @@ static _Noreturn void go_on_without(void)
 static size_t module_ranges(struct range *out)
 {
 	for (u32 i = 0; i < boot.mb2.module_count; i++)
-		out[i] = (struct range){boot.mb2.module[i].start,
-					boot.mb2.module[i].end - boot.mb2.module[i].start};
+		out[i] = boot.mb2.module[i].memory;
 	return boot.mb2.module_count;
 }
 
@@ -194,7 +193,9 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	boot.load_base = load_base;
 	trap_init(false, SELECTOR_CODE);
 	trap_load();
-	console_init_serial(DEFAULT_SERIAL_PORT, DEFAULT_BAUD);
+	/* Until the boot loader's information is read, the options are the defaults. */
+	cmdline_parse("", &boot.options, NULL, 0);
+	console_init_serial(boot.options.serial_port, boot.options.serial_baud);
 	console_init_screen(NULL, true);
 	log_set_console(console_write);
 	read_boot_information(information);

@@ -19,12 +19,9 @@ static const u32 HEADER_MAGIC = 0xe85250d6;
 enum header_tag_type {
 	HEADER_END = 0,
 	HEADER_INFORMATION_REQUEST = 1,
-	HEADER_ADDRESS = 2,
 	HEADER_ENTRY = 3,
 	HEADER_CONSOLE = 4,
-	HEADER_FRAMEBUFFER = 5,
 	HEADER_MODULE_ALIGN = 6,
-	HEADER_EFI_BOOT_SERVICES = 7,
 	HEADER_EFI32_ENTRY = 8,
 	HEADER_EFI64_ENTRY = 9,
 	HEADER_RELOCATABLE = 10,
@@ -65,18 +62,11 @@ static bool find_header(const u8 *image, size_t size, struct header *h, size_t *
 
 static bool offered(u32 type)
 {
-	switch (type) {
-	case TAG_CMDLINE:
-	case TAG_LOADER:
-	case TAG_MODULE:
-	case TAG_BASIC_MEMORY:
-	case TAG_MMAP:
-	case TAG_RSDP_OLD:
-	case TAG_RSDP_NEW:
-		return true;
-	default:
-		return false;
-	}
+	static const u32 types = 1u << TAG_CMDLINE | 1u << TAG_LOADER | 1u << TAG_MODULE |
+				 1u << TAG_BASIC_MEMORY | 1u << TAG_MMAP | 1u << TAG_RSDP_OLD |
+				 1u << TAG_RSDP_NEW;
+
+	return type < 32 && (types & 1u << type);
 }
 
 struct wishes {
@@ -185,7 +175,7 @@ static void put_text(struct mb2_writer *w, enum mb2_tag_type type, const char *t
 
 static void put_module(struct mb2_writer *w, const struct mb2_module *module, paddr_t start)
 {
-	const u32 bounds[2] = {(u32)start, (u32)(start + module->end - module->start)};
+	const u32 bounds[2] = {(u32)start, (u32)(start + module->memory.size)};
 
 	mb2_put_tag(w, TAG_MODULE, sizeof(bounds) + strlen(module->string) + 1);
 	mb2_put(w, bounds, sizeof(bounds));

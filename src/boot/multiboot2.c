@@ -73,8 +73,7 @@ static const char *parse_module(const struct tag *tag, struct mb2_info *out)
 	if (out->module_count == MB2_MAX_MODULES)
 		return "there are more than 16 modules";
 	out->module[out->module_count++] = (struct mb2_module){
-		.start = m->start,
-		.end = m->end,
+		.memory = {m->start, m->end - m->start},
 		.string = m->string,
 		.length = (u32)strlen(m->string),
 	};

@@ -18,8 +18,7 @@ enum {
 };
 
 struct mb2_module {
-	paddr_t start;
-	paddr_t end;        /* exclusive, >= start */
+	struct range memory;
 	const char *string; /* terminated; points into the boot information */
 	u32 length;         /* strlen(string) */
 };

@@ -157,9 +157,10 @@ static const char *place_data(struct planner *p)
 	return "there is no memory for the boot parameters";
 }
 
-static void add_step(struct placement_plan *plan, struct placement_step step)
+static void move(struct placement_plan *plan, paddr_t dst, paddr_t src, u64 size)
 {
-	plan->step[plan->step_count++] = step;
+	plan->step[plan->step_count++] =
+		(struct placement_step){.dst = dst, .src = src, .size = size};
 }
 
 static void add_piece(struct planner *p, paddr_t src, paddr_t dst, u64 size)
@@ -233,8 +234,7 @@ static bool stage_smallest(struct planner *p)
 	if (!smallest || !memmap_find_top(r->map, smallest->size, PAGE_SIZE, FIRST_4G, list.range,
 					  list.count, &stage))
 		return false;
-	add_step(p->plan, (struct placement_step){
-				  .dst = stage, .src = smallest->src, .size = smallest->size});
+	move(p->plan, stage, smallest->src, smallest->size);
 	smallest->src = stage;
 	return true;
 }
@@ -249,9 +249,7 @@ static const char *order_moves(struct planner *p)
 			struct piece *piece = &p->piece[i];
 			if (piece->done || blocked(p, i))
 				continue;
-			add_step(p->plan, (struct placement_step){.dst = piece->dst,
-								  .src = piece->src,
-								  .size = piece->size});
+			move(p->plan, piece->dst, piece->src, piece->size);
 			piece->done = true;
 			left--;
 		}
@@ -266,7 +264,8 @@ static const char *order_moves(struct planner *p)
 static void zero(struct placement_plan *plan, paddr_t start, u64 size)
 {
 	if (size)
-		add_step(plan, (struct placement_step){.zero = true, .dst = start, .size = size});
+		plan->step[plan->step_count++] =
+			(struct placement_step){.zero = true, .dst = start, .size = size};
 }
 
 /* After all moves: what is zeroed may have been a source. */

@@ -109,11 +109,6 @@ bool memmap_reserve(struct memmap *map, paddr_t start, u64 size)
 	return memmap_add(map, start, size, MEMMAP_RESERVED);
 }
 
-static bool is_power_of_two(u64 x)
-{
-	return x != 0 && (x & (x - 1)) == 0;
-}
-
 /* The first range of `avoid` that shares a byte with [start, end); NULL when there is none. */
 static const struct range *conflict(const struct range *avoid, size_t n, paddr_t start, paddr_t end)
 {

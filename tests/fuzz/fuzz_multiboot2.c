@@ -24,7 +24,7 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 	for (u32 i = 0; i < info->module_count; i++) {
 		const struct mb2_module *m = &info->module[i];
 
-		require(m->start <= m->end);
+		require(m->memory.size <= UINT32_MAX);
 		require((const u8 *)m->string > mbi && (const u8 *)m->string < mbi + size);
 		require(strlen(m->string) == m->length);
 	}

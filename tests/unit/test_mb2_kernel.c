@@ -256,8 +256,8 @@ static void information(void **state)
 		.loader = "GRUB 2.06-13+deb12u1",
 		.module_count = 3,
 		.module = {{.string = "root=/dev/x quiet"},
-			   {.start = 0x7000, .end = 0x7123, .string = "initrd one"},
-			   {.start = 0x9000, .end = 0xa000, .string = ""}},
+			   {.memory = {0x7000, 0x123}, .string = "initrd one"},
+			   {.memory = {0x9000, 0x1000}, .string = ""}},
 		.rsdp = "RSD PTR and what follows",
 		.rsdp_len = 36,
 	};

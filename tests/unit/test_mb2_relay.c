@@ -55,8 +55,8 @@ static void test_relay(void **state)
 	assert_null(mb2_parse(out, size, &info));
 	assert_string_equal(info.cmdline, "stats");
 	assert_int_equal(info.module_count, 1);
-	assert_int_equal(info.module[0].start, 0x100000);
-	assert_int_equal(info.module[0].end, 0x200000);
+	assert_int_equal(info.module[0].memory.start, 0x100000);
+	assert_int_equal(info.module[0].memory.size, 0x100000);
 	assert_int_equal(info.efi_system_table, 0x17f5ec018);
 	/* The services are over, and so is what belonged to them. */
 	assert_false(info.boot_services_running);

@@ -199,8 +199,8 @@ static void test_grub_like(void **state)
 	assert_false(info.cmdline_truncated);
 	assert_string_equal(info.loader, "GRUB 2.06");
 	assert_int_equal(info.module_count, 2);
-	assert_int_equal(info.module[0].start, 0x200000);
-	assert_int_equal(info.module[0].end, 0xa00000);
+	assert_int_equal(info.module[0].memory.start, 0x200000);
+	assert_int_equal(info.module[0].memory.size, 0x800000);
 	assert_string_equal(info.module[0].string, "console=ttyS0 quiet");
 	assert_int_equal(info.module[0].length, 19);
 	assert_int_equal(info.module[1].length, 0);
@@ -465,7 +465,8 @@ static void test_modules(void **state)
 	end();
 	assert_says(parse(), NULL);
 	assert_int_equal(info.module_count, 16);
-	assert_int_equal(info.module[15].end, 0xf001);
+	assert_int_equal(info.module[15].memory.start, 0xf000);
+	assert_int_equal(info.module[15].memory.size, 1);
 	b.size -= 8;
 	module(0x100000, 0x100001, "one too many");
 	end();
