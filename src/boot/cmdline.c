@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/cmdline.h"
 
+#include "boot/piece.h"
 #include "lib/string.h"
 #include "nested/untested.h"
-
-/* A piece of the command line; text is NULL when the word had no '=' at all. */
-struct piece {
-	const char *text;
-	size_t length;
-};
 
 struct option {
 	const char *name;
 	/* Store the value into *options, or return false and leave it as it was. */
 	bool (*parse)(struct piece value, struct options *options);
-	/* Without a function it is one of two words. */
-	const char *no, *yes;
-	size_t member; /* a bool of struct options */
+	/* Without a function: a u8 or bool of struct options tells which of these words it is, … */
+	const char *const *words;
+	u32 word_count;
+	/* … or a u32 is the number, at most `max`. */
+	u32 max;
+	size_t member;
 };
 
 static const struct options defaults = {
@@ -30,25 +28,9 @@ static const struct options defaults = {
 	.microcode = true,
 };
 
-static bool equals(struct piece p, const char *s)
-{
-	return p.text && p.length == strlen(s) && memcmp(p.text, s, p.length) == 0;
-}
-
-static int digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return 16;
-}
-
 static bool parse_number(struct piece p, u32 max, u32 *out)
 {
-	int base = 10;
+	u32 base = 10;
 	u64 value = 0;
 
 	if (p.length > 2 && p.text[0] == '0' && (p.text[1] == 'x' || p.text[1] == 'X')) {
@@ -59,26 +41,15 @@ static bool parse_number(struct piece p, u32 max, u32 *out)
 	if (p.length == 0)
 		return false;
 	for (size_t i = 0; i < p.length; i++) {
-		int digit = digit_value(p.text[i]);
+		const u32 digit = digit_value(p.text[i]);
 
 		if (digit >= base)
 			return false;
-		value = value * (u64)base + (u64)digit;
+		value = value * base + digit;
 		if (value > max)
 			return false;
 	}
 	*out = (u32)value;
-	return true;
-}
-
-static bool parse_either(const struct option *option, struct piece value, struct options *options)
-{
-	const struct piece word = value.text ? value : (struct piece){"on", 2};
-	const bool yes = equals(word, option->yes);
-
-	if (!yes && !equals(word, option->no))
-		return false;
-	*(bool *)((u8 *)options + option->member) = yes;
 	return true;
 }
 
@@ -91,7 +62,7 @@ static bool parse_port(struct piece p, u16 *out)
 	u32 port;
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (equals(p, known[i].name)) {
+		if (piece_equals(p, known[i].name)) {
 			*out = known[i].port;
 			return true;
 		}
@@ -103,31 +74,17 @@ static bool parse_port(struct piece p, u16 *out)
 	return true;
 }
 
-/* Cuts *list at its first comma; returns what is behind that, without a text if there is none. */
-static struct piece cut_at_comma(struct piece *list)
-{
-	for (size_t i = 0; i < list->length; i++) {
-		if (list->text[i] == ',') {
-			const struct piece rest = {list->text + i + 1, list->length - i - 1};
-
-			list->length = i;
-			return rest;
-		}
-	}
-	return (struct piece){0};
-}
-
 static bool parse_serial(struct piece value, struct options *options)
 {
 	struct piece name = value, speed;
 	u32 baud = defaults.serial_baud;
 	u16 port;
 
-	if (equals(value, "none")) {
+	if (piece_equals(value, "none")) {
 		options->serial_port = 0;
 		return true;
 	}
-	speed = cut_at_comma(&name);
+	speed = piece_cut(&name, ',');
 	/* The divisor latch has 16 bits and counts in 1/115200 s. */
 	if (speed.text && (!parse_number(speed, 115200, &baud) || baud < 2 || 115200 % baud != 0))
 		return false;
@@ -142,41 +99,10 @@ static bool parse_serial(struct piece value, struct options *options)
 static int find(struct piece word, const char *const *names, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (equals(word, names[i]))
+		if (piece_equals(word, names[i]))
 			return (int)i;
 	}
 	return -1;
-}
-
-static bool parse_loglevel(struct piece value, struct options *options)
-{
-	static const char *const names[] = {
-		[LOG_LEVEL_ERROR] = "error",
-		[LOG_LEVEL_WARN] = "warn",
-		[LOG_LEVEL_INFO] = "info",
-		[LOG_LEVEL_DEBUG] = "debug",
-	};
-	const int index = find(value, names, ARRAY_SIZE(names));
-
-	if (index < 0)
-		return false;
-	options->log_level = (enum log_level)index;
-	return true;
-}
-
-static bool parse_drive(struct piece value, struct options *options)
-{
-	u32 drive;
-
-	if (!parse_number(value, 0xff, &drive))
-		return false;
-	options->drive = (u8)drive;
-	return true;
-}
-
-static bool parse_nested_pool(struct piece value, struct options *options)
-{
-	return parse_number(value, 1u << 20, &options->nested_pool);
 }
 
 /* Words with commas between them. */
@@ -184,14 +110,14 @@ static bool parse_nested_untested(struct piece value, struct options *options)
 {
 	u32 features = 0;
 
-	if (equals(value, "all") || equals(value, "none")) {
-		options->nested_untested = equals(value, "all") ? UNTESTED_ALL : 0;
+	if (piece_equals(value, "all") || piece_equals(value, "none")) {
+		options->nested_untested = piece_equals(value, "all") ? UNTESTED_ALL : 0;
 		return true;
 	}
 	for (struct piece word = value, rest; word.text; word = rest) {
 		int index;
 
-		rest = cut_at_comma(&word);
+		rest = piece_cut(&word, ',');
 		index = find(word, untested_words, UNTESTED_COUNT);
 		if (index < 0)
 			return false;
@@ -203,67 +129,58 @@ static bool parse_nested_untested(struct piece value, struct options *options)
 	return true;
 }
 
-static bool parse_wait(struct piece value, struct options *options)
-{
-	return parse_number(value, 3600, &options->wait);
-}
-
-static bool parse_mitigations(struct piece value, struct options *options)
-{
-	static const char *const names[] = {
-		[MITIGATIONS_AUTO] = "auto",
-		[MITIGATIONS_OFF] = "off",
-		[MITIGATIONS_FORCE] = "force",
-	};
-	const int index = find(value, names, ARRAY_SIZE(names));
-
-	if (index < 0)
-		return false;
-	options->mitigations = (enum mitigations)index;
-	return true;
-}
-
-static bool parse_dma(struct piece value, struct options *options)
-{
-	static const char *const names[] = {
-		[DMA_AUTO] = "auto",
-		[DMA_PROTECT] = "protect",
-		[DMA_PASS] = "pass",
-	};
-	const int index = find(value, names, ARRAY_SIZE(names));
-
-	if (index < 0)
-		return false;
-	options->dma = (enum dma_mode)index;
-	return true;
-}
-
-#define EITHER(name, no, yes, member)                                 \
-	{                                                             \
-		name, NULL, no, yes, offsetof(struct options, member) \
+/* In the order of an enumeration; of bools "no" comes first. */
+#define WORDS(option, field, ...)                                               \
+	{                                                                       \
+		.name = option, .words = (const char *const[]){__VA_ARGS__},    \
+		.word_count = ARRAY_SIZE(((const char *const[]){__VA_ARGS__})), \
+		.member = offsetof(struct options, field)                       \
 	}
-#define SWITCH(name, member) EITHER(name, "off", "on", member)
+#define SWITCH(option, field) WORDS(option, field, "off", "on")
+#define NUMBER(option, field, limit)                                                    \
+	{                                                                               \
+		.name = option, .max = limit, .member = offsetof(struct options, field) \
+	}
 
 static const struct option table[] = {
 	{.name = "serial", .parse = parse_serial},
-	{.name = "loglevel", .parse = parse_loglevel},
+	WORDS("loglevel", log_level, "error", "warn", "info", "debug"),
 	SWITCH("verbose", verbose),
-	{.name = "drive", .parse = parse_drive},
+	NUMBER("drive", drive, 0xff),
 	SWITCH("nested", nested),
 	SWITCH("nested.shadow", nested_shadow),
-	{.name = "nested.pool", .parse = parse_nested_pool},
+	NUMBER("nested.pool", nested_pool, 1 << 20),
 	{.name = "nested.untested", .parse = parse_nested_untested},
 	SWITCH("microcode", microcode),
 	SWITCH("hv-leaves", hv_leaves),
 	SWITCH("stats", stats),
-	EITHER("cpuid", "known", "all", cpuid_all),
-	EITHER("hypervisor", "hide", "pass", hypervisor_pass),
-	EITHER("efi", "keep", "end", efi_end),
-	EITHER("on-refuse", "halt", "boot", refuse_boot),
-	{.name = "wait", .parse = parse_wait},
-	{.name = "dma", .parse = parse_dma},
-	{.name = "mitigations", .parse = parse_mitigations},
+	WORDS("cpuid", cpuid_all, "known", "all"),
+	WORDS("hypervisor", hypervisor_pass, "hide", "pass"),
+	WORDS("efi", efi_end, "keep", "end"),
+	WORDS("on-refuse", refuse_boot, "halt", "boot"),
+	NUMBER("wait", wait, 3600),
+	WORDS("dma", dma, "auto", "protect", "pass"),
+	WORDS("mitigations", mitigations, "auto", "off", "force"),
 };
+
+static bool parse_value(const struct option *option, struct piece value, struct options *options)
+{
+	u8 *const member = (u8 *)options + option->member;
+	int index;
+
+	if (option->parse)
+		return option->parse(value, options);
+	if (!option->words)
+		return parse_number(value, option->max, (u32 *)(void *)member);
+	/* A switch alone is on. */
+	if (!value.text)
+		value = (struct piece){"on", 2};
+	index = find(value, option->words, option->word_count);
+	if (index < 0)
+		return false;
+	*member = (u8)index;
+	return true;
+}
 
 struct text {
 	char *buf;
@@ -294,54 +211,42 @@ static void complain(struct text *t, const char *what, struct piece word)
 static const struct option *find_option(struct piece name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (equals(name, table[i].name))
+		if (piece_equals(name, table[i].name))
 			return &table[i];
 	}
 	return NULL;
 }
 
-static bool is_blank(char c)
+/* Cuts the first word off; of no length at the end. */
+static struct piece next_word(struct piece *line)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+	struct piece word = piece_trim(*line);
+	size_t length = 0;
+
+	while (length < word.length && !is_blank(word.text[length]))
+		length++;
+	*line = (struct piece){word.text + length, word.length - length};
+	word.length = length;
+	return word;
 }
 
 u32 cmdline_parse(const char *line, struct options *out, char *complaint, size_t size)
 {
 	struct text text = {.buf = complaint, .size = size};
+	struct piece rest = {line, strlen(line)}, word;
 	u32 complaints = 0;
 
 	*out = defaults;
 	append(&text, "", 0);
-	while (*line != '\0') {
-		struct piece word = {.text = line}, name, value = {0};
-		const struct option *option;
+	while ((word = next_word(&rest)).length) {
+		struct piece name = word;
+		const struct piece value = piece_cut(&name, '=');
+		const struct option *option = find_option(name);
 
-		while (*line != '\0' && !is_blank(*line))
-			line++;
-		word.length = (size_t)(line - word.text);
-		while (is_blank(*line))
-			line++;
-		if (word.length == 0)
+		if (option && parse_value(option, value, out))
 			continue;
-
-		name = word;
-		for (size_t i = 0; i < word.length; i++) {
-			if (word.text[i] == '=') {
-				name.length = i;
-				value.text = word.text + i + 1;
-				value.length = word.length - i - 1;
-				break;
-			}
-		}
-		option = find_option(name);
-		if (!option) {
-			complain(&text, "unknown option", word);
-			complaints++;
-		} else if (!(option->parse ? option->parse(value, out)
-					   : parse_either(option, value, out))) {
-			complain(&text, "bad value in", word);
-			complaints++;
-		}
+		complain(&text, option ? "bad value in" : "unknown option", word);
+		complaints++;
 	}
 	return complaints;
 }

@@ -28,7 +28,7 @@
 
 #include <x86/types.h>
 
-#include "lib/log_level.h"
+#include "lib/log.h"
 #include "vmx/speculation.h"
 
 enum dma_mode { DMA_AUTO, DMA_PROTECT, DMA_PASS };
@@ -37,11 +37,11 @@ struct options {
 	const char *text; /* all of them as they were given; NULL: none were */
 	u16 serial_port;  /* I/O port of a 16550; 0: no serial console */
 	u32 serial_baud;  /* divides 115200 */
-	enum log_level log_level;
+	u8 log_level;     /* enum log_level */
 	bool verbose;
 	bool hv_leaves;
 	bool stats;
-	u8 drive;
+	u32 drive; /* at most 255 */
 	bool nested;
 	bool nested_shadow;
 	u32 nested_pool;     /* KiB, at most 1 GiB */
@@ -51,9 +51,9 @@ struct options {
 	bool hypervisor_pass;
 	bool efi_end;
 	bool refuse_boot;
-	u32 wait; /* seconds, at most an hour */
-	enum mitigations mitigations;
-	enum dma_mode dma;
+	u32 wait;       /* seconds, at most an hour */
+	u8 mitigations; /* enum mitigations */
+	u8 dma;         /* enum dma_mode */
 };
 
 /*

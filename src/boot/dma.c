@@ -132,15 +132,13 @@ static const char *obstacle(const struct acpi_info *acpi, const struct memmap *m
 	return error;
 }
 
-static void check_reserved(const struct range *hidden)
+static void check_reserved(struct range hidden)
 {
 	for (u32 i = 0; i < dma.dmar.reserved_count; i++) {
-		const struct range *r = &dma.dmar.reserved[i];
-
-		if (r->start < hidden->start + hidden->size && hidden->start < r->start + r->size)
+		if (ranges_overlap(dma.dmar.reserved[i], hidden))
 			fail("the firmware gives a device memory at %#lx that its memory map calls "
 			     "free; update the firmware, or start Umbra with dma=pass",
-			     r->start);
+			     dma.dmar.reserved[i].start);
 	}
 }
 
@@ -186,7 +184,7 @@ void dma_prepare(const struct options *options, const struct acpi_info *acpi,
 		return;
 	}
 	for (u32 i = 0; i < count; i++)
-		check_reserved(&hidden[i]);
+		check_reserved(hidden[i]);
 	make_map(map, hidden, count);
 	dma.on = true;
 }

@@ -231,74 +231,7 @@ struct efi_tcg2 {
 
 enum { EFI_SEARCH_BY_PROTOCOL = 2 };
 
-#define EFI_GLOBAL_VARIABLE_GUID                                       \
-	{                                                              \
-		0x8be4df61, 0x93ca, 0x11d2,                            \
-		{                                                      \
-			0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c \
-		}                                                      \
-	}
-#define EFI_LOADED_IMAGE_GUID                                          \
-	{                                                              \
-		0x5b1b31a1, 0x9562, 0x11d2,                            \
-		{                                                      \
-			0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
-		}                                                      \
-	}
-#define EFI_DEVICE_PATH_GUID                                           \
-	{                                                              \
-		0x09576e91, 0x6d3f, 0x11d2,                            \
-		{                                                      \
-			0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
-		}                                                      \
-	}
-#define EFI_FILE_SYSTEM_GUID                                           \
-	{                                                              \
-		0x964e5b22, 0x6459, 0x11d2,                            \
-		{                                                      \
-			0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b \
-		}                                                      \
-	}
-#define EFI_MP_SERVICES_GUID                                           \
-	{                                                              \
-		0x3fdda605, 0xa76e, 0x4f46,                            \
-		{                                                      \
-			0xad, 0x29, 0x12, 0xf4, 0x53, 0x1b, 0x3d, 0x08 \
-		}                                                      \
-	}
-#define EFI_GRAPHICS_GUID                                              \
-	{                                                              \
-		0x9042a9de, 0x23dc, 0x4a38,                            \
-		{                                                      \
-			0x96, 0xfb, 0x7a, 0xde, 0xd0, 0x80, 0x51, 0x6a \
-		}                                                      \
-	}
-#define EFI_ACPI_20_TABLE_GUID                                         \
-	{                                                              \
-		0x8868e871, 0xe4f1, 0x11d3,                            \
-		{                                                      \
-			0xbc, 0x22, 0x00, 0x80, 0xc7, 0x3c, 0x88, 0x81 \
-		}                                                      \
-	}
-#define EFI_LOAD_FILE2_GUID                                            \
-	{                                                              \
-		0x4006c0c1, 0xfcb3, 0x403e,                            \
-		{                                                      \
-			0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d \
-		}                                                      \
-	}
-/* Linux, Documentation/arch/x86/boot.rst and include/linux/efi.h. */
-#define LINUX_EFI_INITRD_MEDIA_GUID                                    \
-	{                                                              \
-		0x5568e427, 0x68fc, 0x4f3d,                            \
-		{                                                      \
-			0xac, 0x74, 0xca, 0x55, 0x52, 0x31, 0xcc, 0x68 \
-		}                                                      \
-	}
-#define EFI_TCG2_GUID                                                  \
-	{                                                              \
-		0x607f766c, 0x7455, 0x42be,                            \
-		{                                                      \
-			0x93, 0x0b, 0xe4, 0xd7, 0x6d, 0xb2, 0x72, 0x0f \
-		}                                                      \
-	}
+/* In efi_firmware.c. */
+extern const struct efi_guid efi_global_variable_guid, efi_loaded_image_guid, efi_device_path_guid,
+	efi_file_system_guid, efi_mp_services_guid, efi_graphics_guid, efi_acpi_20_table_guid,
+	efi_load_file2_guid, efi_linux_initrd_guid, efi_tcg2_guid;

@@ -52,18 +52,14 @@ bool efi_boot_order_next(const void *order, size_t size, u16 current, u16 *next)
 {
 	const u8 *bytes = order;
 	const size_t count = size / 2;
+	size_t at = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		if (read16(bytes + 2 * i) != current)
-			continue;
-		if (i + 1 == count)
-			return false;
-		*next = read16(bytes + 2 * (i + 1));
-		return true;
-	}
-	if (!count)
+	while (at < count && read16(bytes + 2 * at) != current)
+		at++;
+	at = at < count ? at + 1 : 0;
+	if (at >= count)
 		return false;
-	*next = read16(bytes);
+	*next = read16(bytes + 2 * at);
 	return true;
 }
 
@@ -75,21 +71,15 @@ void efi_boot_option_name(u16 number, char out[9])
 	out[8] = '\0';
 }
 
-/* A whole hard-drive node at `path`. */
-static bool is_hard_drive(const u8 *path, size_t left)
-{
-	return left >= HARD_DRIVE_SIZE && path[0] == EFI_PATH_MEDIA && path[1] == HARD_DRIVE &&
-	       read16(path + 2) == HARD_DRIVE_SIZE;
-}
-
 bool efi_path_is_short(const u8 *path, size_t size)
 {
-	return is_hard_drive(path, size);
+	return size >= HARD_DRIVE_SIZE && path[0] == EFI_PATH_MEDIA && path[1] == HARD_DRIVE &&
+	       read16(path + 2) == HARD_DRIVE_SIZE;
 }
 
 bool efi_path_has_partition(const u8 *path, size_t size, const u8 *short_path, size_t short_size)
 {
-	if (!is_hard_drive(short_path, short_size))
+	if (!efi_path_is_short(short_path, short_size))
 		return false;
 	for (size_t at = 0; size - at >= sizeof(struct efi_device_path);) {
 		const u16 length = read16(path + at + 2);
@@ -97,7 +87,7 @@ bool efi_path_has_partition(const u8 *path, size_t size, const u8 *short_path, s
 		if (path[at] == EFI_PATH_END || length < sizeof(struct efi_device_path) ||
 		    length > size - at)
 			return false;
-		if (is_hard_drive(path + at, size - at) &&
+		if (efi_path_is_short(path + at, size - at) &&
 		    memcmp(path + at + SIGNATURE_OFFSET, short_path + SIGNATURE_OFFSET,
 			   SIGNATURE_SIZE) == 0)
 			return true;

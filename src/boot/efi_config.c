@@ -1,41 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "boot/efi_config.h"
 
+#include "boot/piece.h"
 #include "lib/string.h"
 
-/* A part of the text. */
-struct part {
-	const char *start;
-	size_t length;
-};
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct part trim(struct part p)
-{
-	while (p.length && is_blank(p.start[0])) {
-		p.start++;
-		p.length--;
-	}
-	while (p.length && is_blank(p.start[p.length - 1]))
-		p.length--;
-	return p;
-}
-
-/* The part before the first `c`, or all of it. */
-static struct part up_to(struct part p, char c)
-{
-	for (size_t i = 0; i < p.length; i++) {
-		if (p.start[i] == c)
-			return (struct part){p.start, i};
-	}
-	return p;
-}
-
-static char *value_of(struct efi_config *config, struct part key)
+static char *value_of(struct efi_config *config, struct piece key)
 {
 	static const struct {
 		const char *name;
@@ -49,54 +18,52 @@ static char *value_of(struct efi_config *config, struct part key)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (strlen(keys[i].name) == key.length &&
-		    memcmp(keys[i].name, key.start, key.length) == 0)
+		if (piece_equals(key, keys[i].name))
 			return (char *)config + keys[i].offset;
 	}
 	return NULL;
 }
 
-static const char *parse_line(struct part line, struct efi_config *out)
+static const char *parse_line(struct piece line, struct efi_config *out)
 {
-	struct part key, value;
+	struct piece key, value;
 	char *to;
 
-	line = trim(up_to(line, '#'));
-	if (!line.length)
+	piece_cut(&line, '#');
+	key = piece_trim(line);
+	if (!key.length)
 		return NULL;
-	key = up_to(line, '=');
-	if (key.length == line.length)
+	value = piece_cut(&key, '=');
+	if (!value.text)
 		return "no '=' after a key";
-	value = trim((struct part){line.start + key.length + 1, line.length - key.length - 1});
-	to = value_of(out, trim(key));
+	value = piece_trim(value);
+	to = value_of(out, piece_trim(key));
 	if (!to)
 		return "a key that is none of options, start, arguments, initrd, microcode";
 	if (value.length >= EFI_CONFIG_VALUE)
 		return "a value of more than 1023 characters";
 	for (size_t i = 0; i < value.length; i++) {
-		if ((u8)value.start[i] < ' ' || (u8)value.start[i] > '~')
+		if ((u8)value.text[i] < ' ' || (u8)value.text[i] > '~')
 			return "a character that is not printable ASCII";
 	}
-	memcpy(to, value.start, value.length);
+	memcpy(to, value.text, value.length);
 	to[value.length] = '\0';
 	return NULL;
 }
 
 const char *efi_config_parse(const char *text, size_t length, struct efi_config *out, u32 *line)
 {
-	struct part rest = {text, length};
-	const char *error = NULL;
+	struct piece rest = {text, length};
 
 	*out = (struct efi_config){0};
-	for (*line = 1; rest.length && !error; (*line)++) {
-		const struct part one = up_to(rest, '\n');
-		const size_t used = one.length < rest.length ? one.length + 1 : one.length;
+	for (*line = 1; rest.length; (*line)++) {
+		struct piece one = rest;
+		const char *error;
 
+		rest = piece_cut(&one, '\n');
 		error = parse_line(one, out);
 		if (error)
-			break;
-		rest.start += used;
-		rest.length -= used;
+			return error;
 	}
-	return error;
+	return NULL;
 }

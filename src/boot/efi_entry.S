@@ -176,7 +176,7 @@ efi_after_main:
 3:	mov	PLAN_INITRD_HANDLE(%rsp), %rcx
 	test	%rcx, %rcx
 	jz	4f
-	lea	load_file2_guid(%rip), %rdx
+	lea	efi_load_file2_guid(%rip), %rdx
 	mov	PLAN_INITRD(%rsp), %r8
 	mov	PLAN_SERVICES(%rsp), %rax
 	call	*BOOT_UNINSTALL_PROTOCOL(%rax)
@@ -306,13 +306,6 @@ efi_on_own_stack:
 	call	*%rdx
 1:	hlt
 	jmp	1b
-
-	.section .rodata
-	.balign 4
-load_file2_guid:			/* EFI_LOAD_FILE2_GUID */
-	.long	0x4006c0c1
-	.short	0xfcb3, 0x403e
-	.byte	0x99, 0x6d, 0x4a, 0x6c, 0x87, 0x24, 0xe0, 0x6d
 
 	.section .data
 	.balign 8

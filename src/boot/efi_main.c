@@ -59,7 +59,6 @@ _Noreturn void efi_on_own_stack(u64 stack, u64 cr3, void (*function)(void *), vo
 /* Part of the image, and moves with it. */
 static struct {
 	struct efi_plan *plan;
-	const char *next_name;
 	struct efi_config config;
 	struct options options;
 	struct microcode_update microcode;
@@ -116,7 +115,7 @@ static _Noreturn void go_on_without(void)
 		give_traps_back();
 	dma_give_back();
 	if (efi.plan->next)
-		log_error("starting %s without Umbra", efi.next_name);
+		log_error("starting %s without Umbra", efi_next_name);
 	else
 		log_error("back to the firmware without Umbra");
 	wait_for_reader(3);
@@ -154,8 +153,7 @@ static void read_config(efi_handle device)
 /* For a panic, once the firmware's console is gone. Its mode may be another by then. */
 static void init_screen(void)
 {
-	static const struct efi_guid guid = EFI_GRAPHICS_GUID;
-	const struct efi_graphics *graphics = firmware_any_protocol(&guid);
+	const struct efi_graphics *graphics = firmware_any_protocol(&efi_graphics_guid);
 	const struct efi_graphics_info *info;
 	struct framebuffer fb;
 
@@ -187,27 +185,27 @@ static void init_screen(void)
 static u64 read_memory_map(void *buffer, struct efi_map_view *view)
 {
 	u64 size = MEMORY_MAP_MAX, key, stride;
+	u32 version;
 
-	if (firmware.services->get_memory_map(&size, buffer, &key, &stride, &view->version))
+	if (firmware.services->get_memory_map(&size, buffer, &key, &stride, &version))
 		fail("the firmware's memory map is larger than %u KiB", MEMORY_MAP_MAX / 1024);
-	view->descriptors = buffer;
-	view->size = (u32)size;
-	view->stride = (u32)stride;
-	if (!efi_map_read(buffer, size, stride, &efi.map))
+	*view = (struct efi_map_view){buffer, (u32)size, (u32)stride, version};
+	if (!efi_map_read(view, &efi.map))
 		fail("the firmware's memory map has too many pieces");
 	return key;
 }
 
 static void read_tables(void)
 {
-	static const struct efi_guid acpi = EFI_ACPI_20_TABLE_GUID;
 	enum { RSDP_SIZE = 36 };
 	struct efi_map_view view;
 
 	read_memory_map(firmware_buffer(MEMORY_MAP_MAX), &view);
 	for (u64 i = 0; i < firmware.system->table_count; i++) {
-		if (memcmp(&firmware.system->tables[i].guid, &acpi, sizeof(acpi)) == 0)
-			machine_read_acpi(firmware.system->tables[i].table, RSDP_SIZE);
+		const struct efi_configuration_table *table = &firmware.system->tables[i];
+
+		if (memcmp(&table->guid, &efi_acpi_20_table_guid, sizeof(table->guid)) == 0)
+			machine_read_acpi(table->table, RSDP_SIZE);
 	}
 }
 
@@ -217,8 +215,7 @@ static void read_tables(void)
  */
 static void find_cpus(void)
 {
-	static const struct efi_guid guid = EFI_MP_SERVICES_GUID;
-	struct efi_mp_services *mp = firmware_any_protocol(&guid);
+	struct efi_mp_services *mp = firmware_any_protocol(&efi_mp_services_guid);
 	u64 all = 0, enabled;
 
 	if (mp && mp->get_number(mp, &all, &enabled))
@@ -294,8 +291,7 @@ static void efi_move_home(u64 ept_cap)
 /* Each of the firmware's other CPUs runs efi_ap_entry and comes back as a guest. */
 static void virtualise_other_cpus(paddr_t load_base)
 {
-	static const struct efi_guid guid = EFI_MP_SERVICES_GUID;
-	struct efi_mp_services *mp = firmware_any_protocol(&guid);
+	struct efi_mp_services *mp = firmware_any_protocol(&efi_mp_services_guid);
 	u64 all, enabled;
 	efi_status status;
 
@@ -376,7 +372,7 @@ static void slide_under(paddr_t load_base)
 	give_traps_back();
 	console_init_serial(efi.options.serial_port, efi.options.serial_baud);
 	virtualise_other_cpus(load_base);
-	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi.next_name,
+	log_info("starting %s under Umbra on %u CPUs; %llu KiB left for tables", efi_next_name,
 		 cpu_count, pages_left() * PAGE_SIZE / KIB);
 	wait_for_reader(0);
 	fail_set_way_out(NULL);
@@ -405,16 +401,15 @@ static void begin(efi_handle image, struct efi_system_table *system, paddr_t fir
 u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_base,
 	     paddr_t firmware_cr3, struct efi_plan *plan)
 {
-	static const struct efi_guid guid = EFI_LOADED_IMAGE_GUID;
 	const struct efi_loaded_image *loaded;
 
 	begin(image, system, firmware_cr3, plan);
 	log_info("version " UMBRA_VERSION ", started by EFI firmware");
-	loaded = firmware_protocol(image, &guid);
+	loaded = firmware_protocol(image, &efi_loaded_image_guid);
 	if (!loaded)
 		fail("the firmware does not say where Umbra was loaded from");
 	read_config(loaded->device);
-	efi_next_configured(&efi.config, loaded->device, load_base, plan, &efi.next_name);
+	efi_next_configured(&efi.config, loaded->device, load_base, plan);
 	read_microcode(loaded->device);
 	slide_under(load_base);
 	return EFI_SUCCESS;
@@ -423,17 +418,16 @@ u64 efi_main(efi_handle image, struct efi_system_table *system, paddr_t load_bas
 /* Whether the firmware can start the first module, and all its CPUs can be reached through it. */
 static bool can_stay(const struct mb2_info *info)
 {
-	static const struct efi_guid mp = EFI_MP_SERVICES_GUID;
-	const struct mb2_module *first = &info->module[0];
+	const struct range *first = &info->module[0].memory;
 	struct pe_info program;
 
 	if (efi.options.efi_end || !info->module_count ||
-	    !pe_is_efi_program((const void *)first->start, first->end - first->start, &program))
+	    !pe_is_efi_program((const void *)first->start, first->size, &program))
 		return false;
 	/* The stub of an older kernel finds its initrd on a disk only. */
 	if (info->module_count > 1 && program.version == 0)
 		return false;
-	return firmware_any_protocol(&mp);
+	return firmware_any_protocol(&efi_mp_services_guid);
 }
 
 /*
@@ -490,7 +484,7 @@ u64 efi_main_multiboot2(paddr_t information, u64 unused, paddr_t load_base, padd
 	take_traps();
 	efi.microcode = microcode_choose(&info, efi.options.microcode);
 	give_traps_back();
-	efi_next_module(&info, load_base, plan, &efi.next_name);
+	efi_next_module(&info, load_base, plan);
 	slide_under(load_base);
 	return EFI_SUCCESS;
 }

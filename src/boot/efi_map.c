@@ -103,49 +103,45 @@ size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, p
 	return size;
 }
 
-void efi_map_reserve_firmware(const void *map, size_t size, size_t stride, struct memmap *out)
+/* What is not listed is reserved. */
+static u32 type_of(const struct efi_memory_descriptor *d)
 {
-	const u8 *base = map;
+	static const u8 types[] = {
+		[EFI_LOADER_CODE] = MEMMAP_USABLE,
+		[EFI_LOADER_DATA] = MEMMAP_USABLE,
+		[EFI_BOOT_SERVICES_CODE] = MEMMAP_USABLE,
+		[EFI_BOOT_SERVICES_DATA] = MEMMAP_USABLE,
+		[EFI_CONVENTIONAL_MEMORY] = MEMMAP_USABLE,
+		[EFI_UNUSABLE_MEMORY] = MEMMAP_BAD,
+		[EFI_ACPI_RECLAIM_MEMORY] = MEMMAP_ACPI_RECLAIM,
+		[EFI_ACPI_MEMORY_NVS] = MEMMAP_ACPI_NVS,
+	};
 
-	for (size_t offset = 0; offset + stride <= size; offset += stride) {
+	return d->type < ARRAY_SIZE(types) && types[d->type] ? types[d->type] : MEMMAP_RESERVED;
+}
+
+void efi_map_reserve_firmware(const struct efi_map_view *map, struct memmap *out)
+{
+	const u8 *base = map->descriptors;
+
+	for (size_t offset = 0; offset + map->stride <= map->size; offset += map->stride) {
 		const struct efi_memory_descriptor d = load(base + offset);
 
-		if (d.type != EFI_LOADER_CODE && d.type != EFI_LOADER_DATA &&
-		    d.type != EFI_CONVENTIONAL_MEMORY)
+		if (type_of(&d) != MEMMAP_USABLE || d.type == EFI_BOOT_SERVICES_CODE ||
+		    d.type == EFI_BOOT_SERVICES_DATA)
 			memmap_reserve(out, d.physical_start, end_of(&d) - d.physical_start);
 	}
 }
 
-bool efi_map_read(const void *map, size_t size, size_t stride, struct memmap *out)
+bool efi_map_read(const struct efi_map_view *map, struct memmap *out)
 {
-	const u8 *base = map;
+	const u8 *base = map->descriptors;
 
 	*out = (struct memmap){0};
-	for (size_t offset = 0; offset + stride <= size; offset += stride) {
+	for (size_t offset = 0; offset + map->stride <= map->size; offset += map->stride) {
 		const struct efi_memory_descriptor d = load(base + offset);
-		u32 type = MEMMAP_RESERVED;
 
-		switch (d.type) {
-		case EFI_LOADER_CODE:
-		case EFI_LOADER_DATA:
-		case EFI_BOOT_SERVICES_CODE:
-		case EFI_BOOT_SERVICES_DATA:
-		case EFI_CONVENTIONAL_MEMORY:
-			type = MEMMAP_USABLE;
-			break;
-		case EFI_ACPI_RECLAIM_MEMORY:
-			type = MEMMAP_ACPI_RECLAIM;
-			break;
-		case EFI_ACPI_MEMORY_NVS:
-			type = MEMMAP_ACPI_NVS;
-			break;
-		case EFI_UNUSABLE_MEMORY:
-			type = MEMMAP_BAD;
-			break;
-		default:
-			break;
-		}
-		if (!memmap_add(out, d.physical_start, end_of(&d) - d.physical_start, type))
+		if (!memmap_add(out, d.physical_start, end_of(&d) - d.physical_start, type_of(&d)))
 			return false;
 	}
 	return true;

@@ -9,6 +9,14 @@
 
 #include "mm/memmap.h"
 
+/* One as it lies in memory, at any address. */
+struct efi_map_view {
+	const void *descriptors;
+	u32 size;   /* bytes */
+	u32 stride; /* from one descriptor to the next, at least 40 and a multiple of 8 */
+	u32 version;
+};
+
 /* A range adds at most this many descriptors: it may cut one in three. */
 enum { EFI_MAP_EXTRA = 2 };
 
@@ -25,7 +33,7 @@ size_t efi_map_reserve(void *map, size_t size, size_t capacity, size_t stride, p
  * What such a map describes, while the boot services run: memory that an operating system will have
  * is usable. False: *out is full.
  */
-bool efi_map_read(const void *map, size_t size, size_t stride, struct memmap *out);
+bool efi_map_read(const struct efi_map_view *map, struct memmap *out);
 
 /*
  * Reserves in `out` all that such a map gives to anyone but the boot loader: runtime services,
@@ -34,4 +42,4 @@ bool efi_map_read(const void *map, size_t size, size_t stride, struct memmap *ou
  * that call. What is left usable holds nothing of firmware's. A table that overflows lacks some of
  * it.
  */
-void efi_map_reserve_firmware(const void *map, size_t size, size_t stride, struct memmap *out);
+void efi_map_reserve_firmware(const struct efi_map_view *map, struct memmap *out);

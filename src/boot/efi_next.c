@@ -16,7 +16,7 @@ enum {
 /* efi_entry.S */
 extern const u8 efi_load_initrd[];
 
-static char next_name[EFI_CONFIG_VALUE];
+char efi_next_name[EFI_CONFIG_VALUE];
 
 static size_t path_length(const struct efi_device_path *path)
 {
@@ -32,8 +32,7 @@ static size_t path_length(const struct efi_device_path *path)
 /* The device's path, then the file's: "Media Device Path", "File Path Media Device Path". */
 static bool make_path(efi_handle device, const char *name, u8 *out, size_t capacity)
 {
-	static const struct efi_guid guid = EFI_DEVICE_PATH_GUID;
-	const struct efi_device_path *of_device = firmware_protocol(device, &guid);
+	const struct efi_device_path *of_device = firmware_protocol(device, &efi_device_path_guid);
 	const size_t name_bytes = (strlen(name) + 1) * sizeof(efi_char);
 	struct efi_device_path node = {
 		.type = EFI_PATH_MEDIA,
@@ -60,17 +59,16 @@ static bool make_path(efi_handle device, const char *name, u8 *out, size_t capac
 /* The whole path for one that leaves out the device, or the same. */
 static const void *whole_path(const u8 *path, size_t size)
 {
-	static const struct efi_guid files = EFI_FILE_SYSTEM_GUID, paths = EFI_DEVICE_PATH_GUID;
 	efi_handle *handles;
 	u64 count;
 
 	if (!efi_path_is_short(path, size) ||
-	    firmware.services->locate_handle_buffer(EFI_SEARCH_BY_PROTOCOL, &files, NULL, &count,
-						    &handles))
+	    firmware.services->locate_handle_buffer(EFI_SEARCH_BY_PROTOCOL, &efi_file_system_guid,
+						    NULL, &count, &handles))
 		return path;
 	for (u64 i = 0; i < count; i++) {
 		const struct efi_device_path *node = (const void *)path;
-		const void *of_device = firmware_protocol(handles[i], &paths);
+		const void *of_device = firmware_protocol(handles[i], &efi_device_path_guid);
 		size_t length;
 		u8 *whole;
 
@@ -104,7 +102,7 @@ static const void *next_in_boot_order(struct efi_boot_option *option)
 		variable = firmware_variable(name, &size);
 		if (!variable || !efi_boot_option_parse(variable, size, option) || !option->active)
 			continue;
-		str_copy(next_name, sizeof(next_name), option->description);
+		str_copy(efi_next_name, sizeof(efi_next_name), option->description);
 		return whole_path(option->path, option->path_size);
 	}
 	fail("the firmware has no boot entry after this one, and umbra.conf names nothing to "
@@ -116,7 +114,7 @@ static const void *configured_path(efi_handle device, const char *name)
 {
 	u8 *const path = firmware_buffer(DEVICE_PATH_MAX);
 
-	str_copy(next_name, sizeof(next_name), name);
+	str_copy(efi_next_name, sizeof(efi_next_name), name);
 	if (!make_path(device, name, path, DEVICE_PATH_MAX))
 		fail("%s: its path is too long", name);
 	return path;
@@ -126,15 +124,14 @@ static const void *configured_path(efi_handle device, const char *name)
 static struct efi_loaded_image *load(const void *path, const void *source, u64 size,
 				     struct efi_plan *plan)
 {
-	static const struct efi_guid guid = EFI_LOADED_IMAGE_GUID;
 	efi_status status = firmware.services->load_image(false, firmware.image, path, source, size,
 							  &plan->next);
 
 	if (status) {
 		plan->next = NULL;
-		fail("%s cannot be loaded: EFI status %#lx", next_name, status);
+		fail("%s cannot be loaded: EFI status %#lx", efi_next_name, status);
 	}
-	return firmware_protocol(plan->next, &guid);
+	return firmware_protocol(plan->next, &efi_loaded_image_guid);
 }
 
 static void set_arguments(struct efi_loaded_image *loaded, const char *arguments)
@@ -154,14 +151,13 @@ static void set_arguments(struct efi_loaded_image *loaded, const char *arguments
  */
 static void offer_initrd(paddr_t data, u64 size, paddr_t load_base, struct efi_plan *plan)
 {
-	static const struct efi_guid load_file = EFI_LOAD_FILE2_GUID, paths = EFI_DEVICE_PATH_GUID;
-	static const struct __attribute__((packed)) {
+	const struct __attribute__((packed)) {
 		struct efi_device_path node;
 		struct efi_guid guid;
 		struct efi_device_path end;
 	} path = {
 		{EFI_PATH_MEDIA, EFI_PATH_MEDIA_VENDOR, 20},
-		LINUX_EFI_INITRD_MEDIA_GUID,
+		efi_linux_initrd_guid,
 		{EFI_PATH_END, EFI_PATH_END_ALL, 4},
 	};
 	struct efi_load_file *offer = firmware_buffer(sizeof(*offer));
@@ -174,23 +170,23 @@ static void offer_initrd(paddr_t data, u64 size, paddr_t load_base, struct efi_p
 		.data = data,
 		.size = size,
 	};
-	status = firmware.services->install_protocol(&plan->initrd_handle, &paths, 0, copy);
+	status = firmware.services->install_protocol(&plan->initrd_handle, &efi_device_path_guid, 0,
+						     copy);
 	if (!status)
-		status = firmware.services->install_protocol(&plan->initrd_handle, &load_file, 0,
-							     offer);
+		status = firmware.services->install_protocol(&plan->initrd_handle,
+							     &efi_load_file2_guid, 0, offer);
 	if (status)
 		fail("the initrd cannot be offered: EFI status %#lx", status);
 	plan->initrd = offer;
 }
 
 void efi_next_configured(const struct efi_config *config, efi_handle device, paddr_t load_base,
-			 struct efi_plan *plan, const char **name)
+			 struct efi_plan *plan)
 {
 	struct efi_boot_option option = {0};
 	const void *path;
 	struct efi_loaded_image *loaded;
 
-	*name = next_name;
 	path = config->start[0] ? configured_path(device, config->start)
 				: next_in_boot_order(&option);
 	loaded = load(path, NULL, 0, plan);
@@ -217,28 +213,27 @@ static paddr_t join_modules(const struct mb2_info *info, u64 *size)
 	const struct mb2_module *first = &info->module[1];
 	paddr_t joined;
 
-	*size = first->end - first->start;
+	*size = first->memory.size;
 	if (info->module_count == 2)
-		return first->start;
+		return first->memory.start;
 	*size = 0;
 	for (u32 i = 1; i < info->module_count; i++)
-		*size += ALIGN_UP(info->module[i].end - info->module[i].start, 4ull);
+		*size += ALIGN_UP(info->module[i].memory.size, 4ull);
 	joined = firmware_pages(*size, ~0ull);
 	memset((void *)joined, 0, *size);
 	*size = 0;
 	for (u32 i = 1; i < info->module_count; i++) {
-		const u64 length = info->module[i].end - info->module[i].start;
+		const struct range *module = &info->module[i].memory;
 
-		memcpy((u8 *)joined + *size, (const void *)info->module[i].start, length);
-		*size += ALIGN_UP(length, 4ull);
+		memcpy((u8 *)joined + *size, (const void *)module->start, module->size);
+		*size += ALIGN_UP(module->size, 4ull);
 	}
 	return joined;
 }
 
-void efi_next_module(const struct mb2_info *info, paddr_t load_base, struct efi_plan *plan,
-		     const char **name)
+void efi_next_module(const struct mb2_info *info, paddr_t load_base, struct efi_plan *plan)
 {
-	const struct mb2_module *program = &info->module[0];
+	const struct range *program = &info->module[0].memory;
 	/* "Memory mapped device path". */
 	const struct __attribute__((packed)) {
 		struct efi_device_path node;
@@ -249,17 +244,16 @@ void efi_next_module(const struct mb2_info *info, paddr_t load_base, struct efi_
 		{EFI_PATH_HARDWARE, EFI_PATH_HARDWARE_MEMORY, 24},
 		EFI_LOADER_DATA_TYPE,
 		program->start,
-		program->end - 1,
+		program->start + program->size - 1,
 		{EFI_PATH_END, EFI_PATH_END_ALL, 4},
 	};
 	/* Where the firmware's own code can read it. */
 	void *copy = firmware_buffer(sizeof(path));
 
 	memcpy(copy, &path, sizeof(path));
-	str_copy(next_name, sizeof(next_name), "the first module");
-	*name = next_name;
-	set_arguments(load(copy, (const void *)program->start, program->end - program->start, plan),
-		      program->string);
+	str_copy(efi_next_name, sizeof(efi_next_name), "the first module");
+	set_arguments(load(copy, (const void *)program->start, program->size, plan),
+		      info->module[0].string);
 	if (info->module_count > 1) {
 		u64 size;
 		const paddr_t data = join_modules(info, &size);

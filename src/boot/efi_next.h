@@ -24,13 +24,15 @@ struct efi_plan {
 };
 _Static_assert(sizeof(struct efi_plan) == 88, "see efi_entry.S");
 
+/* What people call it, as soon as that is known. */
+extern char efi_next_name[EFI_CONFIG_VALUE];
+
 /*
- * By umbra.conf on the device, or the boot entry after Umbra's. Sets `next` and the initrd; `name`
- * is what people call it, as soon as that is known. `load_base`: where efi_entry.S runs.
+ * By umbra.conf on the device, or the boot entry after Umbra's. Sets `next` and the initrd.
+ * `load_base`: where efi_entry.S runs.
  */
 void efi_next_configured(const struct efi_config *config, efi_handle device, paddr_t load_base,
-			 struct efi_plan *plan, const char **name);
+			 struct efi_plan *plan);
 
 /* The first of a boot loader's modules is the program, the others are initrds. */
-void efi_next_module(const struct mb2_info *info, paddr_t load_base, struct efi_plan *plan,
-		     const char **name);
+void efi_next_module(const struct mb2_info *info, paddr_t load_base, struct efi_plan *plan);

@@ -84,31 +84,29 @@ static const char *read_header(const u8 *image, size_t size, struct elf_image *e
 	if (ident.data != DATA_LITTLE || (ident.type != TYPE_EXEC && ident.type != TYPE_DYN))
 		return "ELF file is not an x86 executable";
 
-	if (ident.class == CLASS_64 && ident.machine == MACHINE_X86_64) {
+	/* Multiboot kernels that start in 32-bit code and go on in 64-bit are often a mix. */
+	elf->is_64bit = ident.class == CLASS_64;
+	if (!(ident.machine == MACHINE_X86_64 &&
+	      (ident.class == CLASS_64 || ident.class == CLASS_32)) &&
+	    !(ident.machine == MACHINE_386 && ident.class == CLASS_32))
+		return "ELF file is not an x86 executable";
+	if (size < (elf->is_64bit ? sizeof(struct elf64_header) : sizeof(struct elf32_header)))
+		return "ELF file is truncated";
+	if (elf->is_64bit) {
 		struct elf64_header h;
-		if (size < sizeof(h))
-			return "ELF file is truncated";
 		memcpy(&h, image, sizeof(h));
-		elf->is_64bit = true;
 		elf->entry = h.entry;
 		*ph = (struct headers){.offset = h.phoff, .size = h.phentsize, .count = h.phnum};
-		return h.phentsize < sizeof(struct elf64_segment) ? "invalid ELF program header"
-								  : NULL;
-	}
-	/* Multiboot kernels that start in 32-bit code and go on in 64-bit are often such a mix. */
-	if (ident.class == CLASS_32 &&
-	    (ident.machine == MACHINE_386 || ident.machine == MACHINE_X86_64)) {
+	} else {
 		struct elf32_header h;
-		if (size < sizeof(h))
-			return "ELF file is truncated";
 		memcpy(&h, image, sizeof(h));
-		elf->is_64bit = false;
 		elf->entry = h.entry;
 		*ph = (struct headers){.offset = h.phoff, .size = h.phentsize, .count = h.phnum};
-		return h.phentsize < sizeof(struct elf32_segment) ? "invalid ELF program header"
-								  : NULL;
 	}
-	return "ELF file is not an x86 executable";
+	if (ph->size <
+	    (elf->is_64bit ? sizeof(struct elf64_segment) : sizeof(struct elf32_segment)))
+		return "invalid ELF program header";
+	return NULL;
 }
 
 static struct elf64_segment read_segment(const u8 *at, bool is_64bit)

@@ -31,6 +31,13 @@ struct elf_image {
 	struct elf_notes notes[ELF_NOTES_MAX];
 };
 
+/* What the protocols by which such a kernel may be started tell besides. */
+struct elf_kernel {
+	u32 entry;          /* physical; in a segment */
+	bool align_modules; /* to pages */
+	struct elf_image elf;
+};
+
 /* What elf_parse() says of a file of another kind. */
 extern const char elf_not_elf[];
 

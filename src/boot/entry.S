@@ -16,8 +16,8 @@ header:
 
 	.balign 8				/* information request, optional: what Umbra can use */
 	.word	1, 1
-	.long	8 + 4 * 6
-	.long	6, 8, 14, 15, 17, 21		/* mmap, framebuffer, RSDPs, EFI map, load base */
+	.long	8 + 4 * 5
+	.long	6, 8, 14, 15, 17		/* mmap, framebuffer, RSDPs, EFI map */
 	.balign 8				/* modules on page boundaries */
 	.word	6, 1
 	.long	8

@@ -41,24 +41,15 @@ _Static_assert(offsetof(struct boot_data, rsdp) <= PAGE_SIZE, "the stub is in th
 static struct {
 	enum guest_kind kind;
 	struct linux_image linux;
-	struct mb2_kernel mb2;
-	struct pvh_image pvh;
+	struct elf_kernel kernel; /* of the kinds between that and a boot sector */
 } guest;
 
-static const void *module_image(const struct mb2_module *module)
+static void check_command_line(const struct mb2_module *kernel)
 {
-	return phys_to_virt(module->start);
-}
+	size_t limit = CMDLINE_MAX - 1;
 
-static size_t module_size(const struct mb2_module *module)
-{
-	return module->end - module->start;
-}
-
-static void check_command_line(const struct mb2_module *kernel, size_t limit)
-{
-	if (limit > CMDLINE_MAX - 1)
-		limit = CMDLINE_MAX - 1;
+	if (guest.kind == GUEST_LINUX && guest.linux.cmdline_size < limit)
+		limit = guest.linux.cmdline_size;
 	if (kernel->length > limit)
 		fail("the kernel's command line has %u characters, %zu are possible; shorten it",
 		     kernel->length, limit);
@@ -66,48 +57,42 @@ static void check_command_line(const struct mb2_module *kernel, size_t limit)
 
 void guest_check_modules(const struct mb2_info *info)
 {
-	const struct mb2_module *kernel = &info->module[0];
+	const struct mb2_module *first = &info->module[0];
+	const void *image = phys_to_virt(first->memory.start);
+	const size_t size = first->memory.size;
 	const char *error;
 
 	if (info->module_count == 0)
 		fail("no guest: add a line \"module2 /boot/vmlinuz …\" after the multiboot2 line");
-	error = linux_parse(module_image(kernel), module_size(kernel), &guest.linux);
-	if (!error) {
-		guest.kind = GUEST_LINUX;
-		check_command_line(kernel, guest.linux.cmdline_size);
-		return;
-	}
-	if (error != linux_not_linux)
-		fail("the kernel module: %s", error);
-	/* A kernel that can be started either way (Linux cannot) is told more by multiboot2. */
-	error = mb2_kernel_parse(module_image(kernel), module_size(kernel), &guest.mb2);
-	if (!error) {
+	guest.kind = GUEST_LINUX;
+	error = linux_parse(image, size, &guest.linux);
+	if (error == linux_not_linux) {
+		/* A kernel that can be started either way (Linux cannot) learns more from this. */
 		guest.kind = GUEST_MULTIBOOT2;
-		check_command_line(kernel, CMDLINE_MAX);
-		return;
+		error = mb2_kernel_parse(image, size, &guest.kernel);
 	}
-	if (error != mb2_kernel_no_header)
-		fail("the kernel module: %s", error);
-	error = pvh_parse(module_image(kernel), module_size(kernel), &guest.pvh);
-	if (!error) {
+	if (error == mb2_kernel_no_header) {
 		guest.kind = GUEST_PVH;
-		check_command_line(kernel, CMDLINE_MAX);
+		error = pvh_parse(image, size, &guest.kernel);
+	}
+	if (guest.kind == GUEST_PVH && error == elf_not_elf) {
+		guest.kind = GUEST_BOOT_SECTOR;
+		if (!chainload_is_boot_sector(image, size))
+			fail("the first module is neither a Linux bzImage, nor an ELF kernel for "
+			     "multiboot2 "
+			     "or with a PVH note, nor a boot sector");
 		return;
 	}
-	if (error != elf_not_elf)
+	if (error)
 		fail("the kernel module: %s", error);
-	if (!chainload_is_boot_sector(module_image(kernel), module_size(kernel)))
-		fail("the first module is neither a Linux bzImage, nor an ELF kernel for "
-		     "multiboot2 "
-		     "or with a PVH note, nor a boot sector");
-	guest.kind = GUEST_BOOT_SECTOR;
+	check_command_line(first);
 }
 
 static void add_segment(struct placement_request *request, const struct mb2_module *kernel,
 			u64 file_offset, u64 filesz, u64 offset, u64 memsz)
 {
 	request->segment[request->segment_count++] = (struct placement_segment){
-		.source = kernel->start + file_offset,
+		.source = kernel->memory.start + file_offset,
 		.filesz = filesz,
 		.offset = offset,
 		.memsz = memsz,
@@ -125,13 +110,17 @@ static void request_linux(struct placement_request *request, const struct mb2_mo
 		    guest.linux.code_size);
 }
 
-static void request_elf(struct placement_request *request, const struct mb2_module *kernel,
-			const struct elf_image *elf)
+static void request_elf(struct placement_request *request, const struct mb2_module *kernel)
 {
+	const struct elf_image *elf = &guest.kernel.elf;
+
 	request->kernel_base = elf->lowest;
 	request->kernel_size = elf->highest - elf->lowest;
 	request->kernel_align = PAGE_SIZE;
 	request->module_max = BITS(31, 0);
+	/* Multiboot2 modules stay apart, and on pages if the kernel asks for that. */
+	if (guest.kernel.align_modules)
+		request->module_align = PAGE_SIZE;
 	for (u32 i = 0; i < elf->count; i++)
 		add_segment(request, kernel, elf->segment[i].offset, elf->segment[i].filesz,
 			    elf->segment[i].paddr - elf->lowest, elf->segment[i].memsz);
@@ -139,7 +128,7 @@ static void request_elf(struct placement_request *request, const struct mb2_modu
 
 static bool has_efi(const struct mb2_info *info)
 {
-	return guest.kind == GUEST_LINUX && info->efi_system_table && info->efi_mmap;
+	return guest.kind == GUEST_LINUX && info->efi_system_table && info->efi_map.descriptors;
 }
 
 /*
@@ -162,14 +151,9 @@ static void make_plan(const struct mb2_info *info, const struct memmap *room, bo
 	if (guest.kind == GUEST_LINUX)
 		request_linux(&request, &info->module[0]);
 	else
-		request_elf(&request, &info->module[0],
-			    guest.kind == GUEST_PVH ? &guest.pvh.elf : &guest.mb2.elf);
-	/* Multiboot2 modules stay apart, and on pages if the kernel asks for that. */
-	if (guest.kind == GUEST_MULTIBOOT2 && guest.mb2.align_modules)
-		request.module_align = PAGE_SIZE;
+		request_elf(&request, &info->module[0]);
 	for (u32 i = 1; i < info->module_count; i++)
-		request.module[i - 1] =
-			(struct range){info->module[i].start, module_size(&info->module[i])};
+		request.module[i - 1] = info->module[i].memory;
 	status = placement_plan(&request, plan);
 	if (status && has_efi(info) && !only_room) {
 		request.map = &info->memmap;
@@ -183,27 +167,6 @@ static void set_gdt(struct boot_data *data)
 {
 	data->gdt[GUEST_SELECTOR_CODE / 8] = 0x00cf9b000000ffff;
 	data->gdt[GUEST_SELECTOR_DATA / 8] = 0x00cf93000000ffff;
-}
-
-static struct linux_screen screen_of(const struct mb2_info *info)
-{
-	const struct framebuffer *fb = &info->fb;
-
-	if (!info->has_fb || fb->type != FRAMEBUFFER_RGB)
-		return (struct linux_screen){.text_row = 24};
-	return (struct linux_screen){
-		.base = fb->addr,
-		.pitch = fb->pitch,
-		.width = fb->width,
-		.height = fb->height,
-		.bpp = fb->bpp,
-		.red_pos = fb->red_pos,
-		.red_size = fb->red_size,
-		.green_pos = fb->green_pos,
-		.green_size = fb->green_size,
-		.blue_pos = fb->blue_pos,
-		.blue_size = fb->blue_size,
-	};
 }
 
 /*
@@ -225,7 +188,7 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 		.initrd_size = plan->modules_size,
 		.map = &info->memmap,
 		.rsdp = info->rsdp_len ? address + offsetof(struct boot_data, rsdp) : 0,
-		.screen = screen_of(info),
+		.fb = info->has_fb && info->fb.type == FRAMEBUFFER_RGB ? &info->fb : NULL,
 		.setup_data = data->info + setup_data,
 		.setup_data_address = info_address + setup_data,
 	};
@@ -233,20 +196,21 @@ static void fill_linux(const struct mb2_info *info, const struct placement_plan 
 	if (efi_map > INFO_MAX)
 		fail("the memory map is too long to hand it to the kernel");
 	if (has_efi(info) &&
-	    info->efi_mmap_size + EFI_MAP_EXTRA * info->efi_desc_size <= INFO_MAX - efi_map) {
-		memcpy(data->info + efi_map, info->efi_mmap, info->efi_mmap_size);
+	    info->efi_map.size + EFI_MAP_EXTRA * info->efi_map.stride <= INFO_MAX - efi_map) {
+		memcpy(data->info + efi_map, info->efi_map.descriptors, info->efi_map.size);
 		handover.efi = (struct linux_efi){
 			.system_table = info->efi_system_table,
 			.memory_map = info_address + efi_map,
 			.memory_map_size = (u32)efi_map_reserve(
-				data->info + efi_map, info->efi_mmap_size, INFO_MAX - efi_map,
-				info->efi_desc_size, home.start, home.size),
-			.descriptor_size = info->efi_desc_size,
-			.descriptor_version = info->efi_desc_version,
+				data->info + efi_map, info->efi_map.size, INFO_MAX - efi_map,
+				info->efi_map.stride, home.start, home.size),
+			.descriptor_size = info->efi_map.stride,
+			.descriptor_version = info->efi_map.version,
 			.is_32bit = !info->efi_64bit,
 		};
 	}
-	linux_fill_boot_params(params, module_image(&info->module[0]), &guest.linux, &handover);
+	linux_fill_boot_params(params, phys_to_virt(info->module[0].memory.start), &guest.linux,
+			       &handover);
 }
 
 static void fill_pvh(const struct mb2_info *info, const struct placement_plan *plan,
@@ -264,30 +228,6 @@ static void fill_pvh(const struct mb2_info *info, const struct placement_plan *p
 		fail("the memory map is too long to hand it to the kernel");
 	pvh_fill_start_info((struct hvm_start_info *)data->info,
 			    address + offsetof(struct boot_data, info), &handover);
-}
-
-static void fill_multiboot2(const struct mb2_info *info, const struct placement_plan *plan,
-			    struct boot_data *data)
-{
-	static struct mb2_kernel_handover handover;
-
-	handover = (struct mb2_kernel_handover){
-		.cmdline = data->cmdline,
-		.loader = info->loader[0] ? info->loader : NULL,
-		.map = &info->memmap,
-		.fb = info->has_fb && info->fb.type != FRAMEBUFFER_INDEXED ? &info->fb : NULL,
-		.module_count = info->module_count - 1,
-		.rsdp = info->rsdp,
-		.rsdp_size = info->rsdp_len,
-	};
-	for (u32 i = 1; i < info->module_count; i++)
-		handover.module[i - 1] = (struct mb2_kernel_module){
-			.start = plan->module[i - 1],
-			.size = module_size(&info->module[i]),
-			.string = info->module[i].string,
-		};
-	if (mb2_kernel_fill_info(data->info, INFO_MAX, &handover) > INFO_MAX)
-		fail("the boot information is too long to hand it to the kernel");
 }
 
 /* The boot data is written first: the moves may overwrite the kernel's header. */
@@ -315,13 +255,14 @@ static void load_kernel(struct mb2_info *info, const struct memmap *room, struct
 		start->eip = (u32)plan.kernel_base;
 		start->regs.rsi = info_address;
 	} else if (guest.kind == GUEST_MULTIBOOT2) {
-		fill_multiboot2(info, &plan, data);
-		start->eip = guest.mb2.entry;
+		if (mb2_kernel_fill_info(data->info, INFO_MAX, info, plan.module) > INFO_MAX)
+			fail("the boot information is too long to hand it to the kernel");
+		start->eip = guest.kernel.entry;
 		start->regs.rax = MB2_KERNEL_MAGIC;
 		start->regs.rbx = info_address;
 	} else {
 		fill_pvh(info, &plan, data, plan.data);
-		start->eip = guest.pvh.entry;
+		start->eip = guest.kernel.entry;
 		start->regs.rbx = info_address;
 	}
 	placement_run(&plan, phys_to_virt);
@@ -330,9 +271,11 @@ static void load_kernel(struct mb2_info *info, const struct memmap *room, struct
 void guest_load(struct mb2_info *info, const struct memmap *room, const struct options *options,
 		struct range home, struct guest_start *start)
 {
+	const struct range *sector = &info->module[0].memory;
+
 	if (guest.kind == GUEST_BOOT_SECTOR)
-		chainload(module_image(&info->module[0]), module_size(&info->module[0]),
-			  &info->memmap, options->drive, start);
+		chainload(phys_to_virt(sector->start), sector->size, &info->memmap,
+			  (u8)options->drive, start);
 	else
 		load_kernel(info, room, home, start);
 }

@@ -3,8 +3,6 @@
 
 enum {
 	SMAP = 0x534d4150,
-	ENTRY_SIZE = 20,
-	ENTRY_SIZE_EXTENDED = 24,
 	ATTRIBUTE_ENABLED = 1, /* ACPI 3.0: clear means "ignore this entry" */
 	CALL_E820 = 0xe820,
 	CALL_E801 = 0xe801,
@@ -32,20 +30,14 @@ static struct int15_answer query_map(const struct memmap *map, struct int15_regs
 {
 	struct int15_answer answer = {.handled = true};
 
-	if (regs->edx != SMAP || regs->ecx < ENTRY_SIZE || regs->ebx >= map->count) {
+	if (regs->edx != SMAP || regs->ecx < MEMMAP_E820_SIZE || regs->ebx >= map->count) {
 		fail(regs);
 		return answer;
 	}
 
-	const struct memmap_entry *e = &map->e[regs->ebx];
-	bool known = e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD;
-	answer.entry = (struct int15_e820){
-		.base = e->start,
-		.length = e->size,
-		.type = known ? e->type : MEMMAP_RESERVED,
-		.attributes = ATTRIBUTE_ENABLED,
-	};
-	answer.size = regs->ecx < ENTRY_SIZE_EXTENDED ? ENTRY_SIZE : ENTRY_SIZE_EXTENDED;
+	answer.entry = map->e[regs->ebx];
+	answer.entry.reserved = ATTRIBUTE_ENABLED;
+	answer.size = regs->ecx < sizeof(answer.entry) ? MEMMAP_E820_SIZE : sizeof(answer.entry);
 	regs->eax = SMAP;
 	regs->ebx = regs->ebx + 1 < map->count ? regs->ebx + 1 : 0;
 	regs->ecx = answer.size;

@@ -19,20 +19,12 @@ struct int15_regs {
 	bool carry;
 };
 
-/* Address Range Descriptor Structure, with the extended attributes of ACPI 3.0. */
-struct int15_e820 {
-	u64 base;
-	u64 length;
-	u32 type;
-	u32 attributes;
-};
-_Static_assert(sizeof(struct int15_e820) == 24, "Address Range Descriptor Structure");
-
 /* What is left to do for the caller of int15_call. */
 struct int15_answer {
 	bool handled; /* false: not one of these calls; the BIOS is to have it */
 	u32 size;     /* bytes of `entry` to write to ES:DI: 0, 20 or 24 */
-	struct int15_e820 entry;
+	/* Address Range Descriptor Structure; the last word is ACPI 3.0's extended attributes. */
+	struct memmap_entry entry;
 };
 
 /*

@@ -17,6 +17,8 @@ enum {
 	VIDEO_MODE_NORMAL = 0xffff,
 	SETUP_E820_EXT = 1,
 	VIDEO_TEXT_COLOUR = 3,
+	TEXT_COLUMNS = 80,
+	TEXT_LINES = 25,
 	VIDEO_TYPE_VGA = 1,
 	VIDEO_TYPE_VLFB = 0x23,
 	VIDEO_TYPE_EFI = 0x70,
@@ -26,11 +28,6 @@ enum {
 	SECURE_BOOT_DISABLED = 2,      /* Linux, enum efi_secureboot_mode */
 	DEFAULT_SETUP_SECTS = 4,
 };
-
-static bool is_power_of_two(u64 x)
-{
-	return x && !(x & (x - 1));
-}
 
 const char *linux_parse(const void *image, size_t size, struct linux_image *out)
 {
@@ -107,37 +104,37 @@ static u32 low_half(u64 x)
 	return (u32)x;
 }
 
-static void fill_screen(struct linux_screen_info *si, const struct linux_screen *screen, bool efi)
+static void fill_screen(struct linux_screen_info *si, const struct framebuffer *fb, bool efi)
 {
-	if (!screen->base) {
+	if (!fb) {
 		si->orig_video_mode = VIDEO_TEXT_COLOUR;
-		si->orig_video_cols = 80;
-		si->orig_video_lines = 25;
+		si->orig_video_cols = TEXT_COLUMNS;
+		si->orig_video_lines = TEXT_LINES;
 		si->orig_video_points = 16;
 		si->orig_video_is_vga = VIDEO_TYPE_VGA;
-		si->orig_y = screen->text_row;
+		si->orig_y = TEXT_LINES - 1; /* the kernel goes on writing there */
 		return;
 	}
 
-	u64 bytes = (u64)screen->pitch * screen->height;
-	si->lfb_width = (u16)screen->width;
-	si->lfb_height = (u16)screen->height;
-	si->lfb_depth = screen->bpp;
-	si->lfb_linelength = (u16)screen->pitch;
-	si->lfb_base = low_half(screen->base);
-	si->ext_lfb_base = high_half(screen->base);
+	u64 bytes = (u64)fb->pitch * fb->height;
+	si->lfb_width = (u16)fb->width;
+	si->lfb_height = (u16)fb->height;
+	si->lfb_depth = fb->bpp;
+	si->lfb_linelength = (u16)fb->pitch;
+	si->lfb_base = low_half(fb->addr);
+	si->ext_lfb_base = high_half(fb->addr);
 	if (si->ext_lfb_base)
 		si->capabilities = VIDEO_CAPABILITY_64BIT_BASE;
 	/* efifb counts bytes, vesafb the 64 KiB of VBE's controller information. */
 	si->orig_video_is_vga = efi ? VIDEO_TYPE_EFI : VIDEO_TYPE_VLFB;
 	si->lfb_size = (u32)(efi ? bytes : ALIGN_UP(bytes, 64 * KIB) / (64 * KIB));
-	si->red_pos = screen->red_pos;
-	si->red_size = screen->red_size;
-	si->green_pos = screen->green_pos;
-	si->green_size = screen->green_size;
-	si->blue_pos = screen->blue_pos;
-	si->blue_size = screen->blue_size;
-	if (screen->bpp == 32) {
+	si->red_pos = fb->red_pos;
+	si->red_size = fb->red_size;
+	si->green_pos = fb->green_pos;
+	si->green_size = fb->green_size;
+	si->blue_pos = fb->blue_pos;
+	si->blue_size = fb->blue_size;
+	if (fb->bpp == 32) {
 		si->rsvd_size = 8;
 		si->rsvd_pos = 24;
 	}
@@ -155,14 +152,6 @@ static struct linux_efi_info efi_info_from(const struct linux_efi *efi)
 		.memdesc_size = efi->descriptor_size,
 		.memdesc_version = efi->descriptor_version,
 	};
-}
-
-static struct linux_e820_entry e820_from(const struct memmap_entry *e)
-{
-	bool known = e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD;
-
-	return (struct linux_e820_entry){
-		.addr = e->start, .size = e->size, .type = known ? e->type : MEMMAP_RESERVED};
 }
 
 static u32 entries_beyond_table(const struct memmap *map)
@@ -186,7 +175,7 @@ static void fill_e820(struct boot_params *bp, const struct linux_handover *hando
 
 	bp->e820_entries = (u8)direct;
 	for (u32 i = 0; i < direct; i++)
-		bp->e820_table[i] = e820_from(&map->e[i]);
+		memcpy(&bp->e820_table[i], &map->e[i], sizeof(bp->e820_table[i]));
 	if (!beyond)
 		return;
 
@@ -195,7 +184,7 @@ static void fill_e820(struct boot_params *bp, const struct linux_handover *hando
 	more->type = SETUP_E820_EXT;
 	more->len = (u32)(beyond * sizeof(struct linux_e820_entry));
 	for (u32 i = 0; i < beyond; i++)
-		more->e820[i] = e820_from(&map->e[direct + i]);
+		memcpy(&more->e820[i], &map->e[direct + i], sizeof(more->e820[i]));
 	bp->hdr.setup_data = handover->setup_data_address;
 }
 
@@ -230,7 +219,7 @@ void linux_fill_boot_params(struct boot_params *bp, const void *image,
 	}
 
 	bp->acpi_rsdp_addr = handover->rsdp;
-	fill_screen(&bp->screen_info, &handover->screen, handover->efi.system_table);
+	fill_screen(&bp->screen_info, handover->fb, handover->efi.system_table);
 	if (handover->efi.system_table) {
 		bp->efi_info = efi_info_from(&handover->efi);
 		/*

@@ -5,14 +5,12 @@
  */
 #pragma once
 
+#include <screen/framebuffer.h>
 #include <x86/types.h>
 
 #include "mm/memmap.h"
 
-enum linux_xloadflags : u16 {
-	LINUX_XLF_KERNEL_64 = 1 << 0,
-	LINUX_XLF_ABOVE_4G = 1 << 1,
-};
+enum { LINUX_XLF_ABOVE_4G = 1 << 1 }; /* of xloadflags */
 
 /* What linux_parse found out. Addresses are physical, sizes in bytes. */
 struct linux_image {
@@ -27,15 +25,6 @@ struct linux_image {
 	bool relocatable;   /* may load at any multiple of kernel_alignment, else at pref_address */
 	u32 cmdline_size;   /* longest command line without its NUL */
 	paddr_t initrd_max; /* highest address of an initrd's last byte */
-};
-
-struct linux_screen {
-	paddr_t base; /* linear frame buffer, or 0 for VGA text mode 80x25 */
-	u32 pitch;    /* bytes per line */
-	u32 width, height;
-	u8 bpp;
-	u8 red_pos, red_size, green_pos, green_size, blue_pos, blue_size;
-	u8 text_row; /* text mode: where the kernel goes on writing */
 };
 
 struct linux_efi {
@@ -53,8 +42,8 @@ struct linux_handover {
 	paddr_t initrd;
 	u64 initrd_size; /* 0: none */
 	const struct memmap *map;
-	paddr_t rsdp; /* 0: the kernel searches for it */
-	struct linux_screen screen;
+	paddr_t rsdp;                 /* 0: the kernel searches for it */
+	const struct framebuffer *fb; /* FRAMEBUFFER_RGB; NULL: VGA text mode 80x25 */
 	struct linux_efi efi;
 	/*
 	 * Memory for what does not fit boot_params, linux_setup_data_size() bytes, 8-aligned, and
@@ -71,7 +60,7 @@ struct linux_e820_entry {
 	u64 size;
 	u32 type;
 } __attribute__((packed));
-_Static_assert(sizeof(struct linux_e820_entry) == 20, "boot_e820_entry");
+_Static_assert(sizeof(struct linux_e820_entry) == MEMMAP_E820_SIZE, "boot_e820_entry");
 
 struct linux_setup_data {
 	u64 next;
@@ -81,25 +70,20 @@ struct linux_setup_data {
 } __attribute__((packed));
 _Static_assert(offsetof(struct linux_setup_data, e820) == 16, "setup_data");
 
+/* Here and below, members that are not used are only counted. */
 struct linux_screen_info {
 	u8 orig_x, orig_y;
-	u16 ext_mem_k;
-	u16 orig_video_page;
+	u8 before_mode[4];
 	u8 orig_video_mode, orig_video_cols;
-	u8 flags;
-	u8 unused2;
-	u16 orig_video_ega_bx;
-	u16 unused3;
+	u8 before_lines[6];
 	u8 orig_video_lines, orig_video_is_vga;
 	u16 orig_video_points;
 	u16 lfb_width, lfb_height, lfb_depth;
 	u32 lfb_base, lfb_size;
-	u16 cl_magic, cl_offset;
+	u8 before_linelength[4];
 	u16 lfb_linelength;
 	u8 red_size, red_pos, green_size, green_pos, blue_size, blue_pos, rsvd_size, rsvd_pos;
-	u16 vesapm_seg, vesapm_off;
-	u16 pages;
-	u16 vesa_attributes;
+	u8 before_capabilities[8];
 	u32 capabilities;
 	u32 ext_lfb_base;
 	u8 reserved[2];
@@ -133,17 +117,14 @@ struct linux_setup_header {
 	u8 jump[2]; /* the second byte is also the header's end, from 0x202 */
 	u32 header;
 	u16 version;
-	u32 realmode_swtch;
-	u16 start_sys_seg;
-	u16 kernel_version;
+	u8 before_type_of_loader[8];
 	u8 type_of_loader;
 	u8 loadflags;
 	u16 setup_move_size;
 	u32 code32_start;
 	u32 ramdisk_image;
 	u32 ramdisk_size;
-	u32 bootsect_kludge;
-	u16 heap_end_ptr;
+	u8 before_ext_loader_ver[6];
 	u8 ext_loader_ver;
 	u8 ext_loader_type;
 	u32 cmd_line_ptr;
@@ -153,76 +134,49 @@ struct linux_setup_header {
 	u8 min_alignment;
 	u16 xloadflags;
 	u32 cmdline_size;
-	u32 hardware_subarch;
-	u64 hardware_subarch_data;
-	u32 payload_offset;
-	u32 payload_length;
+	u8 before_setup_data[20];
 	u64 setup_data;
 	u64 pref_address;
 	u32 init_size;
-	u32 handover_offset;
-	u32 kernel_info_offset;
+	u8 after_init_size[8];
 } __attribute__((packed));
 
 struct boot_params {
 	struct linux_screen_info screen_info;
-	u8 apm_bios_info[0x14];
-	u8 pad_054[4];
-	u64 tboot_addr;
-	u8 ist_info[0x10];
+	u8 before_acpi_rsdp_addr[0x30];
 	u64 acpi_rsdp_addr;
-	u8 pad_078[8];
-	u8 hd0_info[0x10], hd1_info[0x10];
-	u8 sys_desc_table[0x10];
-	u8 olpc_ofw_header[0x10];
+	u8 before_ext_ramdisk_image[0x48];
 	u32 ext_ramdisk_image;
 	u32 ext_ramdisk_size;
 	u32 ext_cmd_line_ptr;
-	u8 pad_0cc[0x70];
-	u32 cc_blob_address;
-	u8 edid_info[0x80];
+	u8 before_efi_info[0xf4];
 	struct linux_efi_info efi_info;
-	u32 alt_mem_k;
-	u32 scratch;
+	u8 before_e820_entries[8];
 	u8 e820_entries;
-	u8 eddbuf_entries;
-	u8 edd_mbr_sig_buf_entries;
-	u8 kbd_status;
+	u8 before_secure_boot[3];
 	u8 secure_boot;
-	u8 pad_1ed[2];
-	u8 sentinel;
-	u8 pad_1f0;
+	u8 before_hdr[4];
 	struct linux_setup_header hdr;
-	u8 pad_26c[0x290 - 0x1f1 - sizeof(struct linux_setup_header)];
+	u8 before_edd_mbr_sig_buffer[0x290 - 0x1f1 - sizeof(struct linux_setup_header)];
 	u32 edd_mbr_sig_buffer[16];
 	struct linux_e820_entry e820_table[LINUX_E820_MAX];
-	u8 pad_cd0[0x30];
-	u8 eddbuf[0x1ec];
-	u8 pad_eec[0x114];
+	u8 after_e820_table[0x330];
 } __attribute__((packed));
 _Static_assert(sizeof(struct boot_params) == 4096, "boot_params");
-_Static_assert(offsetof(struct boot_params, tboot_addr) == 0x58, "boot_params");
 _Static_assert(offsetof(struct boot_params, acpi_rsdp_addr) == 0x70, "boot_params");
 _Static_assert(offsetof(struct boot_params, ext_ramdisk_image) == 0xc0, "boot_params");
-_Static_assert(offsetof(struct boot_params, cc_blob_address) == 0x13c, "boot_params");
 _Static_assert(offsetof(struct boot_params, efi_info) == 0x1c0, "boot_params");
-_Static_assert(offsetof(struct boot_params, alt_mem_k) == 0x1e0, "boot_params");
 _Static_assert(offsetof(struct boot_params, e820_entries) == 0x1e8, "boot_params");
-_Static_assert(offsetof(struct boot_params, sentinel) == 0x1ef, "boot_params");
+_Static_assert(offsetof(struct boot_params, secure_boot) == 0x1ec, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr) == 0x1f1, "boot_params");
-_Static_assert(offsetof(struct boot_params, hdr.boot_flag) == 0x1fe, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr.header) == 0x202, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr.type_of_loader) == 0x210, "boot_params");
-_Static_assert(offsetof(struct boot_params, hdr.code32_start) == 0x214, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr.cmd_line_ptr) == 0x228, "boot_params");
-_Static_assert(offsetof(struct boot_params, hdr.kernel_alignment) == 0x230, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr.xloadflags) == 0x236, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr.setup_data) == 0x250, "boot_params");
-_Static_assert(offsetof(struct boot_params, hdr.pref_address) == 0x258, "boot_params");
 _Static_assert(offsetof(struct boot_params, hdr.init_size) == 0x260, "boot_params");
-_Static_assert(offsetof(struct boot_params, hdr.kernel_info_offset) == 0x268, "boot_params");
+_Static_assert(offsetof(struct boot_params, edd_mbr_sig_buffer) == 0x290, "boot_params");
 _Static_assert(offsetof(struct boot_params, e820_table) == 0x2d0, "boot_params");
-_Static_assert(offsetof(struct boot_params, eddbuf) == 0xd00, "boot_params");
 
 /* What linux_parse() says of a file of another kind. */
 extern const char linux_not_linux[];

@@ -38,7 +38,7 @@ void machine_read_acpi(const u8 *rsdp, size_t length)
 		if (error)
 			log_warn("ACPI: %s", error);
 	}
-	if (!acpi.has_madt || acpi.cpu_count == 0) {
+	if (!acpi.madt || acpi.cpu_count == 0) {
 		log_warn("no ACPI MADT lists the CPUs");
 		acpi.cpu_count = 0;
 	}
@@ -64,7 +64,7 @@ void machine_find_cpus(paddr_t low_page)
 		fail("%u CPUs are more than the %zu Umbra can take; its "
 		     "list in the ACPI tables is damaged",
 		     acpi.cpu_count + acpi.cpus_over_limit, ARRAY_SIZE(acpi.apic_id));
-	if (acpi.has_madt && map_firmware_table(NULL, acpi.madt, acpi.madt_length))
+	if (acpi.madt && map_firmware_table(NULL, acpi.madt, acpi.madt_length))
 		left = acpi_hide_absent_cpus(&acpi, phys_to_virt(acpi.madt));
 	if (left)
 		log_warn("%u CPUs may be added while the machine runs; they would not be under "

@@ -11,11 +11,6 @@
 #include "platform/microcode.h"
 #include "vmx/vcpu.h"
 
-enum {
-	DEFAULT_SERIAL_PORT = 0x3f8,
-	DEFAULT_BAUD = 115200,
-};
-
 /* From a text of options; `what` is that text's name in a complaint. */
 void machine_read_options(const char *text, const char *what, struct options *options);
 

@@ -63,9 +63,8 @@ static void read_boot_information(paddr_t information)
 	if (error)
 		fail("bad boot information: %s; update the boot loader", error);
 	boot.room = boot.mb2.memmap;
-	if (boot.mb2.efi_mmap)
-		efi_map_reserve_firmware(boot.mb2.efi_mmap, boot.mb2.efi_mmap_size,
-					 boot.mb2.efi_desc_size, &boot.room);
+	if (boot.mb2.efi_map.descriptors)
+		efi_map_reserve_firmware(&boot.mb2.efi_map, &boot.room);
 }
 
 /* Firmware that decodes devices above 4 GiB may put the screen's memory there, too. */
@@ -137,8 +136,7 @@ static _Noreturn void go_on_without(void)
 static size_t module_ranges(struct range *out)
 {
 	for (u32 i = 0; i < boot.mb2.module_count; i++)
-		out[i] = (struct range){boot.mb2.module[i].start,
-					boot.mb2.module[i].end - boot.mb2.module[i].start};
+		out[i] = boot.mb2.module[i].memory;
 	return boot.mb2.module_count;
 }
 
@@ -195,7 +193,9 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	boot.load_base = load_base;
 	trap_init(false, SELECTOR_CODE);
 	trap_load();
-	console_init_serial(DEFAULT_SERIAL_PORT, DEFAULT_BAUD);
+	/* Until the boot loader's information is read, the options are the defaults. */
+	cmdline_parse("", &boot.options, NULL, 0);
+	console_init_serial(boot.options.serial_port, boot.options.serial_baud);
 	console_init_screen(NULL, true);
 	log_set_console(console_write);
 	read_boot_information(information);

@@ -22,7 +22,6 @@ enum mb2_tag_type {
 	TAG_EFI_MMAP = 17,
 	TAG_EFI_BS = 18,
 	TAG_EFI64_IMAGE = 20,
-	TAG_LOAD_BASE = 21,
 };
 
 enum { TAG_ALIGN = 8 };
@@ -32,11 +31,3 @@ struct tag {
 	u32 size; /* with this header, without the padding to the next tag */
 };
 _Static_assert(sizeof(struct tag) == 8, "tag header");
-
-struct mmap_entry {
-	u64 base;
-	u64 length;
-	u32 type;
-	u32 reserved;
-};
-_Static_assert(sizeof(struct mmap_entry) == 24, "memory map entry");

@@ -19,12 +19,9 @@ static const u32 HEADER_MAGIC = 0xe85250d6;
 enum header_tag_type {
 	HEADER_END = 0,
 	HEADER_INFORMATION_REQUEST = 1,
-	HEADER_ADDRESS = 2,
 	HEADER_ENTRY = 3,
 	HEADER_CONSOLE = 4,
-	HEADER_FRAMEBUFFER = 5,
 	HEADER_MODULE_ALIGN = 6,
-	HEADER_EFI_BOOT_SERVICES = 7,
 	HEADER_EFI32_ENTRY = 8,
 	HEADER_EFI64_ENTRY = 9,
 	HEADER_RELOCATABLE = 10,
@@ -65,18 +62,11 @@ static bool find_header(const u8 *image, size_t size, struct header *h, size_t *
 
 static bool offered(u32 type)
 {
-	switch (type) {
-	case TAG_CMDLINE:
-	case TAG_LOADER:
-	case TAG_MODULE:
-	case TAG_BASIC_MEMORY:
-	case TAG_MMAP:
-	case TAG_RSDP_OLD:
-	case TAG_RSDP_NEW:
-		return true;
-	default:
-		return false;
-	}
+	static const u32 types = 1u << TAG_CMDLINE | 1u << TAG_LOADER | 1u << TAG_MODULE |
+				 1u << TAG_BASIC_MEMORY | 1u << TAG_MMAP | 1u << TAG_RSDP_OLD |
+				 1u << TAG_RSDP_NEW;
+
+	return type < 32 && (types & 1u << type);
 }
 
 struct wishes {
@@ -138,7 +128,7 @@ static const char *read_tags(const u8 *header, u32 length, struct wishes *wishes
 }
 
 /* e_entry is virtual; GRUB, too, takes it through the segment that contains it. */
-static u64 physical_entry(const struct mb2_kernel *kernel)
+static u64 physical_entry(const struct elf_kernel *kernel)
 {
 	const struct elf_image *elf = &kernel->elf;
 
@@ -150,7 +140,7 @@ static u64 physical_entry(const struct mb2_kernel *kernel)
 	return elf->entry;
 }
 
-const char *mb2_kernel_parse(const void *image, size_t size, struct mb2_kernel *out)
+const char *mb2_kernel_parse(const void *image, size_t size, struct elf_kernel *out)
 {
 	const u8 *bytes = image;
 	struct header h;
@@ -183,9 +173,9 @@ static void put_text(struct mb2_writer *w, enum mb2_tag_type type, const char *t
 	mb2_put(w, text, strlen(text) + 1);
 }
 
-static void put_module(struct mb2_writer *w, const struct mb2_kernel_module *module)
+static void put_module(struct mb2_writer *w, const struct mb2_module *module, paddr_t start)
 {
-	const u32 bounds[2] = {(u32)module->start, (u32)(module->start + module->size)};
+	const u32 bounds[2] = {(u32)start, (u32)(start + module->memory.size)};
 
 	mb2_put_tag(w, TAG_MODULE, sizeof(bounds) + strlen(module->string) + 1);
 	mb2_put(w, bounds, sizeof(bounds));
@@ -235,37 +225,39 @@ static void put_framebuffer(struct mb2_writer *w, const struct framebuffer *fb)
 	mb2_put(w, &rgb, colours);
 }
 
-static void put_all(struct mb2_writer *w, const struct mb2_kernel_handover *handover, u32 total)
+static void put_all(struct mb2_writer *w, const struct mb2_info *info, const paddr_t *module,
+		    u32 total)
 {
-	enum { ACPI_1_SIZE = 20 };
 	const u32 start[2] = {total, 0};
 
 	mb2_put(w, start, sizeof(start));
-	put_text(w, TAG_CMDLINE, handover->cmdline);
+	put_text(w, TAG_CMDLINE, info->module[0].string);
 	/* Kernels go by it: only GRUB 2 leaves the file's name out of the command line. */
-	if (handover->loader)
-		put_text(w, TAG_LOADER, handover->loader);
-	for (u32 i = 0; i < handover->module_count; i++)
-		put_module(w, &handover->module[i]);
-	put_basic_memory(w, handover->map);
-	mb2_put_map(w, handover->map);
-	if (handover->fb)
-		put_framebuffer(w, handover->fb);
-	if (handover->rsdp_size) {
-		mb2_put_tag(w, handover->rsdp_size > ACPI_1_SIZE ? TAG_RSDP_NEW : TAG_RSDP_OLD,
-			    handover->rsdp_size);
-		mb2_put(w, handover->rsdp, handover->rsdp_size);
+	if (info->loader[0])
+		put_text(w, TAG_LOADER, info->loader);
+	for (u32 i = 1; i < info->module_count; i++)
+		put_module(w, &info->module[i], module[i - 1]);
+	put_basic_memory(w, &info->memmap);
+	mb2_put_map(w, &info->memmap);
+	/* Without its palette nobody can draw on an indexed one. */
+	if (info->has_fb && info->fb.type != FRAMEBUFFER_INDEXED)
+		put_framebuffer(w, &info->fb);
+	if (info->rsdp_len) {
+		mb2_put_tag(w, info->rsdp_len == sizeof(info->rsdp) ? TAG_RSDP_NEW : TAG_RSDP_OLD,
+			    info->rsdp_len);
+		mb2_put(w, info->rsdp, info->rsdp_len);
 	}
 	mb2_put_tag(w, TAG_END, 0);
 }
 
-size_t mb2_kernel_fill_info(void *buffer, size_t size, const struct mb2_kernel_handover *handover)
+size_t mb2_kernel_fill_info(void *buffer, size_t size, const struct mb2_info *info,
+			    const paddr_t *module)
 {
 	struct mb2_writer measure = {0};
 	struct mb2_writer writer = {.out = buffer, .capacity = size};
 
-	put_all(&measure, handover, 0);
+	put_all(&measure, info, module, 0);
 	if (measure.used <= size)
-		put_all(&writer, handover, (u32)measure.used);
+		put_all(&writer, info, module, (u32)measure.used);
 	return measure.used;
 }

@@ -5,16 +5,8 @@
  */
 #pragma once
 
-#include <x86/types.h>
-
+#include "boot/efi_map.h"
 #include "mm/memmap.h"
-
-struct efi_map_view {
-	const void *descriptors;
-	u32 size;   /* bytes */
-	u32 stride; /* of a descriptor */
-	u32 version;
-};
 
 /*
  * Copies information that mb2_parse() has accepted, without the tags that say that boot services

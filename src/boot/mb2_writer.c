@@ -33,17 +33,10 @@ void mb2_put_copy(struct mb2_writer *w, const struct tag *tag)
 
 void mb2_put_map(struct mb2_writer *w, const struct memmap *map)
 {
-	const u32 format[2] = {sizeof(struct mmap_entry), 0};
+	const u32 format[2] = {sizeof(map->e[0]), 0};
+	const size_t size = map->count * sizeof(map->e[0]);
 
-	mb2_put_tag(w, TAG_MMAP, sizeof(format) + map->count * sizeof(struct mmap_entry));
+	mb2_put_tag(w, TAG_MMAP, sizeof(format) + size);
 	mb2_put(w, format, sizeof(format));
-	for (u32 i = 0; i < map->count; i++) {
-		const struct memmap_entry *e = &map->e[i];
-		const bool known = e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD;
-		const struct mmap_entry entry = {.base = e->start,
-						 .length = e->size,
-						 .type = known ? e->type : MEMMAP_RESERVED};
-
-		mb2_put(w, &entry, sizeof(entry));
-	}
+	mb2_put(w, map->e, size);
 }

@@ -23,5 +23,5 @@ void mb2_put_tag(struct mb2_writer *w, enum mb2_tag_type type, size_t payload);
 /* A whole one that is there already. */
 void mb2_put_copy(struct mb2_writer *w, const struct tag *tag);
 
-/* The memory map; types that the specification does not know are reserved. */
+/* The memory map. */
 void mb2_put_map(struct mb2_writer *w, const struct memmap *map);

@@ -38,7 +38,7 @@ struct microcode_update microcode_choose(struct mb2_info *info, bool wanted)
 
 	for (u32 i = 0; i < info->module_count; i++) {
 		const struct mb2_module module = info->module[i];
-		const size_t size = module.end - module.start;
+		const void *const file = phys_to_virt(module.memory.start);
 		const bool own = i > 0 && module.length == strlen(MICROCODE_MODULE) &&
 				 memcmp(module.string, MICROCODE_MODULE, module.length) == 0;
 
@@ -47,10 +47,10 @@ struct microcode_update microcode_choose(struct mb2_info *info, bool wanted)
 		if (i == 0 || !wanted)
 			continue;
 		if (own)
-			microcode_look_in("module " MICROCODE_MODULE, phys_to_virt(module.start),
-					  size, &newest);
+			microcode_look_in("module " MICROCODE_MODULE, file, module.memory.size,
+					  &newest);
 		else
-			microcode_look_in_initrd(phys_to_virt(module.start), size, &newest);
+			microcode_look_in_initrd(file, module.memory.size, &newest);
 	}
 	info->module_count = others;
 	return newest;

@@ -29,18 +29,6 @@ struct tag_mmap {
 };
 _Static_assert(sizeof(struct tag_mmap) == 16, "memory map tag");
 
-struct tag_u32 {
-	struct tag tag;
-	u32 value;
-};
-_Static_assert(sizeof(struct tag_u32) == 12, "tag with one word");
-
-struct tag_u64 {
-	struct tag tag;
-	u64 value;
-};
-_Static_assert(sizeof(struct tag_u64) == 16, "tag with one quadword");
-
 struct tag_efi_mmap {
 	struct tag tag;
 	u32 desc_size;
@@ -85,8 +73,7 @@ static const char *parse_module(const struct tag *tag, struct mb2_info *out)
 	if (out->module_count == MB2_MAX_MODULES)
 		return "there are more than 16 modules";
 	out->module[out->module_count++] = (struct mb2_module){
-		.start = m->start,
-		.end = m->end,
+		.memory = {m->start, m->end - m->start},
 		.string = m->string,
 		.length = (u32)strlen(m->string),
 	};
@@ -99,14 +86,14 @@ static const char *parse_mmap(const struct tag *tag, struct mb2_info *out)
 	const u8 *entries = (const u8 *)(m + 1);
 	u32 bytes = tag->size - (u32)sizeof(*m);
 
-	if (m->entry_size < sizeof(struct mmap_entry) || m->entry_size % TAG_ALIGN != 0)
+	if (m->entry_size < sizeof(struct memmap_entry) || m->entry_size % TAG_ALIGN != 0)
 		return "the memory map's entry size is impossible";
 	if (bytes % m->entry_size != 0)
 		return "the memory map ends inside an entry";
 	for (u32 at = 0; at < bytes; at += m->entry_size) {
-		const struct mmap_entry *e = (const void *)(entries + at);
+		const struct memmap_entry *e = (const void *)(entries + at);
 
-		if (!memmap_add(&out->memmap, e->base, e->length, e->type))
+		if (!memmap_add(&out->memmap, e->start, e->size, e->type))
 			return "the memory map has too many ranges";
 	}
 	return NULL;
@@ -158,21 +145,18 @@ static const char *parse_framebuffer(const struct tag *tag, struct mb2_info *out
 	return NULL;
 }
 
-static void set_efi(struct mb2_info *out, paddr_t system_table, bool is_64bit)
+/* A pointer to the system table, of 32 or 64 bits, or the image's handle, of 64. */
+static const char *parse_efi(const struct tag *tag, struct mb2_info *out)
 {
-	out->efi_system_table = system_table;
-	out->efi_64bit = is_64bit;
-}
+	u64 value = 0;
 
-static const char *parse_efi32(const struct tag *tag, struct mb2_info *out)
-{
-	set_efi(out, ((const struct tag_u32 *)(const void *)tag)->value, false);
-	return NULL;
-}
-
-static const char *parse_efi64(const struct tag *tag, struct mb2_info *out)
-{
-	set_efi(out, ((const struct tag_u64 *)(const void *)tag)->value, true);
+	memcpy(&value, tag + 1, tag->type == TAG_EFI32 ? sizeof(u32) : sizeof(u64));
+	if (tag->type == TAG_EFI64_IMAGE) {
+		out->efi_image = value;
+		return NULL;
+	}
+	out->efi_system_table = value;
+	out->efi_64bit = tag->type == TAG_EFI64;
 	return NULL;
 }
 
@@ -202,10 +186,7 @@ static const char *parse_efi_mmap(const struct tag *tag, struct mb2_info *out)
 		return "the EFI memory map's descriptor size is impossible";
 	if (bytes % m->desc_size != 0)
 		return "the EFI memory map ends inside a descriptor";
-	out->efi_mmap = m + 1;
-	out->efi_mmap_size = bytes;
-	out->efi_desc_size = m->desc_size;
-	out->efi_desc_version = m->desc_version;
+	out->efi_map = (struct efi_map_view){m + 1, bytes, m->desc_size, m->desc_version};
 	return NULL;
 }
 
@@ -213,19 +194,6 @@ static const char *parse_efi_bs(const struct tag *tag, struct mb2_info *out)
 {
 	(void)tag;
 	out->boot_services_running = true;
-	return NULL;
-}
-
-static const char *parse_efi64_image(const struct tag *tag, struct mb2_info *out)
-{
-	out->efi_image = ((const struct tag_u64 *)(const void *)tag)->value;
-	return NULL;
-}
-
-static const char *parse_load_base(const struct tag *tag, struct mb2_info *out)
-{
-	out->load_base = ((const struct tag_u32 *)(const void *)tag)->value;
-	out->has_load_base = true;
 	return NULL;
 }
 
@@ -240,14 +208,13 @@ static const struct {
 	{TAG_MODULE, sizeof(struct tag_module), parse_module},
 	{TAG_MMAP, sizeof(struct tag_mmap), parse_mmap},
 	{TAG_FRAMEBUFFER, sizeof(struct mb2_framebuffer), parse_framebuffer},
-	{TAG_EFI32, sizeof(struct tag_u32), parse_efi32},
-	{TAG_EFI64, sizeof(struct tag_u64), parse_efi64},
+	{TAG_EFI32, sizeof(struct tag) + sizeof(u32), parse_efi},
+	{TAG_EFI64, sizeof(struct tag) + sizeof(u64), parse_efi},
 	{TAG_RSDP_OLD, sizeof(struct tag) + RSDP_OLD_LEN, parse_rsdp_old},
 	{TAG_RSDP_NEW, sizeof(struct tag) + RSDP_NEW_LEN, parse_rsdp_new},
 	{TAG_EFI_MMAP, sizeof(struct tag_efi_mmap), parse_efi_mmap},
 	{TAG_EFI_BS, sizeof(struct tag), parse_efi_bs},
-	{TAG_EFI64_IMAGE, sizeof(struct tag_u64), parse_efi64_image},
-	{TAG_LOAD_BASE, sizeof(struct tag_u32), parse_load_base},
+	{TAG_EFI64_IMAGE, sizeof(struct tag) + sizeof(u64), parse_efi},
 };
 
 static const char *parse_tag(const struct tag *tag, struct mb2_info *out)
@@ -259,15 +226,6 @@ static const char *parse_tag(const struct tag *tag, struct mb2_info *out)
 			return "a tag is too small for its type";
 		return handlers[i].parse(tag, out);
 	}
-	return NULL;
-}
-
-/* What must be true of the whole once every tag has been seen. */
-static const char *finish(const struct mb2_info *out)
-{
-	/* With boot services still running the loader leaves the map to whoever ends them. */
-	if (out->memmap.count == 0 && !out->boot_services_running)
-		return "the boot loader gave no memory map";
 	return NULL;
 }
 
@@ -296,9 +254,14 @@ const char *mb2_parse(const void *mbi, size_t limit, struct mb2_info *out)
 			return "a tag is smaller than its own header";
 		if (tag->size > total - at)
 			return "a tag runs past the end of the boot information";
-		if (tag->type == TAG_END)
-			return tag->size == sizeof(*tag) ? finish(out)
-							 : "the end tag has a wrong size";
+		if (tag->type == TAG_END) {
+			if (tag->size != sizeof(*tag))
+				return "the end tag has a wrong size";
+			/* With boot services running the loader leaves it to whoever ends them. */
+			return out->memmap.count || out->boot_services_running
+				       ? NULL
+				       : "the boot loader gave no memory map";
+		}
 		error = parse_tag(tag, out);
 		if (error)
 			return error;

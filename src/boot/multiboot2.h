@@ -5,10 +5,10 @@
  */
 #pragma once
 
-#include <x86/types.h>
+#include <screen/framebuffer.h>
 
+#include "boot/efi_map.h"
 #include "mm/memmap.h"
-#include "platform/console.h"
 
 enum {
 	MB2_MAX_MODULES = 16,
@@ -18,8 +18,7 @@ enum {
 };
 
 struct mb2_module {
-	paddr_t start;
-	paddr_t end;        /* exclusive, >= start */
+	struct range memory;
 	const char *string; /* terminated; points into the boot information */
 	u32 length;         /* strlen(string) */
 };
@@ -40,17 +39,12 @@ struct mb2_info {
 	bool has_fb;
 	struct framebuffer fb;
 
-	bool has_load_base;
-	u32 load_base; /* where a relocatable image was put */
-
 	paddr_t efi_system_table; /* 0: not booted by EFI */
 	bool efi_64bit;           /* which of the two system tables it is */
 	bool boot_services_running;
-	paddr_t efi_image;    /* the boot loader's own handle, if they run; or 0 */
-	const void *efi_mmap; /* points into the boot information; NULL when there is none */
-	u32 efi_mmap_size;    /* bytes, a multiple of efi_desc_size */
-	u32 efi_desc_size;    /* >= 40 and a multiple of 8 */
-	u32 efi_desc_version;
+	paddr_t efi_image; /* the boot loader's own handle, if they run; or 0 */
+	/* Points into the boot information; without descriptors when there is none. */
+	struct efi_map_view efi_map;
 };
 
 /*

@@ -53,11 +53,6 @@ static void avoid_sources(struct avoid_list *list, const struct placement_reques
 		avoid(list, request->module[i].start, request->module[i].size);
 }
 
-static bool overlap(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
-{
-	return a_size && b_size && a < b + b_size && b < a + a_size;
-}
-
 static const char *place_kernel(struct planner *p)
 {
 	const struct placement_request *r = p->request;
@@ -99,7 +94,7 @@ static bool may_stay(const struct planner *p)
 	return r->module_count == 1 && m->start % PAGE_SIZE == 0 && m->start >= FIRST_MIB.size &&
 	       memmap_is_usable(r->map, m->start, m->size) &&
 	       m->start + m->size - 1 <= r->module_max && m->start + m->size <= FIRST_4G &&
-	       !overlap(m->start, m->size, p->plan->kernel_base, r->kernel_size);
+	       !ranges_overlap(*m, (struct range){p->plan->kernel_base, r->kernel_size});
 }
 
 static const char *place_modules(struct planner *p)
@@ -162,9 +157,10 @@ static const char *place_data(struct planner *p)
 	return "there is no memory for the boot parameters";
 }
 
-static void add_step(struct placement_plan *plan, struct placement_step step)
+static void move(struct placement_plan *plan, paddr_t dst, paddr_t src, u64 size)
 {
-	plan->step[plan->step_count++] = step;
+	plan->step[plan->step_count++] =
+		(struct placement_step){.dst = dst, .src = src, .size = size};
 }
 
 static void add_piece(struct planner *p, paddr_t src, paddr_t dst, u64 size)
@@ -186,14 +182,18 @@ static void collect_pieces(struct planner *p)
 		add_piece(p, r->module[i].start, p->plan->module[i], r->module[i].size);
 }
 
+/* Whether moving one would spoil what the other still has to move. */
+static bool moves_onto(const struct piece *one, const struct piece *other)
+{
+	return one != other && !one->done && !other->done &&
+	       ranges_overlap((struct range){one->dst, one->size},
+			      (struct range){other->src, other->size});
+}
+
 static bool blocked(const struct planner *p, u32 i)
 {
-	const struct piece *mine = &p->piece[i];
-
 	for (u32 j = 0; j < p->count; j++) {
-		const struct piece *other = &p->piece[j];
-		if (j != i && !other->done &&
-		    overlap(mine->dst, mine->size, other->src, other->size))
+		if (moves_onto(&p->piece[i], &p->piece[j]))
 			return true;
 	}
 	return false;
@@ -201,12 +201,8 @@ static bool blocked(const struct planner *p, u32 i)
 
 static bool blocks(const struct planner *p, u32 i)
 {
-	const struct piece *mine = &p->piece[i];
-
 	for (u32 j = 0; j < p->count; j++) {
-		const struct piece *other = &p->piece[j];
-		if (j != i && !other->done &&
-		    overlap(other->dst, other->size, mine->src, mine->size))
+		if (moves_onto(&p->piece[j], &p->piece[i]))
 			return true;
 	}
 	return false;
@@ -238,8 +234,7 @@ static bool stage_smallest(struct planner *p)
 	if (!smallest || !memmap_find_top(r->map, smallest->size, PAGE_SIZE, FIRST_4G, list.range,
 					  list.count, &stage))
 		return false;
-	add_step(p->plan, (struct placement_step){
-				  .dst = stage, .src = smallest->src, .size = smallest->size});
+	move(p->plan, stage, smallest->src, smallest->size);
 	smallest->src = stage;
 	return true;
 }
@@ -254,9 +249,7 @@ static const char *order_moves(struct planner *p)
 			struct piece *piece = &p->piece[i];
 			if (piece->done || blocked(p, i))
 				continue;
-			add_step(p->plan, (struct placement_step){.dst = piece->dst,
-								  .src = piece->src,
-								  .size = piece->size});
+			move(p->plan, piece->dst, piece->src, piece->size);
 			piece->done = true;
 			left--;
 		}
@@ -271,7 +264,8 @@ static const char *order_moves(struct planner *p)
 static void zero(struct placement_plan *plan, paddr_t start, u64 size)
 {
 	if (size)
-		add_step(plan, (struct placement_step){.zero = true, .dst = start, .size = size});
+		plan->step[plan->step_count++] =
+			(struct placement_step){.zero = true, .dst = start, .size = size};
 }
 
 /* After all moves: what is zeroed may have been a source. */

@@ -43,7 +43,7 @@ static bool find_entry(const u8 *notes, u64 size, u32 align, u64 *entry)
 	return false;
 }
 
-const char *pvh_parse(const void *image, size_t size, struct pvh_image *out)
+const char *pvh_parse(const void *image, size_t size, struct elf_kernel *out)
 {
 	const u8 *bytes = image;
 	const char *error;
@@ -61,6 +61,7 @@ const char *pvh_parse(const void *image, size_t size, struct pvh_image *out)
 		if (entry > UINT32_MAX || !elf_contains(elf, entry))
 			return "PVH entry is outside of the kernel";
 		out->entry = (u32)entry;
+		out->align_modules = false;
 		return NULL;
 	}
 	return "ELF kernel without a PVH entry note";
@@ -70,7 +71,7 @@ size_t pvh_start_info_size(const struct pvh_handover *handover)
 {
 	return sizeof(struct hvm_start_info) +
 	       (handover->initrd_size ? sizeof(struct hvm_modlist_entry) : 0) +
-	       handover->map->count * sizeof(struct hvm_memmap_entry);
+	       handover->map->count * sizeof(handover->map->e[0]);
 }
 
 void pvh_fill_start_info(struct hvm_start_info *info, paddr_t address,
@@ -95,13 +96,5 @@ void pvh_fill_start_info(struct hvm_start_info *info, paddr_t address,
 		at += sizeof(module);
 	}
 	info->memmap_paddr = address + (u64)(at - (u8 *)info);
-	for (u32 i = 0; i < map->count; i++) {
-		const struct memmap_entry *e = &map->e[i];
-		bool known = e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD;
-		const struct hvm_memmap_entry entry = {.addr = e->start,
-						       .size = e->size,
-						       .type = known ? e->type : MEMMAP_RESERVED};
-		memcpy(at, &entry, sizeof(entry));
-		at += sizeof(entry);
-	}
+	memcpy(at, map->e, map->count * sizeof(map->e[0]));
 }

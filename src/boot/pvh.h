@@ -10,11 +10,6 @@
 #include "boot/elf.h"
 #include "mm/memmap.h"
 
-struct pvh_image {
-	u32 entry; /* physical */
-	struct elf_image elf;
-};
-
 struct hvm_start_info {
 	u32 magic;
 	u32 version;
@@ -40,14 +35,6 @@ struct hvm_modlist_entry {
 };
 _Static_assert(sizeof(struct hvm_modlist_entry) == 32, "hvm_modlist_entry");
 
-struct hvm_memmap_entry {
-	u64 addr;
-	u64 size;
-	u32 type;
-	u32 reserved;
-};
-_Static_assert(sizeof(struct hvm_memmap_entry) == 24, "hvm_memmap_table_entry");
-
 struct pvh_handover {
 	paddr_t cmdline; /* NUL-terminated, 0: none */
 	paddr_t initrd;
@@ -58,7 +45,7 @@ struct pvh_handover {
 
 /* Reads the ELF file at `image`, which is untrusted. NULL: *out is valid; else what is wrong, for
  * people. */
-const char *pvh_parse(const void *image, size_t size, struct pvh_image *out);
+const char *pvh_parse(const void *image, size_t size, struct elf_kernel *out);
 
 /* Bytes that pvh_fill_start_info writes. */
 size_t pvh_start_info_size(const struct pvh_handover *handover);

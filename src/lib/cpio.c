@@ -17,14 +17,9 @@ static bool read_number(const u8 *digits, u32 *out)
 {
 	*out = 0;
 	for (u32 i = 0; i < DIGITS; i++) {
-		const u8 c = digits[i];
-		u32 digit;
+		const u32 digit = digit_value((char)digits[i]);
 
-		if (c >= '0' && c <= '9')
-			digit = c - '0';
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			digit = (u32)((c | 0x20) - 'a' + 10);
-		else
+		if (digit >= 16)
 			return false;
 		*out = *out << 4 | digit;
 	}

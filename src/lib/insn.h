@@ -40,29 +40,21 @@ fault:
 	return false;
 }
 
-static inline bool wrmsr_safe(u32 msr, u64 value)
-{
-	__asm__ goto volatile("1: wrmsr\n\t" EXTABLE("1b", "%l[fault]")
-			      :
-			      : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32))
-			      : "memory"
-			      : fault);
-	return true;
-fault:
-	return false;
-}
-
-static inline bool xsetbv_safe(u32 index, u64 value)
-{
-	__asm__ goto volatile("1: xsetbv\n\t" EXTABLE("1b", "%l[fault]")
-			      :
-			      : "c"(index), "a"((u32)value), "d"((u32)(value >> 32))
-			      : "memory"
-			      : fault);
-	return true;
-fault:
-	return false;
-}
+#define DEFINE_SAFE_WRITE(name, instruction)                                                 \
+	static inline bool name(u32 index, u64 value)                                        \
+	{                                                                                    \
+		__asm__ goto volatile("1: " instruction "\n\t" EXTABLE("1b", "%l[fault]")    \
+				      :                                                      \
+				      : "c"(index), "a"((u32)value), "d"((u32)(value >> 32)) \
+				      : "memory"                                             \
+				      : fault);                                              \
+		return true;                                                                 \
+	fault:                                                                               \
+		return false;                                                                \
+	}
+DEFINE_SAFE_WRITE(wrmsr_safe, "wrmsr")
+DEFINE_SAFE_WRITE(xsetbv_safe, "xsetbv")
+#undef DEFINE_SAFE_WRITE
 
 /*
  * VMCALL to the hypervisor that Umbra runs under, with these registers, which it may change: KVM's

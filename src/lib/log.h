@@ -8,7 +8,9 @@
 #include <x86/types.h>
 
 #include "config.h"
-#include "lib/log_level.h"
+
+/* How much a message matters; a level shows itself and everything before it. */
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* Where lines are shown, `n` characters at a time; until then they wait in the ring log. */
 void log_set_console(void (*write)(const char *text, size_t n));

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "lib/string.h"
 
-#include <x86/types.h>
-
 #ifndef UMBRA_HOSTED
 
 /* The compiler recognises these loops and would make each function call itself. */

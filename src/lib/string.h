@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <x86/types.h>
 
 #ifdef UMBRA_HOSTED
 #include <string.h>
@@ -23,3 +24,13 @@ size_t strnlen(const char *s, size_t max);
  * Returns strlen(src): a result >= size means that dst holds only the beginning.
  */
 size_t str_copy(char *dst, size_t size, const char *src);
+
+/* Of a digit of a base up to 16; what is none has 16. */
+static inline u32 digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (u32)(c - '0');
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (u32)((c | 0x20) - 'a' + 10);
+	return 16;
+}

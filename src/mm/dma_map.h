@@ -8,7 +8,7 @@
 
 #include <x86/types.h>
 
-enum { DMA_MAP_MIN_LEVELS = 3, DMA_MAP_MAX_LEVELS = 5 };
+enum { DMA_MAP_MAX_LEVELS = 5 };
 
 /* Pages that the map takes at most, with `holes` ranges to be hidden. */
 u64 dma_map_pages(unsigned int width, paddr_t top_of_ram, u64 holes);

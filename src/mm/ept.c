@@ -76,15 +76,14 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 
 	u64 *table = pages_alloc_kept();
 	u64 child_size = ept_level_size(level - 1);
-	for (unsigned int i = 0; table && i < EPT_ENTRIES; i++) {
+	if (!table)
+		return leaf ? leaf_entry(ept, start, level, type) : 0;
+	for (unsigned int i = 0; i < EPT_ENTRIES; i++) {
 		table[i] = build_identity(ept, start + i * child_size, level - 1);
 		if (!table[i])
 			return 0;
 	}
-	if (table)
-		return table_entry(ept, table);
-	ept->coarse = true;
-	return leaf ? leaf_entry(ept, start, level, type) : 0;
+	return table_entry(ept, table);
 }
 
 /* The same mapping in the next smaller page size. `slot` holds a page of `level` > 1. */
@@ -143,7 +142,6 @@ bool ept_map_identity(struct ept *ept, unsigned int width, paddr_t top_of_ram)
 	u64 eager;
 
 	ept->limit = BIT(width < EPT_MAX_WIDTH ? width : EPT_MAX_WIDTH);
-	ept->coarse = false;
 	ept->root = pages_alloc_kept();
 	if (!ept->root)
 		return false;
@@ -241,7 +239,7 @@ bool ept_fill(struct ept *ept, paddr_t gpa)
 
 /* Types below `table`, which maps from `base`. With `known` they are all `type`. */
 static void update_below(struct ept *ept, u64 *table, unsigned int level, paddr_t base, bool known,
-			 enum memtype type, bool *changed)
+			 enum memtype type)
 {
 	u64 size = ept_level_size(level);
 
@@ -255,31 +253,21 @@ static void update_below(struct ept *ept, u64 *table, unsigned int level, paddr_
 		if (!known)
 			type = mtrr_type_of_range(ept->mtrrs, block, size, &uniform);
 		if (!ept_is_leaf(entry, level)) {
-			update_below(ept, table_of(entry), level - 1, block, uniform, type,
-				     changed);
+			update_below(ept, table_of(entry), level - 1, block, uniform, type);
 			continue;
 		}
 		/* Only a leaf that 4 KiB pages made unpinned is left: identical, with all rights.
 		 */
 		u64 wanted = uniform || level == 1 ? leaf_entry(ept, block, level, type)
 						   : build_identity(ept, block, level);
-		if (wanted != entry) {
+		if (wanted != entry)
 			entry_store(&table[i], wanted);
-			*changed = true;
-		}
 	}
 }
 
-bool ept_update_types(struct ept *ept, bool *changed)
+void ept_update_types(struct ept *ept)
 {
-	bool coarse_before = ept->coarse;
-
-	*changed = false;
-	ept->coarse = false;
-	update_below(ept, ept->root, EPT_LEVELS, 0, false, MEMTYPE_UC, changed);
-	bool complete = !ept->coarse;
-	ept->coarse = ept->coarse || coarse_before;
-	return complete;
+	update_below(ept, ept->root, EPT_LEVELS, 0, false, MEMTYPE_UC);
 }
 
 bool ept_walk(const struct ept *ept, paddr_t gpa, struct ept_walk *out)

@@ -24,8 +24,6 @@ struct ept {
 	bool has_1g; /* page sizes the processor's EPT supports */
 	bool has_2m;
 	u64 withheld; /* of EPT_RWX, what no entry gives */
-	/* Memory for tables ran short once: some block has one strict type instead of several. */
-	bool coarse;
 };
 
 /* What ept_walk found. */
@@ -72,11 +70,10 @@ bool ept_set_4k(struct ept *ept, paddr_t gpa, paddr_t hpa, u64 perm, enum memtyp
 bool ept_fill(struct ept *ept, paddr_t gpa);
 
 /*
- * Sets the memory types again after the MTRRs changed. *changed: an invalidation is
- * needed on every processor. False: memory for tables ran short and some block has got one strict
- * type; the map is valid all the same.
+ * Sets the memory types again after the MTRRs changed. Needs an invalidation. Where there is no
+ * memory for tables a block gets one strict type, which is slow but right.
  */
-bool ept_update_types(struct ept *ept, bool *changed);
+void ept_update_types(struct ept *ept);
 
 /* Translates `gpa`. True if it is present with any permission. `out` is filled in either case. */
 bool ept_walk(const struct ept *ept, paddr_t gpa, struct ept_walk *out);

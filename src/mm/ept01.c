@@ -87,11 +87,6 @@ u64 ept01_page_size(paddr_t gpa)
 	return ept_walk(&ept01.ept, gpa, &walk) ? walk.size : 0;
 }
 
-static bool overlaps(const struct range *range, paddr_t start, u64 size)
-{
-	return start < range->start + range->size && start + size > range->start;
-}
-
 bool ept01_hide_page(paddr_t page)
 {
 	ept01.hidden[ept01.hidden_count++] = (struct range){page, PAGE_SIZE};
@@ -109,8 +104,10 @@ bool ept01_hide_registers(paddr_t start, u64 size)
 	}
 	if (ept01.hidden_count == ARRAY_SIZE(ept01.hidden))
 		return false;
-	ept01.hidden[ept01.hidden_count++] = (struct range){start, size};
-	if (overlaps(&ept01.shown, start, size))
+	const struct range registers = {start, size};
+
+	ept01.hidden[ept01.hidden_count++] = registers;
+	if (ranges_overlap(ept01.shown, registers))
 		ept01.shown.size = 0;
 	for (paddr_t page = start; page < start + size && page < ept01.ept.limit;
 	     page += PAGE_SIZE) {
@@ -131,7 +128,7 @@ bool ept01_is_hidden(paddr_t start, u64 size)
 	if (start >= ept01.ept.limit || size > ept01.ept.limit - start)
 		return true;
 	for (u32 i = 0; i < ept01.hidden_count; i++) {
-		if (overlaps(&ept01.hidden[i], start, size))
+		if (ranges_overlap(ept01.hidden[i], (struct range){start, size}))
 			return true;
 	}
 	return false;
@@ -145,16 +142,12 @@ bool ept01_is_hidden(paddr_t start, u64 size)
  */
 void ept01_mtrrs_written(const struct mtrr_state *mtrrs)
 {
-	bool changed = false;
-
 	if (!(mtrrs->def_type & MTRR_DEF_ENABLE))
 		return;
 	spin_lock(&ept01.lock);
 	if (memcmp(mtrrs, &ept01.mtrrs, sizeof(*mtrrs)) != 0) {
 		ept01.mtrrs = *mtrrs;
-		/* Short of memory it makes a block stricter than asked for, which is always safe.
-		 */
-		ept_update_types(&ept01.ept, &changed);
+		ept_update_types(&ept01.ept);
 	}
 	spin_unlock(&ept01.lock);
 	invept(INVEPT_SINGLE_CONTEXT, ept01_eptp());

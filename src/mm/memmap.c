@@ -14,21 +14,11 @@ static paddr_t entry_end(const struct memmap_entry *e)
 	return end_of(e->start, e->size);
 }
 
-static u32 restriction(u32 type)
-{
-	switch (type) {
-	case MEMMAP_USABLE:
-		return 0;
-	case MEMMAP_ACPI_RECLAIM:
-		return 1;
-	case MEMMAP_ACPI_NVS:
-		return 2;
-	case MEMMAP_BAD:
-		return 3;
-	default:
-		return 4;
-	}
-}
+/* How much a type restricts the use of memory. */
+static const u8 restriction[] = {
+	[MEMMAP_USABLE] = 0, [MEMMAP_ACPI_RECLAIM] = 1, [MEMMAP_ACPI_NVS] = 2,
+	[MEMMAP_BAD] = 3,    [MEMMAP_RESERVED] = 4,
+};
 
 /* Index of the first entry that ends above pa. */
 static u32 first_above(const struct memmap *map, paddr_t pa)
@@ -90,6 +80,8 @@ bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type)
 {
 	paddr_t end = end_of(start, size);
 
+	if (type < MEMMAP_USABLE || type > MEMMAP_BAD)
+		type = MEMMAP_RESERVED;
 	while (start < end) {
 		paddr_t stop = end, resume = end;
 
@@ -99,7 +91,7 @@ bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type)
 
 			if (e->start >= end)
 				break;
-			if (restriction(e->type) >= restriction(type)) {
+			if (restriction[e->type] >= restriction[type]) {
 				stop = e->start;
 				resume = entry_end(e);
 				break;
@@ -115,11 +107,6 @@ bool memmap_add(struct memmap *map, paddr_t start, u64 size, u32 type)
 bool memmap_reserve(struct memmap *map, paddr_t start, u64 size)
 {
 	return memmap_add(map, start, size, MEMMAP_RESERVED);
-}
-
-static bool is_power_of_two(u64 x)
-{
-	return x != 0 && (x & (x - 1)) == 0;
 }
 
 /* The first range of `avoid` that shares a byte with [start, end); NULL when there is none. */

@@ -8,7 +8,7 @@
 
 #include <x86/types.h>
 
-/* Numbers are E820's, which multiboot2 shares; any other number is treated as reserved. */
+/* Numbers are E820's, which multiboot2 and PVH share. */
 enum memmap_type {
 	MEMMAP_USABLE = 1,
 	MEMMAP_RESERVED = 2,
@@ -19,11 +19,19 @@ enum memmap_type {
 
 enum { MEMMAP_MAX = 256 };
 
+/*
+ * The layout is that of multiboot2's memory map and of PVH's, so that a guest gets entries as they
+ * are; the first MEMMAP_E820_SIZE bytes are what INT 15h and Linux's boot_params have.
+ */
 struct memmap_entry {
 	paddr_t start;
 	u64 size; /* never 0, and start + size never wraps */
-	u32 type;
+	u32 type; /* enum memmap_type */
+	u32 reserved;
 };
+enum { MEMMAP_E820_SIZE = 20 };
+_Static_assert(sizeof(struct memmap_entry) == 24, "multiboot_mmap_entry, hvm_memmap_table_entry");
+_Static_assert(offsetof(struct memmap_entry, reserved) == MEMMAP_E820_SIZE, "boot_e820_entry");
 
 /* An all-zero map is a valid empty one. */
 struct memmap {
@@ -36,9 +44,15 @@ struct range {
 	u64 size;
 };
 
+/* Whether two ranges, which do not wrap, share a byte. */
+static inline bool ranges_overlap(struct range a, struct range b)
+{
+	return a.size && b.size && a.start < b.start + b.size && b.start < a.start + a.size;
+}
+
 /*
  * Add a range. Where it overlaps what is there the more restrictive type wins:
- * reserved (and any unknown type) > bad > NVS > ACPI reclaim > usable.
+ * reserved, which any unknown type becomes, > bad > NVS > ACPI reclaim > usable.
  * A range that runs past the top of the 64-bit space is cut at 2^64 - 1; an empty one adds nothing.
  * False: the table is full. The map is still valid then, but lacks some of the range.
  */

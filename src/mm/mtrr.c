@@ -13,17 +13,27 @@ static enum memtype combine(enum memtype a, enum memtype b)
 	return MEMTYPE_UC;
 }
 
+/* Fixed-range registers in their order; each holds eight types for eight equal pieces. */
+static const struct {
+	paddr_t start;
+	u64 piece;
+	u32 msr, count;
+} fixed_ranges[] = {
+	{0, 64 * KIB, MSR_IA32_MTRR_FIX64K_00000, 1},
+	{0x80000, 16 * KIB, MSR_IA32_MTRR_FIX16K_80000, 2},
+	{0xc0000, 4 * KIB, MSR_IA32_MTRR_FIX4K_C0000, 8},
+};
+
 /* The fixed-range register's place in state->fixed, or -1. */
 static int fixed_index(const struct mtrr_state *state, u32 msr)
 {
-	if (!(state->cap & MTRR_CAP_FIX))
-		return -1;
-	if (msr == MSR_IA32_MTRR_FIX64K_00000)
-		return 0;
-	if (msr == MSR_IA32_MTRR_FIX16K_80000 || msr == MSR_IA32_MTRR_FIX16K_A0000)
-		return (int)(1 + msr - MSR_IA32_MTRR_FIX16K_80000);
-	if (msr >= MSR_IA32_MTRR_FIX4K_C0000 && msr <= MSR_IA32_MTRR_FIX4K_F8000)
-		return (int)(3 + msr - MSR_IA32_MTRR_FIX4K_C0000);
+	u32 first = 0;
+
+	for (size_t i = 0; (state->cap & MTRR_CAP_FIX) && i < ARRAY_SIZE(fixed_ranges); i++) {
+		if (msr - fixed_ranges[i].msr < fixed_ranges[i].count)
+			return (int)(first + msr - fixed_ranges[i].msr);
+		first += fixed_ranges[i].count;
+	}
 	return -1;
 }
 
@@ -89,27 +99,6 @@ bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value)
 	return true;
 }
 
-/* Each fixed register holds eight types for eight equal pieces. */
-static void fixed_locate(paddr_t address, unsigned int *reg, unsigned int *byte, u64 *piece)
-{
-	paddr_t offset;
-
-	if (address < 0x80000) {
-		*reg = 0;
-		*piece = 64 * KIB;
-		offset = address;
-	} else if (address < 0xc0000) {
-		*reg = 1 + (unsigned int)((address - 0x80000) / 0x20000);
-		*piece = 16 * KIB;
-		offset = (address - 0x80000) % 0x20000;
-	} else {
-		*reg = 3 + (unsigned int)((address - 0xc0000) / 0x8000);
-		*piece = 4 * KIB;
-		offset = (address - 0xc0000) % 0x8000;
-	}
-	*byte = (unsigned int)(offset / *piece);
-}
-
 /* The running result over the parts of a range. */
 struct verdict {
 	enum memtype type;
@@ -129,12 +118,21 @@ static void verdict_add(struct verdict *v, enum memtype type, bool uniform)
 
 static void add_fixed(const struct mtrr_state *state, struct verdict *v, paddr_t start, paddr_t end)
 {
-	while (start < end) {
-		unsigned int reg, byte;
-		u64 piece;
-		fixed_locate(start, &reg, &byte, &piece);
-		verdict_add(v, (enum memtype)((state->fixed[reg] >> (8 * byte)) & 0xff), true);
-		start = ALIGN_DOWN(start, piece) + piece;
+	const u64 *registers = state->fixed;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed_ranges); i++) {
+		const u64 piece = fixed_ranges[i].piece;
+		const u64 count = 8 * fixed_ranges[i].count;
+
+		for (; start < end; start = ALIGN_DOWN(start, piece) + piece) {
+			const u64 n = (start - fixed_ranges[i].start) / piece;
+
+			if (n >= count)
+				break;
+			verdict_add(v, (enum memtype)(registers[n / 8] >> (8 * (n % 8)) & 0xff),
+				    true);
+		}
+		registers += fixed_ranges[i].count;
 	}
 }
 

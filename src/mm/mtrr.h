@@ -42,12 +42,6 @@ struct mtrr_state {
  */
 u64 *mtrr_register(struct mtrr_state *state, u32 msr);
 
-/* Whether mtrr_register() can know it at all: a quick test for the way of every MSR exit. */
-static inline bool mtrr_may_be(u32 msr)
-{
-	return msr >= MSR_IA32_MTRR_PHYSBASE0 && msr <= MSR_IA32_MTRR_DEF_TYPE;
-}
-
 /*
  * Whether WRMSR of `value` to `msr` is accepted. False is the processor's #GP(0): not an MTRR it
  * has, read-only, a reserved bit, a reserved memory type, or WC where it is not supported.

@@ -21,7 +21,7 @@ void pages_init(paddr_t start, u64 size)
 	pages.end = start + size;
 }
 
-static u64 left(void)
+u64 pages_left(void)
 {
 	return (pages.end - pages.next) / PAGE_SIZE + pages.freed;
 }
@@ -31,9 +31,9 @@ static void *alloc(u64 count, bool kept)
 	void *p = NULL;
 
 	spin_lock(&pages.lock);
-	if (kept && pages.kept && left() == pages.kept)
+	if (kept && pages.kept && pages_left() == pages.kept)
 		pages.kept--;
-	if (left() < pages.kept + count) {
+	if (pages_left() < pages.kept + count) {
 		/* None for this caller. */
 	} else if (count == 1 && pages.free) {
 		p = pages.free;
@@ -97,9 +97,4 @@ u64 pages_spoiled(u64 *count)
 	*count = (pages.end - pages.next) / PAGE_SIZE;
 	spin_unlock(&pages.lock);
 	return spoiled;
-}
-
-u64 pages_left(void)
-{
-	return left();
 }

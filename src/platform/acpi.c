@@ -98,49 +98,25 @@ struct gas {
 } PACKED;
 _Static_assert(sizeof(struct gas) == 12, "generic address");
 
-/* "Fixed ACPI Description Table (FADT)", what Umbra reads of it. */
-struct fadt {
-	struct header header;
-	u32 facs;
-	u32 dsdt;
-	u8 before_pm1_event[12];
-	u32 pm1_event[2];
-	u32 pm1_control[2];
-	u8 before_pm_timer[4];
-	u32 pm_timer;
-	u8 before_pm_timer_len[11];
-	u8 pm_timer_len;
-	u8 before_flags[20];
-	u32 flags;
-	struct gas reset;
-	u8 reset_value;
-	u8 before_x_facs[3];
-	u64 x_facs;
-	u64 x_dsdt;
-	struct gas x_pm1_event[2];
-	struct gas x_pm1_control[2];
-	u8 before_x_pm_timer[12];
-	struct gas x_pm_timer;
-	u8 before_sleep_control[24];
-	struct gas sleep_control;
-} PACKED;
-_Static_assert(offsetof(struct fadt, facs) == 36, "FIRMWARE_CTRL");
-_Static_assert(offsetof(struct fadt, pm1_event) == 56, "PM1a_EVT_BLK");
-_Static_assert(offsetof(struct fadt, pm1_control) == 64, "PM1a_CNT_BLK");
-_Static_assert(offsetof(struct fadt, x_facs) == 132, "X_FIRMWARE_CTRL");
-_Static_assert(offsetof(struct fadt, x_pm1_event) == 148, "X_PM1a_EVT_BLK");
-_Static_assert(offsetof(struct fadt, x_pm1_control) == 172, "X_PM1a_CNT_BLK");
-_Static_assert(offsetof(struct fadt, pm_timer) == 76, "PM_TMR_BLK");
-_Static_assert(offsetof(struct fadt, pm_timer_len) == 91, "PM_TMR_LEN");
-_Static_assert(offsetof(struct fadt, flags) == 112, "Flags");
-_Static_assert(offsetof(struct fadt, reset) == 116, "RESET_REG");
-_Static_assert(offsetof(struct fadt, reset_value) == 128, "RESET_VALUE");
-_Static_assert(offsetof(struct fadt, x_pm_timer) == 208, "X_PM_TMR_BLK");
-_Static_assert(offsetof(struct fadt, sleep_control) == 244, "SLEEP_CONTROL_REG");
-
-/* ACPI 1.0's FADT ends with the flags, 2.0's with the extended blocks. */
-enum { FADT_V1_LEN = 116, FADT_V2_LEN = 220 };
-_Static_assert(offsetof(struct fadt, before_sleep_control) == FADT_V2_LEN, "its end");
+/* "Fixed ACPI Description Table (FADT)": offsets of what Umbra reads of it. */
+enum {
+	FADT_FIRMWARE_CTRL = 36,
+	FADT_DSDT = 40,
+	FADT_PM1A_EVT_BLK = 56, /* behind each of PM1a there is one of PM1b */
+	FADT_PM1A_CNT_BLK = 64,
+	FADT_PM_TMR_BLK = 76,
+	FADT_PM_TMR_LEN = 91,
+	FADT_FLAGS = 112,
+	FADT_V1_LENGTH = 116, /* ACPI 1.0's ends here */
+	FADT_RESET_REG = 116,
+	FADT_RESET_VALUE = 128,
+	FADT_X_FIRMWARE_CTRL = 132,
+	FADT_X_DSDT = 140,
+	FADT_X_PM1A_EVT_BLK = 148,
+	FADT_X_PM1A_CNT_BLK = 172,
+	FADT_X_PM_TMR_BLK = 208,
+	FADT_SLEEP_CONTROL_REG = 244,
+};
 
 /* "Fixed ACPI Description Table Fixed Feature Flags" */
 enum {
@@ -179,51 +155,42 @@ static bool has_signature(const struct header *h, const char *signature)
 	return memcmp(h->signature, signature, sizeof(h->signature)) == 0;
 }
 
-/* What can be wrong with a table of one kind, in words. */
-struct table_errors {
+/* A kind of table, and what can be wrong with one, in words. */
+struct kind {
+	const char *signature;
+	u32 least; /* bytes */
 	const char *unreadable, *length, *checksum;
 };
-
-static const struct table_errors root_errors = {
-	"the ACPI root table cannot be read",
-	"the ACPI root table's length is impossible",
-	"the ACPI root table has a wrong checksum",
-};
-static const struct table_errors madt_errors = {
-	"the MADT cannot be read",
-	"the MADT's length is impossible",
-	"the MADT has a wrong checksum",
-};
-static const struct table_errors fadt_errors = {
-	"the FADT cannot be read",
-	"the FADT's length is impossible",
-	"the FADT has a wrong checksum",
-};
-
-static const struct table_errors dmar_errors = {
-	"the DMAR cannot be read",
-	"the DMAR's length is impossible",
-	"the DMAR has a wrong checksum",
-};
+#define KIND(name, bytes, what)                                                      \
+	{                                                                            \
+		name, bytes, what " cannot be read", what "'s length is impossible", \
+			what " has a wrong checksum"                                 \
+	}
 
 /*
- * Maps a whole table of at least `min` bytes. `length` is to be used from then on: what the table
- * says of itself may have been read at another time.
+ * One that is mapped as a whole. `length` is what counts: what the table says of itself may have
+ * been read at another time.
  */
-static const char *map_table(const struct reader *r, paddr_t pa, u32 min,
-			     const struct table_errors *errors, const void **table, u32 *length)
+struct table {
+	paddr_t pa;
+	const u8 *bytes;
+	u32 length;
+};
+
+static const char *map_table(const struct reader *r, paddr_t pa, const struct kind *kind,
+			     struct table *table)
 {
 	const struct header *h = map_range(r, pa, sizeof(*h));
 
 	if (!h)
-		return errors->unreadable;
-	*length = h->length;
-	if (*length < min || *length > TABLE_MAX)
-		return errors->length;
-	*table = map_range(r, pa, *length);
-	if (!*table)
-		return errors->unreadable;
-	return sums_to_zero(*table, *length) ? NULL : errors->checksum;
+		return kind->unreadable;
+	*table = (struct table){.pa = pa, .length = h->length};
+	if (table->length < kind->least || table->length > TABLE_MAX)
+		return kind->length;
+	table->bytes = map_range(r, pa, table->length);
+	if (!table->bytes)
+		return kind->unreadable;
+	return sums_to_zero(table->bytes, table->length) ? NULL : kind->checksum;
 }
 
 static bool has_cpu(const struct acpi_info *info, u32 id)
@@ -276,22 +243,18 @@ static const char *check_entry(const struct madt_entry *e, u32 left)
 	return NULL;
 }
 
-static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *parse_madt(const struct reader *r, const struct table *table,
+			      struct acpi_info *out)
 {
-	const void *table;
-	u32 length;
-	const char *error = map_table(r, pa, sizeof(struct madt), &madt_errors, &table, &length);
+	(void)r;
+	out->lapic_base = ((const struct madt *)(const void *)table->bytes)->lapic;
 
-	if (error)
-		return error;
-	out->lapic_base = ((const struct madt *)table)->lapic;
-
-	for (u32 at = sizeof(struct madt); at < length;) {
-		const struct madt_entry *e = (const void *)((const u8 *)table + at);
+	for (u32 at = sizeof(struct madt); at < table->length;) {
+		const struct madt_entry *e = (const void *)(table->bytes + at);
 		const struct madt_lapic *lapic = (const void *)e;
 		const struct madt_x2apic *x2apic = (const void *)e;
+		const char *error = check_entry(e, table->length - at);
 
-		error = check_entry(e, length - at);
 		if (error)
 			return error;
 		if (e->type == MADT_LAPIC)
@@ -302,10 +265,9 @@ static const char *parse_madt(const struct reader *r, paddr_t pa, struct acpi_in
 			out->lapic_base = ((const struct madt_lapic_address *)e)->address;
 		at += e->length;
 	}
-	out->has_madt = true;
 	out->cpus_listed = out->cpu_count;
-	out->madt = pa;
-	out->madt_length = length;
+	out->madt = table->pa;
+	out->madt_length = table->length;
 	return NULL;
 }
 
@@ -347,39 +309,70 @@ u32 acpi_hide_absent_cpus(const struct acpi_info *info, u8 *madt)
 	return failed;
 }
 
-static void parse_reset(const struct fadt *fadt, u32 length, struct acpi_info *out)
+/* A number of so many bytes; 0 where an older, shorter table has none. */
+static u64 number_at(const struct table *t, u32 offset, u32 size)
 {
-	if (length <= offsetof(struct fadt, reset_value) || !(fadt->flags & FADT_RESET_REG_SUP))
+	u64 number = 0;
+
+	if (offset + size <= t->length)
+		memcpy(&number, t->bytes + offset, size);
+	return number;
+}
+
+/* Likewise; with an address of 0, which firmware leaves there, too, it means none. */
+static struct gas gas_at(const struct table *t, u32 offset)
+{
+	struct gas gas = {0};
+
+	if (offset + sizeof(gas) <= t->length)
+		memcpy(&gas, t->bytes + offset, sizeof(gas));
+	return gas;
+}
+
+static void parse_reset(const struct table *fadt, struct acpi_info *out)
+{
+	const struct gas reset = gas_at(fadt, FADT_RESET_REG);
+
+	if (fadt->length <= FADT_RESET_VALUE ||
+	    !(number_at(fadt, FADT_FLAGS, 4) & FADT_RESET_REG_SUP))
 		return;
 	/* Firmware that has no such register leaves the address 0, whatever the flag says. */
-	if (fadt->reset.space > ACPI_SPACE_PCI || fadt->reset.address == 0)
+	if (reset.space > ACPI_SPACE_PCI || reset.address == 0)
 		return;
-	if (fadt->reset.space == ACPI_SPACE_IO && fadt->reset.address > UINT16_MAX)
+	if (reset.space == ACPI_SPACE_IO && reset.address > UINT16_MAX)
 		return;
 	out->reset.valid = true;
-	out->reset.space = fadt->reset.space;
-	out->reset.width = fadt->reset.width;
-	out->reset.addr = fadt->reset.address;
-	out->reset.value = fadt->reset_value;
+	out->reset.space = reset.space;
+	out->reset.width = reset.width;
+	out->reset.addr = reset.address;
+	out->reset.value = fadt->bytes[FADT_RESET_VALUE];
 }
 
 /* The extended block, when it is filled in, supersedes the old one. */
-static u16 io_port(bool has_extended, const struct gas *extended, u32 old)
+static u16 io_port(struct gas extended, u64 old)
 {
 	u64 port = old;
 
-	if (has_extended && extended->address != 0)
-		port = extended->space == ACPI_SPACE_IO ? extended->address : 0;
+	if (extended.address != 0)
+		port = extended.space == ACPI_SPACE_IO ? extended.address : 0;
 	return port <= UINT16_MAX ? (u16)port : 0;
 }
 
-static void parse_pm_timer(const struct fadt *fadt, u32 length, struct acpi_info *out)
+static void parse_pm_timer(const struct table *fadt, struct acpi_info *out)
 {
-	if (fadt->flags & FADT_HW_REDUCED_ACPI)
-		return;
-	out->pm_timer_port = io_port(length >= FADT_V2_LEN, &fadt->x_pm_timer,
-				     fadt->pm_timer_len == 4 ? fadt->pm_timer : 0);
-	out->pm_timer_32bit = fadt->flags & FADT_TMR_VAL_EXT;
+	const bool has_old = number_at(fadt, FADT_PM_TMR_LEN, 1) == 4;
+
+	out->pm_timer_port = io_port(gas_at(fadt, FADT_X_PM_TMR_BLK),
+				     has_old ? number_at(fadt, FADT_PM_TMR_BLK, 4) : 0);
+	out->pm_timer_32bit = number_at(fadt, FADT_FLAGS, 4) & FADT_TMR_VAL_EXT;
+}
+
+/* An address of 64 bits, or else the older one of 32. */
+static paddr_t address_at(const struct table *fadt, u32 wide, u32 narrow)
+{
+	const paddr_t address = number_at(fadt, wide, 8);
+
+	return address ? address : number_at(fadt, narrow, 4);
 }
 
 /*
@@ -408,10 +401,8 @@ static u8 find_s5_type(const u8 *aml, size_t size)
 	return (u8)ACPI_NO_SLEEP_TYPE;
 }
 
-static u8 parse_dsdt(const struct reader *r, const struct fadt *fadt, u32 length)
+static u8 parse_dsdt(const struct reader *r, paddr_t pa)
 {
-	const bool wide = length >= offsetof(struct fadt, x_pm1_event) && fadt->x_dsdt;
-	const paddr_t pa = wide ? fadt->x_dsdt : fadt->dsdt;
 	const struct header *h = map_range(r, pa, sizeof(*h));
 	const u32 size = h ? h->length : 0;
 	const u8 *aml = size <= TABLE_MAX ? map_range(r, pa, size) : NULL;
@@ -420,62 +411,62 @@ static u8 parse_dsdt(const struct reader *r, const struct fadt *fadt, u32 length
 }
 
 /* The FACS has no checksum, since firmware and system both write to it. */
-static void parse_sleep(const struct reader *r, const struct fadt *fadt, u32 length,
-			struct acpi_info *out)
+static void parse_facs(const struct reader *r, paddr_t pa, struct acpi_info *out)
 {
 	enum { FACS_LENGTH_AT = 4, FACS_MIN = 24, FACS_MAX = 4096 };
-	const bool has_facs64 = length >= offsetof(struct fadt, x_pm1_event);
-	const bool has_extended = length >= FADT_V2_LEN;
-	const paddr_t facs = has_facs64 && fadt->x_facs ? fadt->x_facs : fadt->facs;
-	const u8 *found;
-	u32 facs_length;
+	const u8 *found = map_range(r, pa, FACS_MIN);
+	u32 length;
 
-	out->s5_type = parse_dsdt(r, fadt, length);
-	out->sleep_control = io_port(length >= sizeof(*fadt), &fadt->sleep_control, 0);
-	if (fadt->flags & FADT_HW_REDUCED_ACPI)
-		return;
-	for (u32 i = 0; i < 2; i++) {
-		out->pm1_control[i] =
-			io_port(has_extended, &fadt->x_pm1_control[i], fadt->pm1_control[i]);
-		out->pm1_status[i] =
-			io_port(has_extended, &fadt->x_pm1_event[i], fadt->pm1_event[i]);
-	}
-	found = facs ? map_range(r, facs, FACS_MIN) : NULL;
 	if (!found || memcmp(found, "FACS", 4) != 0)
 		return;
-	memcpy(&facs_length, found + FACS_LENGTH_AT, sizeof(facs_length));
-	if (facs_length < FACS_MIN || facs_length > FACS_MAX)
+	memcpy(&length, found + FACS_LENGTH_AT, sizeof(length));
+	if (length < FACS_MIN || length > FACS_MAX)
 		return;
-	out->facs = facs;
-	out->facs_length = facs_length;
+	out->facs = pa;
+	out->facs_length = length;
 }
 
-static const char *parse_fadt(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *parse_fadt(const struct reader *r, const struct table *fadt,
+			      struct acpi_info *out)
 {
-	const void *table;
-	u32 length;
-	const char *error = map_table(r, pa, FADT_V1_LEN, &fadt_errors, &table, &length);
+	parse_reset(fadt, out);
+	out->s5_type = parse_dsdt(r, address_at(fadt, FADT_X_DSDT, FADT_DSDT));
+	out->sleep_control = io_port(gas_at(fadt, FADT_SLEEP_CONTROL_REG), 0);
+	/* The rest is not there in hardware-reduced ACPI. */
+	if (number_at(fadt, FADT_FLAGS, 4) & FADT_HW_REDUCED_ACPI)
+		return NULL;
+	parse_pm_timer(fadt, out);
+	for (u32 i = 0; i < 2; i++) {
+		const u32 wide = i * sizeof(struct gas), narrow = i * sizeof(u32);
 
-	if (error)
-		return error;
-	parse_reset(table, length, out);
-	parse_pm_timer(table, length, out);
-	parse_sleep(r, table, length, out);
+		out->pm1_control[i] = io_port(gas_at(fadt, FADT_X_PM1A_CNT_BLK + wide),
+					      number_at(fadt, FADT_PM1A_CNT_BLK + narrow, 4));
+		out->pm1_status[i] = io_port(gas_at(fadt, FADT_X_PM1A_EVT_BLK + wide),
+					     number_at(fadt, FADT_PM1A_EVT_BLK + narrow, 4));
+	}
+	parse_facs(r, address_at(fadt, FADT_X_FIRMWARE_CTRL, FADT_FIRMWARE_CTRL), out);
 	return NULL;
 }
 
-static const char *find_dmar(const struct reader *r, paddr_t pa, struct acpi_info *out)
+static const char *found_dmar(const struct reader *r, const struct table *table,
+			      struct acpi_info *out)
 {
-	const void *table;
-	u32 length;
-	const char *error = map_table(r, pa, sizeof(struct header), &dmar_errors, &table, &length);
-
-	if (error)
-		return error;
-	out->dmar = pa;
-	out->dmar_length = length;
+	(void)r;
+	out->dmar = table->pa;
+	out->dmar_length = table->length;
 	return NULL;
 }
+
+/* What the root table is searched for. */
+static const struct {
+	struct kind kind;
+	const char *(*parse)(const struct reader *r, const struct table *table,
+			     struct acpi_info *out);
+} wanted[] = {
+	{KIND("APIC", sizeof(struct madt), "the MADT"), parse_madt},
+	{KIND("FACP", FADT_V1_LENGTH, "the FADT"), parse_fadt},
+	{KIND("DMAR", sizeof(struct header), "the DMAR"), found_dmar},
+};
 
 /* The RSDT or XSDT, checked; entries are `width` bytes each. */
 struct root {
@@ -487,23 +478,21 @@ struct root {
 static const char *map_root(const struct reader *r, paddr_t pa, const char *signature, u32 width,
 			    struct root *root)
 {
+	const struct kind kind = KIND(signature, sizeof(struct header), "the ACPI root table");
 	const struct header *h = map_range(r, pa, sizeof(*h));
-	const void *table;
-	u32 length;
+	struct table table;
 	const char *error;
 
-	if (!h)
-		return root_errors.unreadable;
-	if (!has_signature(h, signature))
+	if (h && !has_signature(h, signature))
 		return "the ACPI root table has a wrong signature";
-	error = map_table(r, pa, sizeof(*h), &root_errors, &table, &length);
+	error = map_table(r, pa, &kind, &table);
 	if (error)
 		return error;
-	if ((length - sizeof(*h)) % width != 0)
-		return root_errors.length;
+	if ((table.length - sizeof(*h)) % width != 0)
+		return kind.length;
 	*root = (struct root){
-		.entries = (const u8 *)table + sizeof(*h),
-		.count = (u32)(length - sizeof(*h)) / width,
+		.entries = table.bytes + sizeof(*h),
+		.count = (u32)(table.length - sizeof(*h)) / width,
 		.width = width,
 	};
 	return NULL;
@@ -550,7 +539,7 @@ const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 {
 	const struct reader reader = {.map = map, .ctx = ctx};
 	struct root root;
-	bool seen_madt = false, seen_fadt = false, seen_dmar = false;
+	bool seen[ARRAY_SIZE(wanted)] = {false};
 	const char *error;
 
 	memset(out, 0, sizeof(*out));
@@ -559,28 +548,26 @@ const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 		return error;
 
 	for (u32 i = 0; i < root.count; i++) {
-		const char *one = NULL;
 		const struct header *h;
 		paddr_t pa = 0;
 
 		/* Little-endian: the narrow entry fills the low half. */
 		memcpy(&pa, root.entries + (size_t)i * root.width, root.width);
 		h = map_range(&reader, pa, sizeof(*h));
-		if (!h)
-			continue;
-		/* The specification allows one of each; of two the first counts. */
-		if (!seen_madt && has_signature(h, "APIC")) {
-			seen_madt = true;
-			one = parse_madt(&reader, pa, out);
-		} else if (!seen_fadt && has_signature(h, "FACP")) {
-			seen_fadt = true;
-			one = parse_fadt(&reader, pa, out);
-		} else if (!seen_dmar && has_signature(h, "DMAR")) {
-			seen_dmar = true;
-			one = find_dmar(&reader, pa, out);
+		for (size_t k = 0; h && k < ARRAY_SIZE(wanted); k++) {
+			struct table table;
+			const char *one;
+
+			/* The specification allows one of each; of two the first counts. */
+			if (seen[k] || !has_signature(h, wanted[k].kind.signature))
+				continue;
+			seen[k] = true;
+			one = map_table(&reader, pa, &wanted[k].kind, &table);
+			if (!one)
+				one = wanted[k].parse(&reader, &table, out);
+			if (!error)
+				error = one;
 		}
-		if (!error)
-			error = one;
 	}
 	return error;
 }

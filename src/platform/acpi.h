@@ -28,8 +28,7 @@ enum { ACPI_NO_SLEEP_TYPE = 0xff };
 enum { ACPI_MAX_CPUS = 4096 };
 
 struct acpi_info {
-	bool has_madt;
-	paddr_t madt;
+	paddr_t madt; /* 0: none that is sound */
 	u32 madt_length;
 	paddr_t lapic_base;
 	u32 cpu_count;
@@ -67,7 +66,7 @@ struct acpi_info {
  * Follow a copy of the RSDP to the MADT ("APIC"), the FADT ("FACP") and the DMAR. The XSDT is
  * preferred; the RSDT is used when there is no sound one. That one of them is missing is no error.
  * NULL, or what is wrong, for people. After an error of one table the others are still read: *out
- * holds what was sound (in a damaged MADT the entries before the damage, with has_madt false), and
+ * holds what was sound (in a damaged MADT the entries before the damage, with madt 0), and
  * the first error is returned.
  */
 const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,

@@ -50,17 +50,6 @@ struct rmrr {
 } PACKED;
 _Static_assert(sizeof(struct rmrr) == 24, "RMRR");
 
-/* "Device Scope Structure": what an entry is for. */
-struct scope {
-	u8 type;
-	u8 length;
-	u8 flags;
-	u8 reserved;
-	u8 enumeration;
-	u8 bus;
-} PACKED;
-_Static_assert(sizeof(struct scope) == 6, "device scope");
-
 /* What precedes the scopes of an entry; one without scopes may be longer. */
 static const struct {
 	u8 fixed;
@@ -75,15 +64,16 @@ static const struct {
 	[SIDP] = {8, true},
 };
 
+/* "Device Scope Structure": what an entry is for. */
 static bool scopes_fit(const u8 *at, u32 left)
 {
-	while (left) {
-		const struct scope *scope = (const void *)at;
+	enum { LENGTH = 1, LEAST = 6 };
 
-		if (left < sizeof(*scope) || scope->length < sizeof(*scope) || scope->length > left)
+	while (left) {
+		if (left < LEAST || at[LENGTH] < LEAST || at[LENGTH] > left)
 			return false;
-		at += scope->length;
-		left -= scope->length;
+		left -= at[LENGTH];
+		at += at[LENGTH];
 	}
 	return true;
 }

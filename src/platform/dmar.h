@@ -13,7 +13,6 @@ enum { DMAR_MAX_UNITS = 64, DMAR_MAX_RESERVED = 64 };
 /* "DMAR Flags" */
 enum dmar_flags {
 	DMAR_INTR_REMAP = 1 << 0,
-	DMAR_X2APIC_OPT_OUT = 1 << 1,
 	DMAR_DMA_CTRL_PLATFORM_OPT_IN = 1 << 2,
 };
 

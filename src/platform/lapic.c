@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "platform/lapic.h"
 
-#include <x86/apic.h>
 #include <x86/msr.h>
 
 #include "lib/insn.h"
@@ -40,8 +39,10 @@ static void wait_for_icr(void)
 		cpu_pause();
 }
 
-static void send(u32 apic_id, u32 command)
+static void write_icr(u32 apic_id, u32 command)
 {
+	if (!is_reachable())
+		return;
 	if (x2apic_mode()) {
 		/* WRMSR to the ICR does not serialise (SDM "MSR Access in x2APIC Mode"). */
 		__asm__ volatile("mfence; lfence" ::: "memory");
@@ -64,36 +65,13 @@ bool lapic_can_reach(u32 apic_id)
 	return x2apic_mode() || apic_id < XAPIC_BROADCAST_ID;
 }
 
-void lapic_send_init(u32 apic_id)
+void lapic_send(u32 apic_id, u32 command)
 {
-	send(apic_id, APIC_INIT | ICR_ASSERT);
+	if (lapic_can_reach(apic_id))
+		write_icr(apic_id, command | ICR_ASSERT);
 }
 
-void lapic_send_sipi(u32 apic_id, u8 vector)
+void lapic_send_others(u32 command)
 {
-	send(apic_id, APIC_STARTUP | ICR_ASSERT | vector);
-}
-
-void lapic_send_nmi(u32 apic_id)
-{
-	if (is_reachable() && lapic_can_reach(apic_id))
-		send(apic_id, APIC_NMI | ICR_ASSERT);
-}
-
-void lapic_nmi_others(void)
-{
-	if (is_reachable())
-		send(0, APIC_NMI | ICR_ASSERT | APIC_TO_OTHERS);
-}
-
-void lapic_init_others(void)
-{
-	if (is_reachable())
-		send(0, APIC_INIT | ICR_ASSERT | APIC_TO_OTHERS);
-}
-
-void lapic_sipi_others(u8 vector)
-{
-	if (is_reachable())
-		send(0, APIC_STARTUP | ICR_ASSERT | APIC_TO_OTHERS | vector);
+	write_icr(0, command | ICR_ASSERT | APIC_TO_OTHERS);
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <x86/apic.h>
 #include <x86/types.h>
 
 /* This CPU's APIC id: 8 bits in xAPIC mode, 32 in x2APIC mode. */
@@ -13,15 +14,10 @@ u32 lapic_id(void);
 /* False: the APIC is in xAPIC mode, which cannot address this id. */
 bool lapic_can_reach(u32 apic_id);
 
-/* To a CPU that can be reached; the vector is the page that it begins at. */
-void lapic_send_init(u32 apic_id);
-void lapic_send_sipi(u32 apic_id, u8 vector);
-
-/* To none if the guest has made its APIC unusable. */
-void lapic_send_nmi(u32 apic_id);
-
-/* An NMI, INIT or SIPI to every CPU but this one; to none if the guest has made its APIC unusable.
+/*
+ * Sends APIC_INIT, APIC_NMI, or APIC_STARTUP with the number of the page that a CPU begins at: to
+ * one CPU that can be reached, or to every CPU but this one. To none if the guest has made its APIC
+ * unusable.
  */
-void lapic_nmi_others(void);
-void lapic_init_others(void);
-void lapic_sipi_others(u8 vector);
+void lapic_send(u32 apic_id, u32 command);
+void lapic_send_others(u32 command);

@@ -93,11 +93,11 @@ void ap_call_roll(paddr_t page, void (*found)(u32 apic_id))
 	volatile u32 *answer = phys_to_virt(page + (paddr_t)(roll_call_answer - roll_call_start));
 
 	memcpy(phys_to_virt(page), roll_call_start, (size_t)(roll_call_end - roll_call_start));
-	lapic_init_others();
+	lapic_send_others(APIC_INIT);
 	delay_us(INIT_DELAY_US);
-	lapic_sipi_others((u8)(page >> PAGE_SHIFT));
+	lapic_send_others(APIC_STARTUP | (u32)(page >> PAGE_SHIFT));
 	delay_us(SIPI_DELAY_US);
-	lapic_sipi_others((u8)(page >> PAGE_SHIFT));
+	lapic_send_others(APIC_STARTUP | (u32)(page >> PAGE_SHIFT));
 	for (u32 quiet = 0; quiet < QUIET_US; quiet += POLL_US) {
 		const u32 next = *answer;
 
@@ -114,11 +114,11 @@ static void start_one(struct cpu *cpu, paddr_t page)
 {
 	if (!ap_prepare_trampoline(page, cpu, ap_main))
 		fail("out of memory for starting the other CPUs");
-	lapic_send_sipi(cpu->apic_id, (u8)(page >> PAGE_SHIFT));
+	lapic_send(cpu->apic_id, APIC_STARTUP | (u32)(page >> PAGE_SHIFT));
 	if (wait_until_ready(cpu, SIPI_DELAY_US))
 		return;
 	/* A second SIPI is ignored by a CPU that has already started. */
-	lapic_send_sipi(cpu->apic_id, (u8)(page >> PAGE_SHIFT));
+	lapic_send(cpu->apic_id, APIC_STARTUP | (u32)(page >> PAGE_SHIFT));
 	if (!wait_until_ready(cpu, START_TIMEOUT_US))
 		fail("the CPU with APIC id %u does not start; without Umbra on it the guest would "
 		     "be on its own there",
@@ -137,7 +137,7 @@ void ap_start_all(const struct ap_work *work, paddr_t page)
 		if (!lapic_can_reach(cpus[i]->apic_id))
 			fail("APIC id %u needs x2APIC mode; enable x2APIC in the firmware setup",
 			     cpus[i]->apic_id);
-		lapic_send_init(cpus[i]->apic_id);
+		lapic_send(cpus[i]->apic_id, APIC_INIT);
 	}
 	delay_us(INIT_DELAY_US);
 	for (u32 i = 1; i < cpu_count; i++)

@@ -80,10 +80,10 @@ void stop_others(void)
 	}
 	if (!self->vmx_on || cpu_count < 2)
 		return;
-	lapic_nmi_others();
+	lapic_send_others(APIC_NMI);
 	/* A guest's guest may take NMIs by itself, but INIT is always an exit (SDM "Other Causes of
 	 * VM Exits"). In root mode it is blocked; the NMI has come through there. */
-	lapic_init_others();
+	lapic_send_others(APIC_INIT);
 	for (u32 waited = 0; waited < WAIT_US && !all_stopped(self, false); waited += POLL_US)
 		delay_us(POLL_US);
 }
@@ -114,7 +114,7 @@ bool stop_others_for_now(void)
 			continue;
 		ask(cpus[i], STOP_NOT, STOP_BEFORE_ENTRY);
 		if (!has_stopped(cpus[i]) && !waits_for_sipi(cpus[i]))
-			lapic_send_nmi(cpus[i]->apic_id);
+			lapic_send(cpus[i]->apic_id, APIC_NMI);
 	}
 	/* A start-up IPI may be on its way to one that waits for it; nobody is left to send more.
 	 */

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # file -> how an option stands there
 NAMES = {
-    "src/boot/cmdline.c": r'^\t(?:\{\.name = |SWITCH\(|EITHER\()"([a-z.-]+)"',
+    "src/boot/cmdline.c": r'^\t(?:\{\.name = |SWITCH\(|WORDS\(|NUMBER\()"([a-z.-]+)"',
     "src/boot/cmdline.h": r"^ \*   ([a-z.-]+)[=\[]",
     "docs/boot-flow.md": r"^\| `([a-z.-]+)[=\[]",
     "docs/umbra.7": r"^\.It Cm ([a-z.-]+)",

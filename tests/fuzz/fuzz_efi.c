@@ -54,7 +54,8 @@ static void memory_map(const u8 *data, size_t size)
 	if (size < 1)
 		return;
 	/* At least 40 and a multiple of 8, as the firmware's. */
-	efi_map_read(data + 1, size - 1, 40 + (data[0] & 7u) * 8, &map);
+	efi_map_read(&(struct efi_map_view){data + 1, (u32)size - 1, 40 + (data[0] & 7u) * 8, 1},
+		     &map);
 	for (u32 i = 1; i < map.count; i++)
 		require(map.e[i - 1].start + map.e[i - 1].size <= map.e[i].start);
 }

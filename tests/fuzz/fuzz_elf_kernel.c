@@ -68,8 +68,8 @@ static void check_segments(const struct elf_image *elf, size_t size)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static u8 *kernel[2]; /* built once */
-	struct pvh_image pvh;
-	struct mb2_kernel mb2;
+	struct elf_kernel pvh;
+	struct elf_kernel mb2;
 	u16 words[2];
 
 	if (size < 3)

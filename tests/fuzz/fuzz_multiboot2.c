@@ -24,7 +24,7 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 	for (u32 i = 0; i < info->module_count; i++) {
 		const struct mb2_module *m = &info->module[i];
 
-		require(m->start <= m->end);
+		require(m->memory.size <= UINT32_MAX);
 		require((const u8 *)m->string > mbi && (const u8 *)m->string < mbi + size);
 		require(strlen(m->string) == m->length);
 	}
@@ -33,6 +33,7 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 		const struct memmap_entry *e = &info->memmap.e[i];
 
 		require(e->size > 0 && e->start >= end && e->start + e->size > e->start);
+		require(e->type >= MEMMAP_USABLE && e->type <= MEMMAP_BAD && !e->reserved);
 		end = e->start + e->size;
 	}
 	require(info->rsdp_len == 0 || info->rsdp_len == 20 || info->rsdp_len == 36);
@@ -47,12 +48,12 @@ static void check(const struct mb2_info *info, const u8 *mbi, size_t size)
 				fb->green_pos + fb->green_size <= 32 &&
 				fb->blue_pos + fb->blue_size <= 32);
 	}
-	if (info->efi_mmap) {
-		const u8 *map = info->efi_mmap;
+	if (info->efi_map.descriptors) {
+		const u8 *map = info->efi_map.descriptors;
 
 		require(map > mbi && map <= mbi + size &&
-			info->efi_mmap_size <= (size_t)(mbi + size - map));
-		require(info->efi_mmap_size % info->efi_desc_size == 0);
+			info->efi_map.size <= (size_t)(mbi + size - map));
+		require(info->efi_map.size % info->efi_map.stride == 0);
 	}
 }
 
@@ -89,7 +90,7 @@ static size_t assemble(u8 *mbi, const u8 *data, size_t size)
 /* Information that is accepted is so with maps added, too, and says the same else. */
 static void relay(const struct mb2_info *info, const u8 *mbi, size_t size)
 {
-	static const struct memmap map = {1, {{MIB, MIB, MEMMAP_USABLE}}};
+	static const struct memmap map = {1, {{MIB, MIB, MEMMAP_USABLE, 0}}};
 	static const u8 descriptors[48];
 	static const struct efi_map_view efi = {descriptors, sizeof(descriptors), 48, 1};
 	static struct mb2_info again;

@@ -259,7 +259,7 @@ static void test_machine(void **state)
 	append(MADT, (const u8[6]){4, 6, 0xff, 0, 0, 1}, 6);
 	lapic(6, 1);
 	expect(parse(), NULL);
-	assert_true(info.has_madt);
+	assert_true(info.madt);
 	assert_int_equal(info.lapic_base, 0xfee00000);
 	assert_int_equal(info.cpu_count, 4);
 	for (u32 i = 0; i < 4; i++)
@@ -300,20 +300,20 @@ static void test_xsdt_preferred(void **state)
 	lapic(0, 1);
 	table(RSDT, "RSDT", 36);
 	expect(parse(), NULL);
-	assert_true(info.has_madt);
+	assert_true(info.madt);
 	/* No XSDT, or none that can be trusted: the RSDT it is. */
 	set64(rsdp + 24, 0);
 	seal_rsdp();
 	expect(parse(), NULL);
-	assert_false(info.has_madt);
+	assert_false(info.madt);
 	make_rsdp(2);
 	rsdp[33] ^= 1;
 	expect(parse(), NULL);
-	assert_false(info.has_madt);
+	assert_false(info.madt);
 	make_rsdp(2);
 	memory[XSDT + 20] ^= 1;
 	expect(parse(), NULL);
-	assert_false(info.has_madt);
+	assert_false(info.madt);
 }
 
 static void test_rsdp_length(void **state)
@@ -326,7 +326,7 @@ static void test_rsdp_length(void **state)
 		set32(rsdp + 20, bad[i]);
 		seal_rsdp();
 		expect(parse(), NULL);
-		assert_false(info.has_madt);
+		assert_false(info.madt);
 	}
 }
 
@@ -427,7 +427,7 @@ static void test_root_entries(void **state)
 	table(XSDT, "XSDT", 36);
 	append64(XSDT, 0);
 	expect(parse(), NULL);
-	assert_false(info.has_madt);
+	assert_false(info.madt);
 }
 
 static void test_cpus(void **state)
@@ -501,7 +501,7 @@ static void test_bad_madt(void **state)
 	lapic(0, 1);
 	memory[MADT + 30] ^= 1;
 	expect(parse(), ACPI_MADT_CHECKSUM);
-	assert_false(info.has_madt);
+	assert_false(info.madt);
 	/* The other table is read all the same. */
 	assert_int_equal(info.pm_timer_port, 0x608);
 
@@ -513,7 +513,7 @@ static void test_bad_madt(void **state)
 	expect(parse(), ACPI_MADT_LENGTH);
 	set32(memory + MADT + 4, MEMORY);
 	expect(parse(), ACPI_MADT_UNREADABLE);
-	assert_false(info.has_madt);
+	assert_false(info.madt);
 	assert_int_equal(info.cpu_count, 0);
 }
 
@@ -532,7 +532,7 @@ static void test_bad_madt_entries(void **state)
 			lapic(0, 1);
 			append(MADT, e, sizeof(e));
 			expect(parse(), ACPI_MADT_ENTRY_SHORT);
-			assert_false(info.has_madt);
+			assert_false(info.madt);
 		}
 		for (u8 present = 2; present < kinds[k].needed; present++) {
 			u8 e[16] = {kinds[k].type, kinds[k].needed};
@@ -540,7 +540,7 @@ static void test_bad_madt_entries(void **state)
 			empty_madt();
 			append(MADT, e, present);
 			expect(parse(), ACPI_MADT_ENTRY_OVERRUN);
-			assert_false(info.has_madt);
+			assert_false(info.madt);
 		}
 	}
 	/* Half a header, and an entry that reaches far. */
@@ -554,7 +554,7 @@ static void test_bad_madt_entries(void **state)
 	empty_madt();
 	append(MADT, (const u8[2]){0x7f, 2}, 2);
 	expect(parse(), NULL);
-	assert_true(info.has_madt);
+	assert_true(info.madt);
 	/* A longer entry of a known kind, as a later specification may define. */
 	empty_madt();
 	append(MADT, (const u8[12]){0, 12, 0, 9, 1}, 12);
@@ -681,7 +681,7 @@ static void test_bad_fadt(void **state)
 	lapic(0, 1);
 	memory[FADT + 200] ^= 1;
 	expect(parse(), ACPI_FADT_CHECKSUM);
-	assert_true(info.has_madt);
+	assert_true(info.madt);
 	assert_int_equal(info.cpu_count, 1);
 	assert_false(info.reset.valid);
 	assert_int_equal(info.pm_timer_port, 0);

@@ -64,16 +64,15 @@ paddr_t host_paging_root(void)
 	return FOUR_LEVELS;
 }
 
-void lapic_init_others(void)
+void lapic_send_others(u32 command)
 {
-	/* The code is there before anyone can come. */
-	assert_memory_equal(page, roll_call_start, ANSWER_AT);
-	seen.inits++;
-}
-
-void lapic_sipi_others(u8 vector)
-{
-	assert_int_equal(vector, PAGE >> PAGE_SHIFT);
+	if (command == APIC_INIT) {
+		/* The code is there before anyone can come. */
+		assert_memory_equal(page, roll_call_start, ANSWER_AT);
+		seen.inits++;
+		return;
+	}
+	assert_int_equal(command, APIC_STARTUP | PAGE >> PAGE_SHIFT);
 	assert_int_equal(seen.inits, 1);
 	/* 10 ms after the INIT, 200 us after the first. */
 	assert_true(seen.delayed_us >= (seen.sipis ? 10200 : 10000));
@@ -86,17 +85,15 @@ bool lapic_can_reach(u32 apic_id)
 	return apic_id < 0xff;
 }
 
-void lapic_send_init(u32 apic_id)
+/* The first startup gets lost. */
+void lapic_send(u32 apic_id, u32 command)
 {
 	assert_int_equal(apic_id, 5);
-	seen.inits++;
-}
-
-/* The first one gets lost. */
-void lapic_send_sipi(u32 apic_id, u8 vector)
-{
-	assert_int_equal(apic_id, 5);
-	assert_int_equal(vector, PAGE >> PAGE_SHIFT);
+	if (command == APIC_INIT) {
+		seen.inits++;
+		return;
+	}
+	assert_int_equal(command, APIC_STARTUP | PAGE >> PAGE_SHIFT);
 	assert_int_equal(seen.inits, 1);
 	assert_true(seen.delayed_us >= (seen.sipis ? 10200 : 10000));
 	cpus[1]->ready = ++seen.sipis == 2;

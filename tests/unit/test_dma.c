@@ -200,7 +200,7 @@ static int setup(void **state)
 	seal();
 	acpi = (struct acpi_info){.dmar = DMAR, .dmar_length = LENGTH, .cpu_count = 2};
 	acpi.apic_id[1] = 254;
-	map = (struct memmap){.count = 1, .e = {{0, TOP, MEMMAP_USABLE}}};
+	map = (struct memmap){.count = 1, .e = {{0, TOP, MEMMAP_USABLE, 0}}};
 	options = (struct options){.dma = DMA_AUTO};
 	in_use = memory_short = x2apic_locked = false;
 	add_error = start_error = NULL;

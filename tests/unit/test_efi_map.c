@@ -43,6 +43,14 @@ static struct map new_map(void)
 	return (struct map){.bytes = malloc(MAX * STRIDE)};
 }
 
+static const struct efi_map_view *view(const u8 *bytes, size_t size)
+{
+	static struct efi_map_view v;
+
+	v = (struct efi_map_view){bytes, (u32)size, STRIDE, 1};
+	return &v;
+}
+
 static void add(struct map *map, u32 type, u64 start, u64 pages, u64 attribute)
 {
 	put(map->bytes + map->size, type, start, pages, attribute);
@@ -180,7 +188,7 @@ static void firmware_keeps_its_memory(void **state)
 
 		assert_true(memmap_add(&out, 0, 0x100000, MEMMAP_USABLE));
 		add(&map, type, 0x10000, 0x10, WB);
-		efi_map_reserve_firmware(map.bytes, map.size, STRIDE, &out);
+		efi_map_reserve_firmware(view(map.bytes, map.size), &out);
 		assert_int_equal(memmap_is_usable(&out, 0x10000, 0x10000), !holds_firmware(type));
 		assert_int_equal(memmap_is_usable(&out, 0x1f000, 0x1000), !holds_firmware(type));
 		assert_true(memmap_is_usable(&out, 0xf000, 0x1000));
@@ -198,11 +206,11 @@ static void firmware_nonsense(void **state)
 	(void)state;
 	assert_true(memmap_add(&out, 0, 0x100000, MEMMAP_USABLE));
 	add(&map, RUNTIME_DATA, 0x10000, 0, WB);
-	efi_map_reserve_firmware(map.bytes, map.size, STRIDE, &out);
+	efi_map_reserve_firmware(view(map.bytes, map.size), &out);
 	assert_true(memmap_is_usable(&out, 0, 0x100000));
 	add(&map, RUNTIME_DATA, 0x80000, ~0ull, WB);
 	/* The last descriptor is cut short: it must not be read. */
-	efi_map_reserve_firmware(map.bytes, map.size + STRIDE - 1, STRIDE, &out);
+	efi_map_reserve_firmware(view(map.bytes, map.size + STRIDE - 1), &out);
 	assert_true(memmap_is_usable(&out, 0, 0x80000));
 	assert_false(memmap_is_usable(&out, 0x80000, 1));
 	assert_false(memmap_is_usable(&out, 0xff000, 1));
@@ -236,7 +244,7 @@ static void home_is_no_memory_of_firmware(void **state)
 			for (u64 n = 0; n < fits; n++)
 				owner[page++] = type;
 		}
-		efi_map_reserve_firmware(map.bytes, map.size, STRIDE, &out);
+		efi_map_reserve_firmware(view(map.bytes, map.size), &out);
 		for (u64 n = 0; n < PAGES; n++) {
 			run = holds_firmware(owner[n]) ? 0 : run + 1;
 			longest = run > longest ? run : longest;
@@ -262,7 +270,7 @@ static void test_read_while_boot_services_run(void **state)
 	(void)state;
 	for (u32 type = 0; type < ARRAY_SIZE(expected); type++)
 		put(bytes + type * STRIDE, type, type * 0x10000ull, 2, WB);
-	assert_true(efi_map_read(bytes, ARRAY_SIZE(expected) * STRIDE, STRIDE, &out));
+	assert_true(efi_map_read(view(bytes, ARRAY_SIZE(expected) * STRIDE), &out));
 	assert_int_equal(out.count, ARRAY_SIZE(expected));
 	for (u32 type = 0; type < ARRAY_SIZE(expected); type++) {
 		assert_int_equal(out.e[type].start, type * 0x10000);
@@ -271,15 +279,15 @@ static void test_read_while_boot_services_run(void **state)
 	}
 	/* The last byte of the address space ends a range that would wrap. */
 	put(bytes, CONVENTIONAL, ~0ull - PAGE_SIZE + 1, 7, WB);
-	assert_true(efi_map_read(bytes, STRIDE, STRIDE, &out));
+	assert_true(efi_map_read(view(bytes, STRIDE), &out));
 	assert_int_equal(out.count, 1);
 	free(bytes);
 	/* More pieces than the table holds. */
 	bytes = malloc((MEMMAP_MAX + 1) * STRIDE);
 	for (u32 i = 0; i <= MEMMAP_MAX; i++)
 		put(bytes + i * STRIDE, CONVENTIONAL, i * 0x10000ull, 1, WB);
-	assert_true(efi_map_read(bytes, MEMMAP_MAX * STRIDE, STRIDE, &out));
-	assert_false(efi_map_read(bytes, (MEMMAP_MAX + 1) * STRIDE, STRIDE, &out));
+	assert_true(efi_map_read(view(bytes, MEMMAP_MAX * STRIDE), &out));
+	assert_false(efi_map_read(view(bytes, (MEMMAP_MAX + 1) * STRIDE), &out));
 	free(bytes);
 }
 

@@ -117,7 +117,6 @@ static void uniform_in_1g_pages(void **state)
 	assert_absent(&f->ept, BIT(39), false);
 	assert_absent(&f->ept, BIT(47), false);
 	assert_absent(&f->ept, ~0ull, false);
-	assert_false(f->ept.coarse);
 	assert_int_equal(ept_eptp(&f->ept), POOL_PHYS | 3 << 3 | 6);
 }
 
@@ -301,9 +300,7 @@ static void single_pages(void **state)
 	assert_false(ept_set_4k(&f->ept, BIT(39), 0, EPT_RWX, MEMTYPE_WB));
 	/* Types of pinned pages survive an update. */
 	f->mtrr.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_WT);
-	bool changed;
-	assert_true(ept_update_types(&f->ept, &changed));
-	assert_true(changed);
+	ept_update_types(&f->ept);
 	assert_true(ept_walk(&f->ept, 0xfee00000, &w));
 	assert_int_equal(w.type, MEMTYPE_UC);
 	assert_int_equal(w.pa, 0x123456000);
@@ -314,18 +311,15 @@ static void single_pages(void **state)
 static void updates(void **state)
 {
 	struct fixture *f = *state;
-	bool changed = true;
 	assert_true(ept_map_identity(&f->ept, 39, 0));
 	assert_true(ept_hide(&f->ept, 0x70000000, 0x400000));
 	unsigned int used = f->pool.used;
-	assert_true(ept_update_types(&f->ept, &changed));
-	assert_false(changed);
+	ept_update_types(&f->ept);
 	/* A frame buffer becomes WC. */
 	set_var(&f->mtrr, 0, 0xe0000000, 8 * MIB, MEMTYPE_WC);
 	f->mtrr.def_type = def_type(MTRR_DEF_ENABLE, MEMTYPE_UC);
 	set_var(&f->mtrr, 1, 0, 2 * GIB, MEMTYPE_WB);
-	assert_true(ept_update_types(&f->ept, &changed));
-	assert_true(changed);
+	ept_update_types(&f->ept);
 	assert_int_equal(f->pool.used, used + 1);
 	assert_identity(&f->ept, 0xe0000000, 2, MEMTYPE_WC);
 	assert_identity(&f->ept, 0xe0800000, 2, MEMTYPE_UC);
@@ -336,12 +330,11 @@ static void updates(void **state)
 	/* MTRRs off and on again, as every guest does around a change. */
 	u64 def_type = f->mtrr.def_type;
 	f->mtrr.def_type = 0;
-	assert_true(ept_update_types(&f->ept, &changed));
-	assert_true(changed);
+	ept_update_types(&f->ept);
 	assert_identity(&f->ept, 0xe0000000, 2, MEMTYPE_UC);
 	assert_identity(&f->ept, 0, 3, MEMTYPE_UC);
 	f->mtrr.def_type = def_type;
-	assert_true(ept_update_types(&f->ept, &changed));
+	ept_update_types(&f->ept);
 	assert_identity(&f->ept, 0xe0000000, 2, MEMTYPE_WC);
 	assert_identity(&f->ept, 0, 3, MEMTYPE_WB);
 	assert_absent(&f->ept, 0x703fffff, true);
@@ -351,7 +344,6 @@ static void updates(void **state)
 static void out_of_memory(void **state)
 {
 	struct fixture *f = *state;
-	bool changed;
 	f->pool.limit = 0;
 	assert_false(ept_map_identity(&f->ept, 39, 0));
 	f->pool.limit = 1;
@@ -366,17 +358,13 @@ static void out_of_memory(void **state)
 	assert_identity(&f->ept, 0x1000, 3, MEMTYPE_WB);
 	/* One strict type, rather than a wrong one, where splitting is impossible. */
 	set_var(&f->mtrr, 0, 5 * GIB, 2 * MIB, MEMTYPE_WC);
-	assert_false(ept_update_types(&f->ept, &changed));
-	assert_true(changed);
-	assert_true(f->ept.coarse);
+	ept_update_types(&f->ept);
 	assert_identity(&f->ept, 5 * GIB, 3, MEMTYPE_UC);
 	assert_identity(&f->ept, 6 * GIB, 3, MEMTYPE_WB);
-	assert_false(ept_update_types(&f->ept, &changed));
-	assert_false(changed);
+	ept_update_types(&f->ept);
 	/* Memory is back. */
 	f->pool.limit = POOL_PAGES;
-	assert_true(ept_update_types(&f->ept, &changed));
-	assert_true(changed);
+	ept_update_types(&f->ept);
 	assert_identity(&f->ept, 5 * GIB, 2, MEMTYPE_WC);
 	assert_identity(&f->ept, 5 * GIB + 2 * MIB, 2, MEMTYPE_WB);
 
@@ -431,7 +419,6 @@ static void property(void **state)
 		unsigned int width = round % 3 ? 36 : 40;
 		assert_true(ept_map_identity(&f->ept, width, rnd(8 * GIB)));
 		for (int step = 0; step < 24; step++) {
-			bool changed;
 			unsigned int n = 0;
 			switch (rand() % 3) {
 			case 0:
@@ -450,9 +437,8 @@ static void property(void **state)
 				f->mtrr.var_base[i] =
 					(rnd(space) & ~(size - 1)) | types[rand() % 5];
 				f->mtrr.var_mask[i] = (BITS(39, 0) & ~(size - 1)) | MTRR_MASK_VALID;
-				assert_true(ept_update_types(&f->ept, &changed));
-				assert_true(ept_update_types(&f->ept, &changed));
-				assert_false(changed);
+				ept_update_types(&f->ept);
+				ept_update_types(&f->ept);
 				break;
 			}
 			default:
@@ -497,7 +483,6 @@ static void property(void **state)
 									    PAGE_SIZE, &uniform));
 			}
 		}
-		assert_false(f->ept.coarse);
 	}
 }
 

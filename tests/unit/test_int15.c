@@ -26,7 +26,7 @@ static struct memmap machine(void)
 static void whole_map(void **state)
 {
 	(void)state;
-	static const struct int15_e820 expected[] = {
+	static const struct memmap_entry expected[] = {
 		{0, 0x9fc00, 1, 1},     {0xf0000, 0x10000, 2, 1}, {MIB, 511 * MIB, 1, 1},
 		{512 * MIB, MIB, 3, 1}, {513 * MIB, MIB, 4, 1},   {514 * MIB, MIB, 2, 1},
 		{4 * GIB, GIB, 1, 1},

@@ -207,10 +207,7 @@ static void params_minimal(void **state)
 {
 	(void)state;
 	struct memmap map = {0};
-	struct linux_handover h = {.load_address = 0x1200000,
-				   .cmdline = 0x9d000,
-				   .map = &map,
-				   .screen = {.text_row = 7}};
+	struct linux_handover h = {.load_address = 0x1200000, .cmdline = 0x9d000, .map = &map};
 	assert_true(memmap_add(&map, 0, 0x9fc00, MEMMAP_USABLE));
 	assert_true(memmap_add(&map, 0x9fc00, 0x400, 77));
 	assert_true(memmap_add(&map, MIB, GIB, MEMMAP_BAD));
@@ -235,7 +232,7 @@ static void params_minimal(void **state)
 	assert_int_equal(get(&bp, 0x070, 8), 0);
 	assert_int_equal(get(&bp, 0x1ef, 1), 0); /* sentinel: else the kernel wipes fields */
 	/* Text mode. */
-	assert_int_equal(get(&bp, 0x01, 1), 7);
+	assert_int_equal(get(&bp, 0x01, 1), 24);
 	assert_int_equal(get(&bp, 0x06, 1), 3);
 	assert_int_equal(get(&bp, 0x07, 1), 80);
 	assert_int_equal(get(&bp, 0x0e, 1), 25);
@@ -257,23 +254,27 @@ static void params_initrd_rsdp_efi_screen(void **state)
 {
 	(void)state;
 	struct memmap map = {0};
+	struct framebuffer fb = {
+		.addr = 0x380fe0000000,
+		.pitch = 7680,
+		.width = 1920,
+		.height = 1080,
+		.bpp = 32,
+		.type = FRAMEBUFFER_RGB,
+		.red_pos = 16,
+		.red_size = 8,
+		.green_pos = 8,
+		.green_size = 7,
+		.blue_pos = 1,
+		.blue_size = 6,
+	};
 	struct linux_handover h = {
 		.cmdline = 0x9d000,
 		.initrd = 0x123456789000,
 		.initrd_size = 0x200000005,
 		.map = &map,
 		.rsdp = 0x8877665544332211,
-		.screen = {.base = 0x380fe0000000,
-			   .pitch = 7680,
-			   .width = 1920,
-			   .height = 1080,
-			   .bpp = 32,
-			   .red_pos = 16,
-			   .red_size = 8,
-			   .green_pos = 8,
-			   .green_size = 7,
-			   .blue_pos = 1,
-			   .blue_size = 6},
+		.fb = &fb,
 		.efi = {.system_table = 0x1122334455,
 			.memory_map = 0x66778899aa,
 			.memory_map_size = 4800,
@@ -309,14 +310,14 @@ static void params_initrd_rsdp_efi_screen(void **state)
 	assert_int_equal(get(&bp, 0x3a, 4), 0x380f);
 
 	h.efi.is_32bit = true;
-	h.screen.base = 0xe0000000;
+	fb.addr = 0xe0000000;
 	fill(&h);
 	assert_memory_equal((u8 *)&bp + 0x1c0, "EL32", 4);
 	assert_int_equal(get(&bp, 0x36, 4), 0);
 
 	/* vesafb: the size is in 64 KiB, rounded up. */
 	h.efi = (struct linux_efi){0};
-	h.screen.bpp = 24;
+	fb.bpp = 24;
 	fill(&h);
 	assert_int_equal(get(&bp, 0x0f, 1), 0x23);
 	assert_int_equal(get(&bp, 0x1ec, 1), 0); /* no EFI: efi_secureboot_mode_unset */

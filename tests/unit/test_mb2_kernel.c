@@ -47,7 +47,7 @@ static u8 *kernel(u16 type, u16 flags, const u32 *words, u32 count)
 
 static void expect(u8 *f, const char *status)
 {
-	struct mb2_kernel k;
+	struct elf_kernel k;
 	assert_says(mb2_kernel_parse(f, BUILT_SIZE, &k), status);
 	free(f);
 }
@@ -55,7 +55,7 @@ static void expect(u8 *f, const char *status)
 static void entry_points(void **state)
 {
 	(void)state;
-	struct mb2_kernel k;
+	struct elf_kernel k;
 	static const u32 entry = 0x100020, outside = 0x102000;
 	/* Console flags, which ask for nothing: e_entry goes through its segment. */
 	static const u32 console = 3;
@@ -117,7 +117,7 @@ static void demands(void **state)
 static void where_the_header_is(void **state)
 {
 	(void)state;
-	struct mb2_kernel k;
+	struct elf_kernel k;
 	enum { LARGE = 40000 };
 	u8 *f = malloc(LARGE);
 	for (int i = 0; i < 6; i++) {
@@ -156,7 +156,7 @@ static void where_the_header_is(void **state)
 static void malformed(void **state)
 {
 	(void)state;
-	struct mb2_kernel k;
+	struct elf_kernel k;
 	u8 *f = kernel(6, 0, NULL, 0);
 	put_header(f, HEADER_AT, 4, 32); /* MIPS */
 	assert_says(mb2_kernel_parse(f, BUILT_SIZE, &k), "invalid multiboot2 header");
@@ -198,12 +198,19 @@ static size_t find_tag(const u8 *info, u32 type, unsigned int n)
 	return 0;
 }
 
+static struct mb2_info info;
+
 /* Multiboot2 Specification, "Framebuffer info"; colours from 32 on, as GRUB has them. */
 static void screen(void **state)
 {
 	(void)state;
-	struct memmap map = {0};
-	struct framebuffer fb = {
+	info = (struct mb2_info){.module_count = 1, .module = {{.string = ""}}};
+	static u8 b[512];
+
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &info, NULL) <= sizeof(b));
+	assert_int_equal(find_tag(b, 8, 0), 0);
+	info.has_fb = true;
+	info.fb = (struct framebuffer){
 		.addr = 0x380fe0000000,
 		.pitch = 7680,
 		.width = 1900,
@@ -217,13 +224,7 @@ static void screen(void **state)
 		.blue_pos = 1,
 		.blue_size = 6,
 	};
-	struct mb2_kernel_handover h = {.cmdline = "", .map = &map};
-	static u8 b[512];
-
-	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
-	assert_int_equal(find_tag(b, 8, 0), 0);
-	h.fb = &fb;
-	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &info, NULL) <= sizeof(b));
 	size_t at = find_tag(b, 8, 0);
 	assert_int_equal(get(b, at + 4, 4), 38);
 	assert_int_equal(get(b, at + 8, 8), 0x380fe0000000);
@@ -234,40 +235,43 @@ static void screen(void **state)
 	assert_int_equal(get(b, at + 29, 1), 1);
 	assert_memory_equal(b + at + 32, "\x10\x08\x08\x07\x01\x06", 6);
 	/* Text has no colours to be told. */
-	fb = (struct framebuffer){
+	info.fb = (struct framebuffer){
 		.addr = 0xb8000, .pitch = 160, .width = 80, .height = 25, .bpp = 16, .type = 2};
-	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &info, NULL) <= sizeof(b));
 	at = find_tag(b, 8, 0);
 	assert_int_equal(get(b, at + 4, 4), 32);
 	assert_int_equal(get(b, at + 8, 8), 0xb8000);
 	assert_int_equal(get(b, at + 29, 1), 2);
+	/* Colours from a palette, which is not known. */
+	info.fb.type = FRAMEBUFFER_INDEXED;
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &info, NULL) <= sizeof(b));
+	assert_int_equal(find_tag(b, 8, 0), 0);
 }
 
 static void information(void **state)
 {
 	(void)state;
-	static const u8 rsdp[36] = "RSD PTR and what follows";
-	struct memmap map = {0};
-	struct mb2_kernel_handover h = {
-		.cmdline = "root=/dev/x quiet",
+	static const paddr_t modules[] = {0x1000000, 0x2000000};
+	info = (struct mb2_info){
 		.loader = "GRUB 2.06-13+deb12u1",
-		.map = &map,
-		.module_count = 2,
-		.module = {{0x1000000, 0x123, "initrd one"}, {0x2000000, 0x1000, ""}},
-		.rsdp = rsdp,
-		.rsdp_size = 36,
+		.module_count = 3,
+		.module = {{.string = "root=/dev/x quiet"},
+			   {.memory = {0x7000, 0x123}, .string = "initrd one"},
+			   {.memory = {0x9000, 0x1000}, .string = ""}},
+		.rsdp = "RSD PTR and what follows",
+		.rsdp_len = 36,
 	};
-	assert_true(memmap_add(&map, 0, 0x9fc00, MEMMAP_USABLE));
-	assert_true(memmap_add(&map, 0x9fc00, 0x400, MEMMAP_RESERVED));
-	assert_true(memmap_add(&map, MIB, 511 * MIB, MEMMAP_USABLE));
-	assert_true(memmap_add(&map, 513 * MIB, MIB, 1234));
-	size_t size = mb2_kernel_fill_info(NULL, 0, &h);
+	assert_true(memmap_add(&info.memmap, 0, 0x9fc00, MEMMAP_USABLE));
+	assert_true(memmap_add(&info.memmap, 0x9fc00, 0x400, MEMMAP_RESERVED));
+	assert_true(memmap_add(&info.memmap, MIB, 511 * MIB, MEMMAP_USABLE));
+	assert_true(memmap_add(&info.memmap, 513 * MIB, MIB, 1234));
+	size_t size = mb2_kernel_fill_info(NULL, 0, &info, modules);
 	u8 *b = malloc(size);
 	memset(b, 0xcc, size);
-	assert_int_equal(mb2_kernel_fill_info(b, size - 1, &h), size);
+	assert_int_equal(mb2_kernel_fill_info(b, size - 1, &info, modules), size);
 	for (size_t i = 0; i < size; i++)
 		assert_int_equal(b[i], 0xcc);
-	assert_int_equal(mb2_kernel_fill_info(b, size, &h), size);
+	assert_int_equal(mb2_kernel_fill_info(b, size, &info, modules), size);
 	assert_int_equal(get(b, 0, 4), size);
 	assert_int_equal(get(b, 4, 4), 0);
 	assert_int_equal(size % 8, 0);
@@ -300,25 +304,25 @@ static void information(void **state)
 	assert_int_equal(get(b, at + 12, 4), 0);
 	static const u32 types[] = {1, 2, 1, 2};
 	for (size_t i = 0; i < 4; i++) {
-		assert_int_equal(get(b, at + 16 + 24 * i, 8), map.e[i].start);
-		assert_int_equal(get(b, at + 24 + 24 * i, 8), map.e[i].size);
+		assert_int_equal(get(b, at + 16 + 24 * i, 8), info.memmap.e[i].start);
+		assert_int_equal(get(b, at + 24 + 24 * i, 8), info.memmap.e[i].size);
 		assert_int_equal(get(b, at + 32 + 24 * i, 4), types[i]);
 		assert_int_equal(get(b, at + 36 + 24 * i, 4), 0);
 	}
 	at = find_tag(b, 15, 0);
 	assert_int_equal(get(b, at + 4, 4), 8 + 36);
-	assert_memory_equal(b + at + 8, rsdp, 36);
+	assert_memory_equal(b + at + 8, info.rsdp, 36);
 	assert_int_equal(find_tag(b, 14, 0), 0);
 
-	h.rsdp_size = 20;
-	assert_true(mb2_kernel_fill_info(b, size, &h) <= size);
+	info.rsdp_len = 20;
+	assert_true(mb2_kernel_fill_info(b, size, &info, modules) <= size);
 	at = find_tag(b, 14, 0);
 	assert_int_equal(get(b, at + 4, 4), 28);
 	assert_int_equal(find_tag(b, 15, 0), 0);
-	h.rsdp_size = 0;
-	h.module_count = 0;
-	h.loader = NULL; /* as the loader before Umbra gave none */
-	assert_true(mb2_kernel_fill_info(b, size, &h) < size);
+	info.rsdp_len = 0;
+	info.module_count = 1;
+	info.loader[0] = 0; /* as the loader before Umbra gave none */
+	assert_true(mb2_kernel_fill_info(b, size, &info, modules) < size);
 	assert_int_equal(find_tag(b, 14, 0), 0);
 	assert_int_equal(find_tag(b, 3, 0), 0);
 	assert_int_equal(find_tag(b, 2, 0), 0);
@@ -328,14 +332,13 @@ static void information(void **state)
 static void basic_memory_limits(void **state)
 {
 	(void)state;
-	struct memmap map = {0};
-	struct mb2_kernel_handover h = {.cmdline = "", .map = &map};
+	info = (struct mb2_info){.module_count = 1, .module = {{.string = ""}}};
 	u8 b[512] __attribute__((aligned(8)));
-	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &info, NULL) <= sizeof(b));
 	size_t at = find_tag(b, 4, 0);
 	assert_int_equal(get(b, at + 8, 8), 0);
-	assert_true(memmap_add(&map, 0, 1ull << 45, MEMMAP_USABLE)); /* no hole at all */
-	assert_true(mb2_kernel_fill_info(b, sizeof(b), &h) <= sizeof(b));
+	assert_true(memmap_add(&info.memmap, 0, 1ull << 45, MEMMAP_USABLE)); /* no hole at all */
+	assert_true(mb2_kernel_fill_info(b, sizeof(b), &info, NULL) <= sizeof(b));
 	at = find_tag(b, 4, 0);
 	assert_int_equal(get(b, at + 8, 4), 640);
 	assert_int_equal(get(b, at + 12, 4), 4 * 1024 * 1024 - 1024);

@@ -37,7 +37,7 @@ static const struct {
 	.end = {0, 8},
 };
 
-static const struct memmap map = {2, {{0, 0x9f000, 1}, {0x100000, 0x700000, 2}}};
+static const struct memmap map = {2, {{0, 0x9f000, 1, 0}, {0x100000, 0x700000, 2, 0}}};
 static _Alignas(8) u8 descriptors[96] = {7, 1, 2, 3};
 static const struct efi_map_view efi = {descriptors, sizeof(descriptors), 48, 1};
 static _Alignas(8) u8 out[1024];
@@ -55,8 +55,8 @@ static void test_relay(void **state)
 	assert_null(mb2_parse(out, size, &info));
 	assert_string_equal(info.cmdline, "stats");
 	assert_int_equal(info.module_count, 1);
-	assert_int_equal(info.module[0].start, 0x100000);
-	assert_int_equal(info.module[0].end, 0x200000);
+	assert_int_equal(info.module[0].memory.start, 0x100000);
+	assert_int_equal(info.module[0].memory.size, 0x100000);
 	assert_int_equal(info.efi_system_table, 0x17f5ec018);
 	/* The services are over, and so is what belonged to them. */
 	assert_false(info.boot_services_running);
@@ -65,10 +65,10 @@ static void test_relay(void **state)
 	assert_int_equal(info.memmap.e[1].start, 0x100000);
 	assert_int_equal(info.memmap.e[1].size, 0x700000);
 	assert_int_equal(info.memmap.e[1].type, 2);
-	assert_int_equal(info.efi_mmap_size, sizeof(descriptors));
-	assert_int_equal(info.efi_desc_size, 48);
-	assert_int_equal(info.efi_desc_version, 1);
-	assert_memory_equal(info.efi_mmap, descriptors, sizeof(descriptors));
+	assert_int_equal(info.efi_map.size, sizeof(descriptors));
+	assert_int_equal(info.efi_map.stride, 48);
+	assert_int_equal(info.efi_map.version, 1);
+	assert_memory_equal(info.efi_map.descriptors, descriptors, sizeof(descriptors));
 }
 
 static void test_no_room(void **state)

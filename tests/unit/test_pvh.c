@@ -30,7 +30,7 @@ static void good(void **state)
 {
 	for (int is_64bit = 0; is_64bit < 2; is_64bit++) {
 		u8 *f = kernel(is_64bit);
-		struct pvh_image p;
+		struct elf_kernel p;
 		(void)state;
 		assert_says(pvh_parse(f, BUILT_SIZE, &p), NULL);
 		assert_int_equal(p.entry, 0x1000abc);
@@ -52,7 +52,7 @@ static void good(void **state)
 
 static void assert_bad_elf(const u8 *f, size_t size, const char *status)
 {
-	struct pvh_image p;
+	struct elf_kernel p;
 	assert_says(pvh_parse(f, size, &p), status);
 }
 
@@ -69,7 +69,7 @@ static void not_elf(void **state)
 			free(cut);
 		}
 		assert_bad_elf(f, 0x27ff, "ELF file is truncated");
-		struct pvh_image p;
+		struct elf_kernel p;
 		assert_says(pvh_parse(f, 0x2800, &p), NULL);
 		f[1] = 'e';
 		assert_bad_elf(f, BUILT_SIZE, "not an ELF file");
@@ -92,7 +92,7 @@ static void wrong_machine(void **state)
 	}
 	/* 32-bit file, 64-bit machine: usual for multiboot kernels. */
 	u8 *f = kernel(false);
-	struct pvh_image p;
+	struct elf_kernel p;
 	f[18] = 62;
 	assert_says(pvh_parse(f, BUILT_SIZE, &p), NULL);
 	free(f);
@@ -123,7 +123,7 @@ static void bad_segments(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		u8 *f = kernel(true);
-		struct pvh_image p;
+		struct elf_kernel p;
 		build_segment(f, BUILT_LOAD, cases[i].offset, 0, cases[i].paddr, cases[i].filesz,
 			      cases[i].memsz, 0);
 		if (cases[i].status == NULL)
@@ -159,7 +159,7 @@ static void bad_program_headers(void **state)
 
 	/* Sixteen segments are fine, one more is not. */
 	f = build_elf(true, 0);
-	struct pvh_image p;
+	struct elf_kernel p;
 	for (u64 i = 0; i < 16; i++)
 		build_segment(f, BUILT_LOAD, 0x1000, 0, i << 20, 1, 1, 0);
 	assert_says(pvh_parse(f, BUILT_SIZE, &p), "ELF kernel without a PVH entry note");
@@ -170,7 +170,7 @@ static void bad_program_headers(void **state)
 }
 
 /* One segment, and the given note section in the last bytes of the file. */
-static const char *parse_notes(u8 *f, size_t at, u64 size, u32 align, struct pvh_image *p)
+static const char *parse_notes(u8 *f, size_t at, u64 size, u32 align, struct elf_kernel *p)
 {
 	build_segment(f, BUILT_LOAD, 0x1000, 0, 0x100000, 0x1000, 0x2000, 0);
 	build_segment(f, BUILT_NOTE, at, 0, 0, size, 0, align);
@@ -180,7 +180,7 @@ static const char *parse_notes(u8 *f, size_t at, u64 size, u32 align, struct pvh
 static void notes(void **state)
 {
 	(void)state;
-	struct pvh_image p;
+	struct elf_kernel p;
 	static const struct {
 		const char *name;
 		u32 type;
@@ -217,7 +217,7 @@ static void notes(void **state)
 static void malformed_notes(void **state)
 {
 	(void)state;
-	struct pvh_image p;
+	struct elf_kernel p;
 	/* Cut anywhere: the last note ends at the end of the file. */
 	for (u64 size = 0; size < 24; size++) {
 		u8 *f = build_elf(true, 0);

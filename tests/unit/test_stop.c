@@ -31,8 +31,14 @@ bool this_cpu_ready(void)
 	return cpu_ready;
 }
 
-void lapic_nmi_others(void)
+void lapic_send_others(u32 command)
 {
+	if (command == APIC_INIT) {
+		assert_true(nmis);
+		inits++;
+		return;
+	}
+	assert_int_equal(command, APIC_NMI);
 	/* What an NMI makes a CPU look at must be there before it comes. */
 	for (u32 i = 1; i < cpu_count; i++)
 		assert_true(all[i]->stop);
@@ -40,16 +46,11 @@ void lapic_nmi_others(void)
 }
 
 /* Where it is in root mode the mark stays until it is about to enter the guest. */
-void lapic_send_nmi(u32 apic_id)
+void lapic_send(u32 apic_id, u32 command)
 {
+	assert_int_equal(command, APIC_NMI);
 	assert_int_equal(all[apic_id]->stop, STOP_BEFORE_ENTRY);
 	nmis_to[apic_id]++;
-}
-
-void lapic_init_others(void)
-{
-	assert_true(nmis);
-	inits++;
 }
 
 void delay_us(u32 us)

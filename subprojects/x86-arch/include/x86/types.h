@@ -22,6 +22,11 @@ typedef u64 paddr_t;
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
 #define ALIGN_UP(x, a)   ALIGN_DOWN((x) + (__typeof__(x))(a)-1, a)
 
+static inline bool is_power_of_two(u64 x)
+{
+	return x && !(x & (x - 1));
+}
+
 static const u64 KIB = 1ull << 10;
 static const u64 MIB = 1ull << 20;
 static const u64 GIB = 1ull << 30;
