@@ -19,31 +19,19 @@
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
-/* SDM "Conventions": the arithmetic flags tell the outcome. */
-static const u64 arithmetic_flags =
-	RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF;
-
-/* A VMfail, which without a current VMCS has no place for its error. */
-static u64 failure_flag(const struct vcpu *vcpu, int outcome)
+void nested_finish_rare(struct vcpu *vcpu, int outcome)
 {
-	if (outcome == VM_FAIL_INVALID || !vcpu->nested->current)
-		return RFLAGS_CF;
-	vcpu->nested->current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = (u64)outcome;
-	return RFLAGS_ZF;
-}
+	const struct nested_vmcs *current = vcpu->nested->current;
 
-void nested_finish(struct vcpu *vcpu, int outcome)
-{
-	u64 rflags, flag = 0;
-
-	if (__builtin_expect(outcome != VM_SUCCEED, 0)) {
-		if (outcome == VM_DONE)
-			return;
-		flag = failure_flag(vcpu, outcome);
+	if (outcome == VM_DONE)
+		return;
+	/* Without a current VMCS a VMfail has no place for its error. */
+	if (outcome == VM_FAIL_INVALID || !current) {
+		nested_finish_with(RFLAGS_CF);
+		return;
 	}
-	rflags = vmreadn(VMCS_GUEST_RFLAGS);
-	vmwriten(VMCS_GUEST_RFLAGS, (rflags & ~arithmetic_flags) | flag);
-	instruction_done_with(rflags);
+	current->vmcs12->f[F_VM_INSTRUCTION_ERROR] = (u64)outcome;
+	nested_finish_with(RFLAGS_ZF);
 }
 
 /* A physical address for a VMCS or VMXON region. */
@@ -187,8 +175,9 @@ static int vmptrst_instruction(struct vcpu *vcpu, struct guest_regs *regs)
  * SDM "INVEPT" and "INVVPID": the type of invalidation and its descriptor of 16 bytes. `cap` is for
  * the instruction, and one of `type_caps`, with 0 for none, for each type.
  */
-static int read_invalidation(struct guest_regs *regs, u64 cap, const u64 type_caps[4], u64 *type,
-			     void *descriptor)
+__attribute__((always_inline)) static inline int read_invalidation(struct guest_regs *regs, u64 cap,
+								   const u64 type_caps[4],
+								   u64 *type, void *descriptor)
 {
 	const struct operand operand = operand_of_exit(regs);
 
@@ -303,10 +292,6 @@ static inline int execute(struct vcpu *vcpu, struct guest_regs *regs, u32 reason
 	case REASON_VMRESUME:
 	case REASON_VMLAUNCH:
 		return launch_instruction(vcpu, regs, reason);
-	case REASON_VMREAD:
-		return nested_vmread(vcpu, regs);
-	case REASON_VMWRITE:
-		return nested_vmwrite(vcpu, regs);
 	case REASON_VMPTRLD:
 		return vmptrld_instruction(vcpu, regs);
 	default:
@@ -333,6 +318,18 @@ void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	const u32 reason = vcpu->exit_reason;
 
-	if (may_execute(vcpu, reason))
+	if (!may_execute(vcpu, reason))
+		return;
+	switch (__builtin_expect(reason, REASON_VMRESUME)) {
+	/* These two end by themselves, the sooner. */
+	case REASON_VMREAD:
+		nested_vmread(vcpu, regs);
+		return;
+	case REASON_VMWRITE:
+		nested_vmwrite(vcpu, regs);
+		return;
+	default:
 		nested_finish(vcpu, execute(vcpu, regs, reason));
+		return;
+	}
 }

@@ -5,6 +5,8 @@
 #include <x86/gpr.h>
 #include <x86/vmx.h>
 
+#include "vmx/instruction.h"
+
 struct vcpu;
 
 /* What an instruction comes to: the number of a VMfail, or one of these. */
@@ -17,12 +19,28 @@ enum {
 /* The exits of L1 for VMX instructions. */
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs);
 
-/* The end of an instruction that has come to this: its flags, and on to the next one. */
-void nested_finish(struct vcpu *vcpu, int outcome);
+/* SDM "Conventions": of the arithmetic flags the one that tells the outcome; then the next one. */
+static inline void nested_finish_with(u64 flag)
+{
+	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
 
-/* VMREAD and VMWRITE of L1's current VMCS. */
-int nested_vmread(struct vcpu *vcpu, struct guest_regs *regs);
-int nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs);
+	vmwriten(VMCS_GUEST_RFLAGS, (rflags & ~RFLAGS_ARITHMETIC) | flag);
+	instruction_done_with(rflags);
+}
+
+/* The end of an instruction that has come to this. */
+void nested_finish_rare(struct vcpu *vcpu, int outcome);
+static inline void nested_finish(struct vcpu *vcpu, int outcome)
+{
+	if (__builtin_expect(outcome == VM_SUCCEED, 1))
+		nested_finish_with(0);
+	else
+		nested_finish_rare(vcpu, outcome);
+}
+
+/* VMREAD and VMWRITE of L1's current VMCS, to their end. */
+void nested_vmread(struct vcpu *vcpu, struct guest_regs *regs);
+void nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs);
 
 /* The exit of L2 for one of these. False: it is L1's. */
 bool l2_vmcs_access(struct vcpu *vcpu, struct guest_regs *regs);

@@ -101,14 +101,15 @@ BODY int vmwrite_body(struct vcpu *vcpu, struct guest_regs *regs, bool linked)
 	return VM_SUCCEED;
 }
 
-int nested_vmread(struct vcpu *vcpu, struct guest_regs *regs)
+/* Apart from what calls them, whose other ways need fewer registers. */
+__attribute__((noinline)) void nested_vmread(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	return vmread_body(vcpu, regs, false);
+	nested_finish(vcpu, vmread_body(vcpu, regs, false));
 }
 
-int nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
+__attribute__((noinline)) void nested_vmwrite(struct vcpu *vcpu, struct guest_regs *regs)
 {
-	return vmwrite_body(vcpu, regs, false);
+	nested_finish(vcpu, vmwrite_body(vcpu, regs, false));
 }
 
 /* SDM "VMREAD": whether an access of L2's is its own. L1 gets the others. */

@@ -72,6 +72,9 @@
 #define RFLAGS_VIP   BIT(20)
 #define RFLAGS_ID    BIT(21)
 
+/* SDM "Status Flags" */
+#define RFLAGS_ARITHMETIC (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
 #define DR6_INIT 0xffff0ff0ull
 #define DR6_BS   BIT(14)
 #define DR6_BT   BIT(15)
