@@ -268,6 +268,12 @@ static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 		nested_entry_failed(vcpu, reason, qualification);
 }
 
+static void fail_check(struct vcpu *vcpu, const char *failed, u64 qualification)
+{
+	log_debug("CPU %u: VM entry fails: guest-state check %s", vcpu->cpu.index, failed);
+	fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
+}
+
 /* L2 reads and writes the VMCS that is linked in L1's page. Returns the first word there. */
 static u32 write_back_linked(struct vcpu *vcpu, const struct nested_vmcs *vmcs, paddr_t link)
 {
@@ -284,12 +290,10 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 {
 	struct nested_vmcs *vmcs = vcpu->nested->current;
 	const struct vmcs12 *v = vmcs->vmcs12;
-	const paddr_t link = v->f[F_VMCS_LINK_POINTER];
 	const u64 l1_efer = vmread64(VMCS_GUEST_EFER);
 	const u64 hidden_cr4 = vcpu->vmx.cr4_fixed1 & ~nested_caps.cr4_fixed1;
 	u64 l1[SWITCHED_COUNT];
 	const char *failed_check;
-	u64 qualification = 0;
 	u32 linked_header = 0;
 
 	if (!(vmcs->checked && vmcs->checked_ia32e == !!(l1_efer & EFER_LMA))) {
@@ -303,8 +307,8 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 		vmcs->plan.rare_exit |= vcpu->speculation.barrier;
 	}
 	switched_read_l1(&vmcs->plan, l1);
-	if (link != NO_VMCS)
-		linked_header = write_back_linked(vcpu, vmcs, link);
+	if (v->f[F_VMCS_LINK_POINTER] != NO_VMCS)
+		linked_header = write_back_linked(vcpu, vmcs, v->f[F_VMCS_LINK_POINTER]);
 	shadow_to_vmcs02(vcpu, vmcs);
 	if (!vmcs->vmcs02_prepared)
 		prepare_constant(vcpu, vmcs);
@@ -320,15 +324,16 @@ int nested_enter(struct vcpu *vcpu, struct guest_regs *regs)
 	nested_set_l2(vcpu, true);
 	failed_check = check_guest_state(v, hidden_cr4 ? vmreadn(VMCS_GUEST_CR4) : 0,
 					 vcpu->vmx.perf_global_ctrl, &nested_caps);
-	if (!failed_check && link != NO_VMCS) {
-		failed_check = check_link_pointer(v, &nested_caps, vmcs->gpa, linked_header);
-		qualification = QUALIFICATION_LINK_POINTER;
-	}
 	if (failed_check) {
-		log_debug("CPU %u: VM entry fails: guest-state check %s", vcpu->cpu.index,
-			  failed_check);
-		fail_guest_state(vcpu, REASON_ENTRY_FAIL_GUEST, qualification);
+		fail_check(vcpu, failed_check, 0);
 		return VM_DONE;
+	}
+	if (v->f[F_VMCS_LINK_POINTER] != NO_VMCS) {
+		failed_check = check_link_pointer(v, &nested_caps, vmcs->gpa, linked_header);
+		if (failed_check) {
+			fail_check(vcpu, failed_check, QUALIFICATION_LINK_POINTER);
+			return VM_DONE;
+		}
 	}
 	if ((v->f[F_PRIMARY_CONTROLS] & CPU_USE_MSR_BITMAPS) && vmcs->msr_bitmap.count)
 		msr_bitmap02_merge(&vmcs->msr_bitmap, v->f[F_MSR_BITMAP]);

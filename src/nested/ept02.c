@@ -366,7 +366,9 @@ void ept02_drop(struct vcpu *vcpu, u64 eptp12)
 {
 	struct ept02 *ept02 = &vcpu->nested->ept02;
 
-	for (struct ept02_root *root = ept02->root; root < ept02->root + EPT02_ROOTS; root++) {
+	for (u32 i = 0; i < EPT02_ROOTS; i++) {
+		struct ept02_root *root = &ept02->root[i];
+
 		/* SDM "INVEPT": the address alone names the context. */
 		if (root->eptp12 && !((root->eptp12 ^ eptp12) & EPTP_ADDR))
 			release_root(ept02, root);

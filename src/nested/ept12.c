@@ -109,7 +109,6 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 	   u64 *rights, struct ept12_walk *walk, enum ept12_result *result)
 {
 	const paddr_t at = *table + 8 * ept_index(gpa, level);
-	const u64 size = ept_level_size(level);
 	const u64 entry = guest_memory_read_word(at);
 
 	walk->level = level;
@@ -131,7 +130,8 @@ walk_level(const struct entry_rules *rules, unsigned int level, paddr_t gpa, pad
 		return false;
 	*result = EPT12_PRESENT;
 	walk->rights = *rights | shadow_stack_right(rules, above, entry);
-	walk->gpa1 = (entry & EPT_ADDR & ~(size - 1)) | (gpa & (size - 1));
+	walk->gpa1 = (entry & EPT_ADDR & ~(ept_level_size(level) - 1)) |
+		     (gpa & (ept_level_size(level) - 1));
 	return true;
 }
 

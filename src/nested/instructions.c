@@ -19,12 +19,10 @@
 #include "vmx/instruction.h"
 #include "vmx/vmcs.h"
 
-void nested_finish_rare(struct vcpu *vcpu, int outcome)
+void nested_finish_failed(struct vcpu *vcpu, int outcome)
 {
 	const struct nested_vmcs *current = vcpu->nested->current;
 
-	if (outcome == VM_DONE)
-		return;
 	/* Without a current VMCS a VMfail has no place for its error. */
 	if (outcome == VM_FAIL_INVALID || !current) {
 		nested_finish_with(RFLAGS_CF);

@@ -28,14 +28,15 @@ static inline void nested_finish_with(u64 flag)
 	instruction_done_with(rflags);
 }
 
+void nested_finish_failed(struct vcpu *vcpu, int outcome);
+
 /* The end of an instruction that has come to this. */
-void nested_finish_rare(struct vcpu *vcpu, int outcome);
 static inline void nested_finish(struct vcpu *vcpu, int outcome)
 {
 	if (__builtin_expect(outcome == VM_SUCCEED, 1))
 		nested_finish_with(0);
-	else
-		nested_finish_rare(vcpu, outcome);
+	else if (outcome != VM_DONE)
+		nested_finish_failed(vcpu, outcome);
 }
 
 /* VMREAD and VMWRITE of L1's current VMCS, to their end. */

@@ -33,6 +33,11 @@ static void reflect_ept_exit(struct vcpu *vcpu, u32 reason, u64 qualification,
 }
 
 /* SDM "Page-Modification Logging". The index is in vmcs02, a guest-state field. */
+static bool logs_modifications(const struct vmcs12 *v)
+{
+	return v->f[F_SECONDARY_CONTROLS] & CPU2_PML;
+}
+
 static void log_modification(const struct vmcs12 *v, paddr_t gpa)
 {
 	const u16 index = vmread16(VMCS_PML_INDEX);
@@ -89,7 +94,6 @@ __attribute__((noinline)) static bool find_mode(struct ept02_fault *fault)
 enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 {
 	const struct vmcs12 *v = current12(vcpu);
-	const bool logs = v->f[F_SECONDARY_CONTROLS] & CPU2_PML;
 	enum ept02_result result;
 
 	fault->eptp12 = nested_eptp12(vcpu->nested->current);
@@ -100,9 +104,10 @@ enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 		l2_memory_set_map(vcpu);
 		return EPT02_AGAIN;
 	}
-	fault->log_full = logs && vmread16(VMCS_PML_INDEX) >= PAGE_SIZE / sizeof(u64);
+	fault->log_full =
+		logs_modifications(v) && vmread16(VMCS_PML_INDEX) >= PAGE_SIZE / sizeof(u64);
 	result = ept02_fault(vcpu, fault);
-	if (logs && fault->dirtied)
+	if (fault->dirtied && logs_modifications(v))
 		log_modification(v, fault->gpa);
 	return result;
 }
