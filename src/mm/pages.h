@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Umbra's page allocator: over the memory reserved at boot, addressed through the direct map.
- * Pages come zeroed. Any CPU may call; nothing on a local exit path does.
+ * Pages come zeroed. Any CPU may call.
  */
 #pragma once
 

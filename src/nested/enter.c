@@ -168,15 +168,22 @@ static void set_translation(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 /* Whether L1 has set a control that a field needs. */
 static bool is_set(const struct vmcs12 *v, const struct control_info *control)
 {
-	switch (control->word) {
+	switch ((enum control_word)control->word) {
 	case CONTROL_WORD_PIN:
 		return v->f[F_PIN_CONTROLS] & control->bit;
 	case CONTROL_WORD_PRIMARY:
 		return v->f[F_PRIMARY_CONTROLS] & control->bit;
+	case CONTROL_WORD_SECONDARY:
+		return secondary_of(v) & control->bit;
 	case CONTROL_WORD_TERTIARY:
 		return tertiary_of(v) & control->bit;
+	case CONTROL_WORD_EXIT:
+		return v->f[F_EXIT_CONTROLS] & control->bit;
+	case CONTROL_WORD_ENTRY:
+		return v->f[F_ENTRY_CONTROLS] & control->bit;
+	case CONTROL_WORD_EXIT2:
 	default:
-		return secondary_of(v) & control->bit;
+		return v->f[F_SECONDARY_EXIT_CONTROLS] & control->bit;
 	}
 }
 

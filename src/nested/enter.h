@@ -9,7 +9,7 @@ struct vcpu;
 /*
  * VMLAUNCH and VMRESUME after the checks on the instruction itself. Returns VM_DONE with vmcs02
  * current, or with vmcs01 after the entry has failed; or the error of a check, with nothing done.
- * The first entry of a vmcs02 does not return.
+ * An entry by VMLAUNCH, as every one is with VMCS shadowing, does not return.
  */
 int nested_enter(struct vcpu *vcpu, struct guest_regs *regs);
 

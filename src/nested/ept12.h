@@ -39,8 +39,8 @@ struct ept12_walk {
 	u64 rights;
 	paddr_t gpa1; /* where it leads, if present: for the address asked for */
 	/*
-	 * If not 0, the rights of the levels above 1 on the way of `gpa`, whose entries are as they
-	 * were if memory still holds them.
+	 * If not 0, what levels 4 to 2 allow on the way of `gpa`, from the last walk; good only
+	 * while memory still holds what is in entry[] of these levels.
 	 */
 	u64 upper;
 	u64 eptp12;

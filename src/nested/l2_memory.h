@@ -9,11 +9,13 @@
 #include "vmx/exit.h"
 
 /*
- * An access of L2's. First, whether it may be made, by ept12's leave and with its flags and its
- * log: everything of the fault but gpa, access and the two about Umbra is filled in. Then what
- * follows from that: L1's exit, a #VE, or L2 tries again.
+ * Whether an access of L2's may be made: by what ept12 allows, with its accessed and dirty flags
+ * set and its log written. The caller fills in gpa, access, by_umbra and linear of the fault, this
+ * the rest.
  */
 enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault);
+
+/* What follows from the result: L1's exit, a #VE, or L2 tries again. */
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification);
 

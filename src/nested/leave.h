@@ -25,8 +25,8 @@ void nested_leave(struct vcpu *vcpu);
 /* An exit for an event that Umbra noticed itself: no exit information but these. */
 void nested_reflect_event(struct vcpu *vcpu, u32 reason, u64 qualification, u32 intr_info);
 
-/* A VM entry that failed before L2 ran: reasons 33 and 34. vmcs02 is current. */
+/* A VM entry that failed before L2 ran: reasons 33, 34 and 41. vmcs02 is current. */
 void nested_entry_failed(struct vcpu *vcpu, u32 reason, u64 qualification);
 
-/* An entry of L1 failed on guest state. Returns if that is not L1's own doing. */
+/* A hook, `entry_failed`: see vmx/guest_level.h. */
 void nested_l1_entry_failed(struct vcpu *vcpu);

@@ -15,8 +15,9 @@ u64 nested_pages_shared(void);
 
 /*
  * Once, on the boot processor, after vmx_read_boot_cpu() and before vmx_setup_shared(): the guest
- * is offered VMX, and uses VMCS shadowing if the CPU has it and `shadow` allows it. `untested` are
- * the features asked for in spite of that: a bit for each of enum untested (nested/untested.h).
+ * is offered VMX, and uses VMCS shadowing if the CPU has it and `shadow` allows it. `untested`:
+ * what is offered although no machine was at hand to try it, a bit for each of enum untested
+ * (nested/untested.h).
  */
 void nested_init_shared(bool shadow, u32 untested);
 

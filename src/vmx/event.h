@@ -61,7 +61,7 @@ void event_nmi(struct vcpu *vcpu);
 
 /*
  * From switch.S: something came between the exit handler and the entry. Returns whether the current
- * VMCS has been launched before.
+ * VMCS has been launched before, so that VMRESUME is right for the entry, and not VMLAUNCH.
  */
 bool event_deliver_late(struct guest_regs *regs);
 

@@ -47,7 +47,7 @@ struct offered_vmx {
 	u64 msr[MSR_IA32_VMX_EXIT_CTLS2 - MSR_IA32_VMX_BASIC + 1];
 	exit_handler *instruction; /* L1's VMX instructions; at first all are #UD */
 
-	/* An entry of vmcs01 failed on guest state. Returns only if that is Umbra's doing. */
+	/* An entry of vmcs01 failed on guest state. Does not return if L1's host state is why. */
 	void (*entry_failed)(struct vcpu *vcpu);
 
 	/* The CPU has been reset, and has entered VMX operation again; NULL: nothing to do. */

@@ -27,7 +27,7 @@ static inline void *translation_recall(const struct vcpu *vcpu, u64 linear, size
 	difference = (last->efer ^ vmread64(VMCS_GUEST_EFER)) |
 		     (last->cr3 ^ vmreadn(VMCS_GUEST_CR3)) | (last->cr0 ^ vmreadn(VMCS_GUEST_CR0)) |
 		     (last->cr4 ^ vmreadn(VMCS_GUEST_CR4));
-	/* Only of registers like these, which nothing has in common with none. */
+	/* Made under other paging: its entries say nothing, so they are not looked at. */
 	if (difference)
 		return NULL;
 	_Pragma("clang loop unroll(full)") for (u32 i = 0; i < GUEST_WALK_LEVELS; i++)
