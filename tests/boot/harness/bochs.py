@@ -39,7 +39,9 @@ LEFT_OUT = {
 }
 
 VERSIONS = {
-    "2.7": Version(("bookworm",), "bochs_vmx_fixes.c"),
+    "2.7": Version(("bookworm",), "bochs_vmx_fixes.c", left_out={
+        "vmx.sss": "bit 60 of an EPT entry neither lets a supervisor shadow-stack push pass nor, "
+                   "where it is clear, a pop fail; so one that Umbra has mapped faults for ever"}),
     "3.0": Version(("trixie",), "bochs3_fixes.c", ("arrow_lake",), left_out={
         **LEFT_OUT, "cr.cr0.wp_acts": "a write to a read-only page with CR0.WP clear is a panic"}),
     # In 3.0, with Sapphire Rapids, MSRs take no addresses of 57 bits, and a VM entry that changes
