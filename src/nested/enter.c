@@ -88,11 +88,12 @@ static void merge_controls(struct vcpu *vcpu, struct nested_vmcs *vmcs)
 	const u64 save_timer =
 		v->f[F_PIN_CONTROLS] & PIN_PREEMPTION_TIMER ? EXIT_SAVE_PREEMPTION_TIMER : 0;
 
-	vmwrite32(VMCS_PIN_CONTROLS, vmx_controls(vmx->pin, v->f[F_PIN_CONTROLS], 0));
+	vmwrite32(VMCS_PIN_CONTROLS,
+		  vmx_controls(vmx->pin, v->f[F_PIN_CONTROLS] & taken[CONTROL_WORD_PIN], 0));
 	vmwrite32(VMCS_PRIMARY_CONTROLS,
 		  vmx_controls(vmx->primary,
-			       v->f[F_PRIMARY_CONTROLS] | CPU_SECONDARY_CONTROLS |
-				       io_bitmap02_controls(vcpu, v),
+			       (v->f[F_PRIMARY_CONTROLS] & taken[CONTROL_WORD_PRIMARY]) |
+				       CPU_SECONDARY_CONTROLS | io_bitmap02_controls(vcpu, v),
 			       0));
 	vmwrite32(VMCS_SECONDARY_CONTROLS,
 		  vmx_controls(vmx->secondary,

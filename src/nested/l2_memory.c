@@ -3,6 +3,7 @@
 #include <x86/cr.h>
 #include <x86/ept.h>
 
+#include "lib/insn.h"
 #include "mm/ept01.h"
 #include "mm/guest_memory.h"
 #include "nested/checks.h"
@@ -249,7 +250,9 @@ bool l2_vmfunc(struct vcpu *vcpu, struct guest_regs *regs)
 	if ((u32)regs->rax != EPTP_SWITCHING ||
 	    !(v->f[F_VM_FUNCTION_CONTROLS] & BIT(EPTP_SWITCHING)) || index >= EPTP_LIST_LENGTH)
 		return false;
-	guest_memory_read(v->f[F_EPTP_LIST_ADDR] + index * sizeof(eptp), &eptp, sizeof(eptp));
+	guest_memory_read(v->f[F_EPTP_LIST_ADDR] +
+				  index_masked(index, EPTP_LIST_LENGTH) * sizeof(eptp),
+			  &eptp, sizeof(eptp));
 	if (!check_eptp(eptp, &nested_caps))
 		return false;
 	v->f[F_EPT_POINTER] = eptp;

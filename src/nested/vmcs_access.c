@@ -3,6 +3,7 @@
  * VMREAD and VMWRITE: of L1, for its current VMCS; and of L2, where L1 uses VMCS shadowing, for the
  * VMCS that L1's link pointer names. That one is not cached here: Umbra reads it in L1's page.
  */
+#include "lib/insn.h"
 #include "mm/guest_memory.h"
 #include "nested/instructions.h"
 #include "nested/l2_exit.h"
@@ -119,7 +120,8 @@ static bool is_shadowed(const struct vmcs12 *v, u64 encoding, enum vmcs12_field 
 
 	if (!(secondary_of(v) & CPU2_VMCS_SHADOWING) || (encoding & ~BITS(14, 0)))
 		return false;
-	guest_memory_read(v->f[bitmap] + encoding / 8, &bits, sizeof(bits));
+	guest_memory_read(v->f[bitmap] + index_masked((u32)encoding / 8, PAGE_SIZE), &bits,
+			  sizeof(bits));
 	return !(bits >> (encoding % 8) & 1);
 }
 
