@@ -36,11 +36,10 @@ static u64 table_entry(const struct ept *ept, const u64 *table)
 	return virt_to_phys(table) | rights(ept);
 }
 
-static bool leaf_allowed(const struct ept *ept, unsigned int level)
+/* Whether the processor has pages of this level, which is above 1. */
+static bool has_large_pages(const struct ept *ept, unsigned int level)
 {
 	switch (level) {
-	case 1:
-		return true;
 	case 2:
 		return ept->has_2m;
 	case 3:
@@ -65,7 +64,7 @@ static u64 build_identity(struct ept *ept, paddr_t start, unsigned int level)
 {
 	u64 size = ept_level_size(level);
 	enum memtype type = MEMTYPE_UC;
-	bool leaf = leaf_allowed(ept, level);
+	bool leaf = level == 1 || has_large_pages(ept, level);
 
 	if (leaf) {
 		bool uniform;
@@ -146,7 +145,7 @@ bool ept_map_identity(struct ept *ept, unsigned int width, paddr_t top_of_ram)
 	if (!ept->root)
 		return false;
 
-	if (leaf_allowed(ept, 3) || (ept->has_2m && width <= 39))
+	if (has_large_pages(ept, 3) || (ept->has_2m && width <= 39))
 		eager = ept->limit;
 	else
 		eager = ALIGN_UP(top_of_ram < 4 * GIB ? 4 * GIB : top_of_ram, GIB);

@@ -7,6 +7,7 @@
 #include <x86/msr.h>
 #include <x86/vmx.h>
 
+#include "vmx/event.h"
 #include "vmx/msr_bits.h"
 
 /* Each check names itself when it fails. */
@@ -166,8 +167,8 @@ static const char *check_exit_controls(const struct vmcs12 *v, const struct chec
 
 static bool has_error_code(const struct nested_caps *caps, u32 vector)
 {
-	return vector == VECTOR_DF || (vector >= VECTOR_TS && vector <= VECTOR_PF) ||
-	       vector == VECTOR_AC || (vector == VECTOR_CP && (caps->cr4_fixed1 & CR4_CET));
+	return vector_has_error_code(vector) &&
+	       (vector != VECTOR_CP || (caps->cr4_fixed1 & CR4_CET));
 }
 
 /* SDM "VM-Entry Control Fields", the bullet on event injection. */
@@ -194,8 +195,7 @@ static const char *check_injection(const struct vmcs12 *v, const struct check_co
 	CHECK(!(info & (BITS(30, 12))));
 	if (info & INTR_INFO_ERROR_CODE)
 		CHECK(!(v->f[F_VM_ENTRY_EXCEPTION_ERROR_CODE] & BITS(31, 16)));
-	if (type == INTR_TYPE_SW_INTERRUPT || type == INTR_TYPE_PRIV_SW_EXC ||
-	    type == INTR_TYPE_SW_EXCEPTION) {
+	if (event_is_software((u32)info)) {
 		CHECK(length <= 15);
 		CHECK(length != 0 || (ctx->caps->misc & VMX_MISC_ZERO_LEN_INJECT));
 	}

@@ -53,7 +53,7 @@ struct nested_vmcs {
 struct nested {
 	/* What L1 has done, up to `cache`: a RESET clears it as one. */
 	bool vmx_on;
-	paddr_t vmxon_region;        /* then */
+	paddr_t vmxon_region;        /* while vmx_on */
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	enum asked_exit
 		asked_exit; /* what vmcs02 has beside L1's controls, for an event that waits */

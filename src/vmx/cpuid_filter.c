@@ -30,7 +30,7 @@ static bool pt_is_contained(const struct vmx_capabilities *vmx)
 static bool is_met(enum cpuid_need need, const struct vmx_capabilities *vmx,
 		   const struct cpuid_options *options)
 {
-	/* What a single secondary control enables. */
+	/* What a single secondary control enables; 0, for a need of nothing, every CPU meets. */
 	static const u64 secondary[CPUID_NEED_COUNT] = {
 		[CPUID_NEED_RDTSCP] = CPU2_RDTSCP,   [CPUID_NEED_INVPCID] = CPU2_INVPCID,
 		[CPUID_NEED_XSAVES] = CPU2_XSAVES,   [CPUID_NEED_USER_WAIT] = CPU2_USER_WAIT_PAUSE,

@@ -27,11 +27,7 @@ static void keep_entry_event(struct vcpu *vcpu)
 /* VM-entry interruption information. Real mode pushes no error code, and the entry refuses one. */
 static u32 exception_info(enum vector vector)
 {
-	/* SDM "Exception and Interrupt Reference". */
-	const u64 with_error_code =
-		BIT(VECTOR_DF) | BITS(VECTOR_PF, VECTOR_TS) | BIT(VECTOR_AC) | BIT(VECTOR_CP);
-	const bool has_error =
-		(with_error_code >> vector & 1) && (vmreadn(VMCS_GUEST_CR0) & CR0_PE);
+	const bool has_error = vector_has_error_code(vector) && (vmreadn(VMCS_GUEST_CR0) & CR0_PE);
 
 	return (u32)(INTR_INFO_VALID | INTR_TYPE_HW_EXCEPTION | vector |
 		     (has_error ? INTR_INFO_ERROR_CODE : 0));

@@ -15,10 +15,9 @@ enum {
 };
 
 /* The others are reserved (SDM "System Flags and Fields in the EFLAGS Register"). */
-static const u32 eflags_defined = RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF |
-				  RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_OF | RFLAGS_IOPL |
-				  RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC | RFLAGS_VIF |
-				  RFLAGS_VIP | RFLAGS_ID;
+static const u32 eflags_defined = RFLAGS_ARITHMETIC | RFLAGS_TF | RFLAGS_IF | RFLAGS_DF |
+				  RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC |
+				  RFLAGS_VIF | RFLAGS_VIP | RFLAGS_ID;
 
 const struct task_layout task_layout16 = {
 	.width = 2, .slots = 14, .saved = 14, .ldt = 42, .size = 44};

@@ -108,10 +108,6 @@ ACTIONS = {
 }
 
 
-# Of these, one test uses one CPU at most.
-SIDE_BY_SIDE = ("boot",)
-
-
 def select_actions(suites, pattern):
     """Tests that are neither Meson's nor of the table of boots, as pairs of a name and a function."""
     return [(name, action) for suite, sources in ACTIONS.items() if suite in suites
@@ -182,11 +178,11 @@ def run(suites, pattern, jobs):
             run_meson_suite(suite, pattern, report)
     if "checks" in suites:
         run_meson_suite("checks", pattern, report)
-    alone = [suite for suite in suites if suite not in SIDE_BY_SIDE]
-    for name, action in select_actions(alone, pattern):
+    # Those of the boot suite use one CPU each, as boots do, so they run side by side with them.
+    for name, action in select_actions(set(suites) - {"boot"}, pattern):
         report.add(run_action(name, action))
-    beside = [suite for suite in suites if suite in SIDE_BY_SIDE]
-    run_boot_tests(select_boot_tests(suites, pattern), select_actions(beside, pattern), jobs, report)
+    run_boot_tests(select_boot_tests(suites, pattern),
+                   select_actions(set(suites) & {"boot"}, pattern), jobs, report)
     print(f"{time.monotonic() - start:.0f} s in all")
     return report.close()
 

@@ -116,3 +116,10 @@ enum vector {
 	VECTOR_VE = 20,
 	VECTOR_CP = 21,
 };
+
+/* SDM "Exception and Interrupt Reference". */
+static inline bool vector_has_error_code(u32 vector)
+{
+	return vector == VECTOR_DF || (vector >= VECTOR_TS && vector <= VECTOR_PF) ||
+	       vector == VECTOR_AC || vector == VECTOR_CP;
+}
