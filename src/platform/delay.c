@@ -15,6 +15,8 @@ enum {
 	STILL_LIMIT = 2000,
 	/* A timer that runs but gets nowhere: seconds on any machine. */
 	READS_MAX = 4000000,
+	/* What all timers can count: the PIT has 16 bits. */
+	PIECE_US = 50000,
 	/* Without any timer: a read of this port goes over a slow bus and takes about 1 us. */
 	READS_PER_US = 2,
 };
@@ -81,7 +83,7 @@ static bool delay_pit(u32 ticks)
 }
 
 /* A timer that stands still costs milliseconds, once, and then the next best serves. */
-void delay_us(u32 us)
+static void delay_piece(u32 us)
 {
 	static bool pit_stands_still;
 
@@ -97,4 +99,11 @@ void delay_us(u32 us)
 	}
 	for (u32 i = 0; i < us * READS_PER_US; i++)
 		inb(SYSTEM_CONTROL_B);
+}
+
+void delay_us(u32 us)
+{
+	for (; us > PIECE_US; us -= PIECE_US)
+		delay_piece(PIECE_US);
+	delay_piece(us);
 }

@@ -10,5 +10,5 @@
  */
 void delay_init(const struct acpi_info *acpi);
 
-/* At least `us` microseconds, at most 50000. */
+/* Waits at least `us` microseconds. */
 void delay_us(u32 us);

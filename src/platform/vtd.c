@@ -13,7 +13,7 @@
 
 enum {
 	WAIT_US = 100 * 1000,
-	/* Some ten times a second. */
+	/* Ten to forty times a second. */
 	POLL_TICKS = 1 << 27,
 	FAULTS_LOGGED = 16,
 	/* "Version Register": from this major version on registers invalidate nothing. */

@@ -63,7 +63,9 @@ static void string_round(struct guest_regs *regs, u16 port, u32 size, u64 qualif
 	set_part(index, address_size, *index + step);
 	if (qualification & IO_REP)
 		set_part(&regs->rcx, address_size, --left);
-	if (!(qualification & IO_REP) || left == 0)
+	if ((qualification & IO_REP) && left)
+		instruction_iteration_done();
+	else
 		instruction_done();
 	return;
 faulted:

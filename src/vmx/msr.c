@@ -291,12 +291,15 @@ static bool write_apic_base(u64 value)
 static bool write_misc_enable(struct vcpu *vcpu, u64 value)
 {
 	const u64 own = MISC_ENABLE_PEBS_UNAVAILABLE | MISC_ENABLE_XD_DISABLE;
+	const bool xd_disabled = value & MISC_ENABLE_XD_DISABLE;
 	u64 hardware;
 
-	if (!rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware))
+	/* #GP leaves all bits as they were. */
+	if (!xd_bit_may_be(vcpu, xd_disabled) || !rdmsr_safe(MSR_IA32_MISC_ENABLE, &hardware) ||
+	    !wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~own) | (hardware & own)))
 		return false;
-	return wrmsr_safe(MSR_IA32_MISC_ENABLE, (value & ~own) | (hardware & own)) &&
-	       xd_bit_write(vcpu, value & MISC_ENABLE_XD_DISABLE);
+	xd_bit_write(vcpu, xd_disabled);
+	return true;
 }
 
 __attribute__((noinline)) static bool write_shared(const struct vcpu *vcpu, u32 msr, u64 value)

@@ -166,13 +166,17 @@ static u16 status(void)
 	return bits;
 }
 
-/* With two registers both have to be told; the guest has put the kind of sleep into each. */
-static void enable_other(u16 port)
+/*
+ * With two registers both have to be told; the guest has put the kind of sleep into each. Its own
+ * write has told each whose byte with SLP_EN it reaches.
+ */
+static void enable_other(u16 port, u32 size)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(sleep.acpi->pm1_control); i++) {
+	for (u32 i = 0; i < PM1_REGISTERS; i++) {
+		const u32 watched = watched_port(i);
 		const u16 other = sleep.acpi->pm1_control[i];
 
-		if (other && (port > other + SLEEP_ENABLE_BYTE || port + 3 < other))
+		if (watched && (watched < port || watched >= port + size))
 			outw(other, inw(other) | SLEEP_ENABLE);
 	}
 }
@@ -191,7 +195,7 @@ static void fall_asleep(u16 port, u32 size, u32 value)
 		outw(sleep.acpi->pm1_status[0], WAKE_STATUS);
 	wbinvd();
 	port_write(port, size, value);
-	enable_other(port);
+	enable_other(port, size);
 	for (u32 i = 0; i < WAIT_MS && !(status() & WAKE_STATUS); i++)
 		delay_us(1000);
 	set_vectors(sleep.vector, sleep.x_vector);
@@ -262,8 +266,12 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page)
 			      : "no free page below 640 KiB to wake at");
 		return;
 	}
-	/* The page tables for it are made now: later the guest may have used up the memory. */
-	if (!ap_prepare_trampoline(page, cpus[0], wake))
+	/*
+	 * The page tables for it are made now: later the guest may have used up the memory. Not a
+	 * byte of the page itself: the other CPUs are still halted in the roll call's code there,
+	 * and after an SMI the HLT is fetched once more (SDM "Auto HALT Restart").
+	 */
+	if (!host_paging_map_trampoline(page))
 		fail("out of memory for waking up");
 	host_paging_unmap_trampoline();
 	sleep.facs = phys_to_virt(acpi->facs);

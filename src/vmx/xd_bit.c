@@ -29,17 +29,19 @@ static paddr_t without_xd(void)
 	return virt_to_phys(bitmap_without_xd);
 }
 
-bool xd_bit_write(struct vcpu *vcpu, bool disabled)
+bool xd_bit_may_be(const struct vcpu *vcpu, bool disabled)
+{
+	return !vcpu->level || disabled == vcpu->xd_disabled;
+}
+
+void xd_bit_write(struct vcpu *vcpu, bool disabled)
 {
 	if (disabled == vcpu->xd_disabled)
-		return true;
-	if (vcpu->level)
-		return false;
+		return;
 	vcpu->xd_disabled = disabled;
 	if (disabled)
 		vmwrite64(VMCS_GUEST_EFER, vmread64(VMCS_GUEST_EFER) & ~EFER_NXE);
 	vmwrite64(VMCS_MSR_BITMAP, disabled ? without_xd() : msr_bitmap_address());
 	/* Translations made with the old meaning of bit 63. */
 	invvpid(INVVPID_SINGLE_CONTEXT, vmread16(VMCS_VPID), 0);
-	return true;
 }

@@ -16,8 +16,11 @@
 /* Once, on the boot processor; stops with a message when memory is short. */
 void xd_bit_init(void);
 
-/* False: #GP(0). L2 cannot change the bit for L1. */
-bool xd_bit_write(struct vcpu *vcpu, bool disabled);
+/* False: a write of the bit is #GP(0), since L2 cannot change it for L1. */
+bool xd_bit_may_be(const struct vcpu *vcpu, bool disabled);
+
+/* The write, where xd_bit_may_be(). Changes fields of the current VMCS, which is vmcs01. */
+void xd_bit_write(struct vcpu *vcpu, bool disabled);
 
 /*
  * WRMSR to IA32_EFER by Umbra's hand, of these bits: LMA is read-only, LME changes with paging off

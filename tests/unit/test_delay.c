@@ -14,7 +14,7 @@
 #include "machine.h"
 #include "platform/delay.h"
 
-enum { PM_TIMER = 0x608 };
+enum { PM_TIMER = 0x608, SECOND = 1000000 };
 
 static u64 now_us;
 static bool pm_runs, pit_runs;
@@ -98,6 +98,7 @@ static void test_timers(void **state)
 	pm_runs = pit_runs = true;
 	check(20, 30);
 	check(50000, 51000);
+	check(10 * SECOND, 10 * SECOND + 50000);
 	/* The counter has 24 bits. */
 	pm_offset = (u32)(0xffff00 - now_us * 3579545 / 1000000) & 0xffffff;
 	check(1000, 1100);
@@ -108,6 +109,9 @@ static void test_timers(void **state)
 	pm_reads = 0;
 	check(50000, 51000);
 	check(20, 60);
+	/* Longer than the PIT's 16 bits can count. */
+	check(54926, 56000);
+	check(10 * SECOND, 10 * SECOND + 50000);
 	assert_int_equal(pm_reads, 0);
 
 	pit_runs = false;

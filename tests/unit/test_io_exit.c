@@ -26,7 +26,7 @@ enum {
 
 static struct guest_regs regs;
 static u32 port_value; /* what reads give, and what was written */
-static u32 accesses, last_size;
+static u32 accesses, last_size, iterations;
 static bool faults, faulted, asleep;
 static u8 memory[8];
 
@@ -128,6 +128,11 @@ void instruction_done_slow(u64 rflags, u32 interruptibility)
 	(void)interruptibility;
 }
 
+void instruction_iteration_done(void)
+{
+	iterations++;
+}
+
 static int setup(void **state)
 {
 	static const struct vmx_capabilities none;
@@ -144,7 +149,7 @@ static int setup(void **state)
 	machine_set_field(VMCS_VM_EXIT_INSTRUCTION_INFO, 2 << 7);
 	memset(&regs, 0, sizeof(regs));
 	memset(memory, 0, sizeof(memory));
-	port_value = accesses = last_size = 0;
+	port_value = accesses = last_size = iterations = 0;
 	faults = faulted = asleep = false;
 	return 0;
 }
@@ -227,7 +232,10 @@ static void test_strings(void **state)
 	assert_int_equal(regs.rsi, 0);
 }
 
-/* Each round is an instruction of its own as far as the guest can see. */
+/*
+ * SDM "REP/REPE/REPZ/REPNE/REPNZ", "Single-Step Exception Condition": TF traps after each
+ * iteration, and a shadow ends with the first one.
+ */
 static void test_repeated(void **state)
 {
 	(void)state;
@@ -235,9 +243,11 @@ static void test_repeated(void **state)
 	assert_false(io(STRING | REP, 1));
 	assert_int_equal(regs.rcx, 1);
 	assert_int_equal(accesses, 1);
+	assert_int_equal(iterations, 1);
 	assert_true(io(STRING | REP, 1));
 	assert_int_equal(regs.rcx, 0);
 	assert_int_equal(accesses, 2);
+	assert_int_equal(iterations, 1);
 	/* None at all. */
 	setup(state);
 	regs.rsi = 7;

@@ -695,6 +695,7 @@ static void test_in_vmcs(void **state)
  */
 static void test_xd_bit_disable(void **state)
 {
+	static const struct guest_level level;
 	paddr_t shared;
 	u64 value = 0;
 
@@ -726,6 +727,14 @@ static void test_xd_bit_disable(void **state)
 	assert_true(vmread_unchecked(VMCS_GUEST_EFER) == 0);
 	/* The host's is Umbra's. */
 	assert_true(*msr_at(MSR_IA32_EFER) == 0xd01);
+
+	/* L2 cannot change it for L1; its #GP changes nothing else either. */
+	guest->level = &level;
+	assert_false(msr_guest_write(guest, MSR_IA32_MISC_ENABLE, 0));
+	assert_true(*msr_at(MSR_IA32_MISC_ENABLE) == 1);
+	assert_true(msr_guest_write(guest, MSR_IA32_MISC_ENABLE, BIT(34)));
+	assert_true(*msr_at(MSR_IA32_MISC_ENABLE) == 0);
+	guest->level = NULL;
 
 	assert_true(vmread_unchecked(VMCS_MSR_BITMAP) != shared);
 	assert_true(guest_wrmsr(MSR_IA32_MISC_ENABLE, 1));

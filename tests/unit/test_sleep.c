@@ -27,6 +27,7 @@
 enum {
 	CONTROL_A = 0x404,
 	CONTROL_B = 0x1404,
+	CONTROL_NEXT = CONTROL_A + 2,
 	STATUS_A = 0x400,
 	WAKING_VECTOR = 12, /* offsets in the FACS */
 	FLAGS = 20,
@@ -50,8 +51,8 @@ static const char *unit_error;
 static jmp_buf entered;
 
 static struct {
-	u32 stops, releases, prepared, withdrawn, write_backs, ap_starts, ap_releases, resets,
-		delayed_us;
+	u32 stops, releases, prepared, mapped, withdrawn, write_backs, ap_starts, ap_releases,
+		resets, delayed_us;
 	u32 vector_when_asleep;
 	u64 x_vector_when_asleep;
 	u16 port;
@@ -137,7 +138,7 @@ void outl(u16 port, u32 value)
 
 u16 inw(u16 port)
 {
-	if (port == CONTROL_B)
+	if (port == CONTROL_B || port == CONTROL_NEXT)
 		return SLP_TYP;
 	assert_int_equal(port, STATUS_A);
 	return outcome == COMES_BACK ? 1 << 15 : 0;
@@ -172,6 +173,13 @@ bool ap_prepare_trampoline(paddr_t page, struct cpu *cpu, void (*entry)(struct c
 	seen.prepared++;
 	seen.wake = entry;
 	seen.wakes = cpu;
+	return true;
+}
+
+bool host_paging_map_trampoline(paddr_t page)
+{
+	assert_int_equal(page, PAGE);
+	seen.mapped++;
 	return true;
 }
 
@@ -302,10 +310,11 @@ static int setup(void **state)
 static void init(void)
 {
 	sleep_init(&acpi, PAGE);
-	/* So that there is memory for it. */
-	assert_int_equal(seen.prepared, 1);
+	/* So that there is memory for it; but CPUs are still halted in what the page holds now. */
+	assert_int_equal(seen.mapped, 1);
+	assert_int_equal(seen.prepared, 0);
 	assert_int_equal(seen.withdrawn, 1);
-	seen.prepared = seen.withdrawn = 0;
+	seen.mapped = seen.withdrawn = 0;
 }
 
 static bool bit(const u8 *bitmaps, u32 port)
@@ -398,11 +407,23 @@ static void test_back_at_once(void **state)
 
 static void test_two_registers(void **state)
 {
-	(void)state;
-	acpi.pm1_control[1] = CONTROL_B;
-	init();
-	assert_true(sleep_by_write(CONTROL_A, 2, SLP_EN | SLP_TYP));
-	assert_int_equal(seen.second_value, SLP_EN | SLP_TYP);
+	static const struct {
+		u16 control_b;
+		u32 size, second_value;
+	} ways[] = {
+		{CONTROL_B, 2, SLP_EN | SLP_TYP},
+		/* Side by side: the guest's write reaches one of them, or both. */
+		{CONTROL_NEXT, 2, SLP_EN | SLP_TYP},
+		{CONTROL_NEXT, 4, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		setup(state);
+		acpi.pm1_control[1] = ways[i].control_b;
+		init();
+		assert_true(sleep_by_write(CONTROL_A, ways[i].size, SLP_EN | SLP_TYP));
+		assert_int_equal(seen.second_value, ways[i].second_value);
+	}
 }
 
 static void test_refused(void **state)

@@ -343,18 +343,32 @@ def parse_address(words):
     return int(evaluate(" ".join(words))) & ((1 << 64) - 1) if words else None
 
 
+def cpus_in_umbra():
+    """The indices of those that are in Umbra's own code now."""
+    before, found = gdb.selected_thread(), set()
+    for thread in gdb.selected_inferior().threads():
+        thread.switch()
+        if in_umbra():
+            found.add(selected_index())
+    if before:
+        before.switch()
+    return found
+
+
 @command
 def cpus_command():
     """umbra cpus: where each CPU is, and what it has done."""
+    in_root = cpus_in_umbra()
     for index in range(cpu_count()):
         vcpu = vcpu_of(index)
         if not int(vcpu["cpu"]["vmx_on"]):
             state = "not in VMX operation"
-        elif int(vcpu["regs"]):
-            reason = int(vcpu["exit_reason"]) & 0xffff
-            state = f"Umbra handles exit {reason} of {'L2' if int(vcpu['level']) else 'L1'}"
-        else:
+        elif index not in in_root:
             state = "L2 runs" if int(vcpu["level"]) else "L1 runs"
+        elif int(vcpu["regs"]):
+            state = f"in Umbra, its last exit was {int(vcpu['exit_reason']) & 0xffff}"
+        else:
+            state = "in Umbra, no exit yet"
         if int(vcpu["cpu"]["waits_for_sipi"]):
             state += ", waiting for SIPI"
         exits = sum(int(vcpu["exits"][i]) for i in range(vcpu["exits"].type.range()[1] + 1))
@@ -389,7 +403,7 @@ def ept01_command(*gpa):
 
 
 def l2_paging(vcpu):
-    """The current vmcs12's EPTP, and the bits any of which makes an entry present."""
+    """The current vmcs12's EPTP, and the bits any of which makes an entry of it present."""
     values = {name: value for _, name, value in read_vmcs12(current12(vcpu))}
     controls = values["SECONDARY_CONTROLS"] \
         if values["PRIMARY_CONTROLS"] & ACTIVATE_SECONDARY else 0
@@ -411,9 +425,10 @@ def ept02_command(*gpa):
     """umbra ept02 [ADDRESS]: the map that L2 runs on, for the current vmcs12's EPTP."""
     vcpu = vcpu_of(selected_index())
     pointer, present = l2_paging(vcpu)
+    name = pointer | (number("(unsigned long)EPT12_MODE_BASED") if present & USER_EXECUTE else 0)
     roots = nested_of(vcpu)["ept02"]["root"]
     for i in range(roots.type.range()[1] + 1):
-        if int(roots[i]["eptp12"]) == pointer and int(roots[i]["table"]):
+        if int(roots[i]["eptp12"]) == name and int(roots[i]["table"]):
             show_ept(int(roots[i]["table"]) - DIRECT_BASE, parse_address(gpa), present)
             return
     print(f"  nothing is mapped yet for EPTP12 {pointer:#x}")

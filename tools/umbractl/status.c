@@ -118,7 +118,7 @@ static void print_text(const struct status *s)
 		printf("devices      kept out by %s VT-d units; accesses refused: %s\n",
 		       text_count(s->sample->dma_units).of, text_count(s->sample->dma_faults).of);
 	else
-		puts("devices      not kept out: no VT-d, or the option dma=pass");
+		puts("devices      not kept out: dma=pass, or for a reason that umbractl log has");
 	print_nested(s, &all);
 }
 

@@ -181,8 +181,9 @@ bool acpi_sleep(const char *state, struct acpi_sleep *out)
 	dsdt = (const void *)(u64)load32((paddr_t)fadt + FADT_DSDT);
 	if (!dsdt || !out->pm1a)
 		return false;
-	end = (const u8 *)dsdt + dsdt->length - 16;
-	for (p = (const u8 *)(dsdt + 1); p < end; p++) {
+	/* The name, PackageOp, PkgLength, the element count, two integers. */
+	end = (const u8 *)dsdt + dsdt->length - 9;
+	for (p = (const u8 *)(dsdt + 1); p <= end; p++) {
 		if (memcmp(p, state, 4) != 0 || p[4] != AML_PACKAGE)
 			continue;
 		if (p[-1] != AML_NAME && !(p[-1] == '\\' && p[-2] == AML_NAME))

@@ -7,8 +7,11 @@ import threading
 from . import console, engines, gdb_stub, host
 
 COMMANDS = host.ROOT / "tools/gdb/umbra_gdb.py"
-# The firmware and GRUB come first: Umbra's addresses are mapped from here on.
-FIRST = "boot_main"
+# The firmware and GRUB come first: Umbra's addresses are mapped from here on. With several CPUs Bochs
+# overlooks a breakpoint that a CPU reaches as its turn ends, so there is one behind it, too, after
+# PUSH RBP.
+FIRST = ("boot_main", "*boot_main+1")
+NO_BREAKPOINTS = "python [it.delete() for it in gdb.breakpoints()]"
 # Where Umbra gives up; gdb stops there before it does.
 ENDS = ("panic", "panic_trap", "fail")
 
@@ -75,8 +78,9 @@ def run(engine, hardware, cd, image, commands, capture=False):
         reader = threading.Thread(target=_keep_reading, args=(machine, stop), daemon=True)
         reader.start()
         print(f"debugging {image} in {machine.name}; the serial console is in {log}", flush=True)
-        result = gdb([f"file {image}", f"target remote {machine.socket}", f"thbreak {FIRST}",
-                      "continue", *(f"break {name}" for name in ENDS)], commands, capture)
+        result = gdb([f"file {image}", f"target remote {machine.socket}",
+                      *(f"thbreak {place}" for place in FIRST), "continue", NO_BREAKPOINTS,
+                      *(f"break {name}" for name in ENDS)], commands, capture)
         stop.set()
         reader.join()
     return result

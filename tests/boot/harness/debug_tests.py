@@ -45,6 +45,7 @@ def _check_live(work):
         "umbra ept02", "echo [ept12]\\n", "umbra ept12 fault->gpa", "echo [end]\\n",
         # Code and registers are as they were, and the guest goes on.
         f"dump binary memory {work}/after &text_start &text_end", "delete", "hbreak nested_exit_handle", "continue", "bt 1",
+        "umbra cpus", "output (unsigned long)EPT12_MODE_BASED", "echo \\n",
     ]
     build.build(variant)
     entry = media.under_umbra(variant.image, variant.probe, "cases=vmx")
@@ -52,8 +53,8 @@ def _check_live(work):
     text = debug.run("bochs", engines.Hardware(cpus=2, memory=256, bochs="2"), cd,
                      variant.image, commands, capture=True)
     host.log_path("debug.live").write_text(text, encoding="utf-8")
-    require(text, r"^CPU 0 .* of L2 0: (L1 runs|Umbra handles exit \d+ of L1)$",
-            r"^CPU 1 .*, waiting for SIPI$", r"^umbra: 2 CPUs, \d+ KiB reserved at 0x")
+    require(text, r"^CPU 0 .* of L2 0: in Umbra, no exit yet$",
+            r"^CPU 1 .*: L1 runs, waiting for SIPI$", r"^umbra: 2 CPUs, \d+ KiB reserved at 0x")
     home = int(re.search(r"reserved at (0x[0-9a-f]+)", text)[1], 16)
     # The map ends at Umbra's memory; memory before it is itself; vmcs01, within, is absent.
     require(text, rf"^  0x0*100000-{home:#014x}  at the same +rwx- WB",
@@ -75,7 +76,8 @@ def _check_live(work):
     if value_of(parts["vmcs12"], "EPT_POINTER") == value_of(parts["vmcs02"], "EPT_POINTER"):
         raise host.Failure("vmcs02 has L1's EPT")
     require(parts["ept12"], r"^  level 4 ")
-    require(parts["end"], r"Breakpoint \d+, ", r"^#0 ")
+    require(parts["end"], r"Breakpoint \d+, ", r"^#0 ",
+            r"^CPU \d .*: in Umbra, its last exit was \d+$", r"^2048$")
     if (work / "before").read_bytes() != (work / "after").read_bytes():
         raise host.Failure("the code is not as it was")
 

@@ -4,6 +4,7 @@
  * interrupt shadows, breakpoints and RF. SDM "Debug Exceptions", "Masking Exceptions and
  * Interrupts When Switching Stacks", "STI".
  */
+#include "acpi.h"
 #include "apic.h"
 #include "features.h"
 #include "layout.h"
@@ -107,6 +108,41 @@ PROBE_CASE(step_cr, "step.tf.mov_cr", CASE_EACH_CPU)
 PROBE_CASE(step_wbinvd, "step.tf.wbinvd", CASE_EACH_CPU)
 {
 	STEP(t, "wbinvd", 0, 0, 0);
+}
+
+/*
+ * SDM "REP/REPE/REPZ/REPNE/REPNZ", "Single-Step Exception Condition": a trap after each iteration,
+ * with RIP at the instruction until the last one. From a port that puts the machine to sleep.
+ */
+PROBE_CASE(step_rep, "step.tf.rep_ins", CASE_EACH_CPU)
+{
+	struct acpi_sleep s5;
+	u64 rax = 0, rcx = 2, rdx, again, after, next;
+	u16 words[2] = {0};
+	u16 *to = words;
+
+	SKIP_UNLESS(t, acpi_sleep("_S5_", &s5), "no PM1 control register");
+	rdx = s5.pm1a;
+	db_arm(3);
+	asm volatile("lea 0f(%%rip), %[again]\n"
+		     "lea 1f(%%rip), %[after]\n"
+		     "lea 2f(%%rip), %[next]\n"
+		     "pushfq\n"
+		     "orq $0x100, (%%rsp)\n"
+		     "popfq\n"
+		     "0: rep insw\n"
+		     "1: nop\n"
+		     "2: nop\n"
+		     : [again] "=&r"(again), STEP_OUTPUTS(after, next), "+D"(to)
+		     :
+		     : "memory", "cc");
+	check_db(t, __LINE__, 0, again, DR6_BS);
+	check_db(t, __LINE__, 1, after, DR6_BS);
+	check_db(t, __LINE__, 2, next, DR6_BS);
+	CHECK_EQ(t, this_cpu()->db_count, 3);
+	CHECK_EQ(t, rcx, 0);
+	CHECK(t, to == words + 2, "RDI has moved by %ld", (long)((char *)to - (char *)words));
+	CHECK_EQ(t, words[0], words[1]);
 }
 
 /* An instruction that faults has not been completed: no trap for it. */
