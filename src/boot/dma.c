@@ -14,7 +14,7 @@
 #include "platform/vtd.h"
 #include "smp/panic.h"
 
-/* An interrupt without remapping reaches no other ("Interrupt Requests in Compatibility Format").
+/* Interrupts without remapping reach no higher id ("Interrupt Requests in Compatibility Format").
  */
 enum { MAX_PLAIN_APIC_ID = 254 };
 
@@ -101,8 +101,8 @@ static unsigned int map_width(void)
 }
 
 /*
- * The table stays where it is, by a name that no system knows; the checksum is of a byte as well.
- * That may fail where firmware has put it into a ROM.
+ * The table stays, under a name that no system knows; the checksum is adjusted. False: it is in a
+ * ROM.
  */
 static bool hide_table(const struct acpi_info *acpi)
 {
@@ -148,7 +148,7 @@ static void make_map(const struct memmap *map, const struct range *hidden, u32 c
 
 	for (u32 i = 0; i < count; i++)
 		made = made && dma_map_hide(hidden[i].start, hidden[i].size);
-	/* Or a device could write there, if another one's bridge lets it. */
+	/* Or a device could reach a unit's registers by peer-to-peer writes. */
 	for (u32 i = 0; i < dma.dmar.unit_count; i++)
 		made = made && dma_map_hide(dma.dmar.unit[i].start, dma.dmar.unit[i].size);
 	if (!made || !vtd_make_tables())

@@ -28,5 +28,5 @@ void dma_hide_registers(void);
 /* Turns protection on if it was decided on; when nothing can take Umbra back any more. */
 void dma_start(void);
 
-/* The units and their table are as firmware has left them, for a system without Umbra. */
+/* For a system without Umbra: the units are off, and their table has its name again. */
 void dma_give_back(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The page tables until Umbra is in its home: the first 4 GiB at DIRECT_BASE, the image at
- * IMAGE_BASE; early_map.c adds a screen that lies higher. What is mapped in the lower half each way in adds itself.
+ * IMAGE_BASE; early_map.c adds a screen that lies higher. What the lower half maps, each of the two
+ * ways in adds for itself.
  */
 #include "boot/early_tables.inc"
 #include "mm/layout.h"

@@ -195,8 +195,8 @@ efi_after_main:
 	ret
 
 /*
- * EFI_STATUS load_file(this, path, boot_policy, size *, buffer): "EFI_LOAD_FILE2_PROTOCOL.LoadFile()",
- * for a program that runs as the guest.
+ * EFI_STATUS load_file(this, path, boot_policy, size *, buffer):
+ * "EFI_LOAD_FILE2_PROTOCOL.LoadFile()", for a program that runs as the guest.
  */
 	.globl	efi_load_initrd
 efi_load_initrd:

@@ -24,7 +24,7 @@ struct efi_plan {
 };
 _Static_assert(sizeof(struct efi_plan) == 88, "see efi_entry.S");
 
-/* What people call it, as soon as that is known. */
+/* The program's name for messages; empty until it is chosen. */
 extern char efi_next_name[EFI_CONFIG_VALUE];
 
 /*

@@ -30,7 +30,7 @@ u64 home_size(const struct memmap *map, u64 wanted, u64 ept_cap)
 {
 	const u64 size = image_size() + wanted + table_pages(map) * PAGE_SIZE;
 
-	/* Of twice the size, since these are part of it. */
+	/* Kept pages grow with the size, which they are part of: twice the size is a safe bound. */
 	return size + ept01_kept_pages(2 * size, ept_cap) * PAGE_SIZE;
 }
 

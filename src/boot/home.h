@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Umbra's home: one physical range at the top of usable RAM below 4 GiB that holds the image and
- * everything allocated. The rest of the machine is the guest's.
+ * Umbra's home: one physical range below 4 GiB, at the top of usable RAM or, under UEFI, where the
+ * firmware allocates it. It holds the image and everything allocated; the rest is the guest's.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ struct range home_move_in(struct memmap *map, struct memmap *room, u64 wanted, u
 u64 home_size(const struct memmap *map, u64 wanted, u64 ept_cap);
 
 /*
- * `root` may make another root of the new page tables' (physical), to go on with, or give 0 for
- * want of memory. Returns CR3.
+ * The move itself, onto `home`. `root`, if not NULL, may make another root of the new tables to go
+ * on with: CR3 in and out, physical; 0: memory is short. Stops with a message then. Returns CR3.
  */
 paddr_t home_move_to(const struct memmap *map, struct range home, paddr_t (*root)(paddr_t cr3));

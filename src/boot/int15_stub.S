@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What INT 15h runs in a chainloaded guest: the memory-map functions go to Umbra by VMCALL (see
- * vmx/vmcall.c), all others to the BIOS. Copied to offset 0 of a segment of its own.
+ * boot/int15_hook.c), all others to the BIOS. Copied to offset 0 of a segment of its own.
  */
 	.section .rodata
 	.balign	16

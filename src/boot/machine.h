@@ -17,7 +17,7 @@ void machine_read_options(const char *text, const char *what, struct options *op
 /* The same from the boot loader's command line. */
 void machine_read_command_line(const struct mb2_info *info, struct options *options);
 
-/* Follows a copy of the RSDP; a machine without usable tables has one CPU. */
+/* Follows a copy of the RSDP. Without usable tables no CPU is known: machine_find_cpus(). */
 void machine_read_acpi(const u8 *rsdp, size_t length);
 
 /* A CPU that firmware says is there. */

@@ -103,7 +103,8 @@ static void tell_kernel(struct mb2_module *kernel)
 
 /*
  * In place of a halt: the guest's kernel gets the machine, with Umbra's home reserved if there is
- * one, for CPUs that Umbra has started halt there. Of another CPU all hangs on the boot processor.
+ * one, for CPUs that Umbra has started halt there. Another CPU halts, and the boot processor finds
+ * out and does this.
  */
 static _Noreturn void go_on_without(void)
 {

@@ -66,6 +66,8 @@ struct placement_plan {
  * destination nor a stage, and can be written before or after the steps. Sources are usable RAM
  * too and may overlap destinations, but once the steps have run only destinations hold anything:
  * what is needed from a source (a setup header) must be read before.
+ *
+ * NULL, or why it does not fit, for people; *plan is not to be used then.
  */
 const char *placement_plan(const struct placement_request *request, struct placement_plan *plan);
 

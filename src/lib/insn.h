@@ -111,7 +111,7 @@ static inline bool rdrand(u64 *value)
 	return got;
 }
 
-/* SDM "LFENCE": nothing behind it runs, on trial either, before what is in front of it is done. */
+/* SDM "LFENCE": nothing behind it executes, not even speculatively, before all in front has. */
 static inline void speculation_barrier(void)
 {
 	__asm__ volatile("lfence" ::: "memory");
@@ -125,7 +125,7 @@ static inline u64 rdtsc(void)
 	return ((u64)hi << 32) | lo;
 }
 
-/* SDM "Handling Multiple NMIs": IRET unblocks NMIs. To the next instruction, on the same stack. */
+/* SDM "Handling Multiple NMIs": IRET unblocks them; this one returns to the next instruction. */
 static inline void unblock_nmis(void)
 {
 	u64 scratch;

@@ -46,5 +46,6 @@ bool log_read(u64 *from, char *dst, size_t size, size_t *length);
  */
 void log_seize(void);
 
-/* Only after log_seize(): the ring log's lines that the console has not shown. */
+/* The ring log's lines that the console has not shown. Takes no lock: after log_seize(), or on one
+ * CPU alone. */
 void log_show_hidden(void);

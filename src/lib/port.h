@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An I/O port, or as many as an access of 1, 2 or 4 bytes reaches. */
+/* I/O ports by the size of an access: 1 or 2 bytes, anything else counts as 4. */
 #pragma once
 
 #include "lib/insn.h"

@@ -25,7 +25,7 @@ size_t strnlen(const char *s, size_t max);
  */
 size_t str_copy(char *dst, size_t size, const char *src);
 
-/* Of a digit of a base up to 16; what is none has 16. */
+/* A digit's value, in bases up to 16; 16 if it is no such digit. */
 static inline u32 digit_value(char c)
 {
 	if (c >= '0' && c <= '9')

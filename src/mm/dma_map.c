@@ -12,7 +12,7 @@ static struct {
 	paddr_t root[DMA_MAP_MAX_LEVELS + 1]; /* by levels; 0: not made yet */
 } dma;
 
-/* The tables of 1 GiB pages, or of 2 MiB pages; three for each hole; what each root takes. */
+/* Tables of large pages: per 512 GiB and per GiB of RAM; three a hole; some for the roots. */
 u64 dma_map_pages(unsigned int width, paddr_t top_of_ram, u64 holes)
 {
 	const unsigned int mapped = width < EPT_MAX_WIDTH ? width : EPT_MAX_WIDTH;

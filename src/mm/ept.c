@@ -255,8 +255,7 @@ static void update_below(struct ept *ept, u64 *table, unsigned int level, paddr_
 			update_below(ept, table_of(entry), level - 1, block, uniform, type);
 			continue;
 		}
-		/* Only a leaf that 4 KiB pages made unpinned is left: identical, with all rights.
-		 */
+		/* A leaf that is not pinned is as leaf_entry() made it: identity, all rights. */
 		u64 wanted = uniform || level == 1 ? leaf_entry(ept, block, level, type)
 						   : build_identity(ept, block, level);
 		if (wanted != entry)

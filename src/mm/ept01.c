@@ -12,7 +12,7 @@
 #include "mm/pages.h"
 #include "mm/phys_width.h"
 
-/* For one more GiB each, on a CPU without pages of that size. */
+/* Tables kept on a CPU without 1 GiB pages: each maps one more GiB of MMIO. */
 enum { FILL_PAGES = 72 };
 
 static struct {
@@ -47,8 +47,7 @@ void ept01_read_mtrrs(struct mtrr_state *out)
 	}
 }
 
-/* Each hidden 2 MiB need a table when their pages become pages of ones; at the ends they have it.
- */
+/* A table for each hidden 2 MiB, when pages there become pages of ones; and for both ends. */
 u64 ept01_kept_pages(u64 size, u64 ept_cap)
 {
 	return size / (2 * MIB) + 2 + (ept_cap & EPT_CAP_1G ? 0 : FILL_PAGES);

@@ -29,11 +29,13 @@ bool ept01_init(const struct memmap *map, u64 ept_cap, paddr_t home, u64 size);
 /* Hides one more page, below 1 MiB, before any CPU uses the map. False: memory is short. */
 bool ept01_hide_page(paddr_t page);
 
+/* Ranges of registers, at most. */
+enum { EPT01_DEVICES = 64 };
+
 /*
  * Hides a device's registers before any CPU uses the map: they read as ones, as where no device is,
  * and writes go to a page that nobody else reads. False: memory is short.
  */
-enum { EPT01_DEVICES = 64 };
 bool ept01_hide_registers(paddr_t start, u64 size);
 
 /* The EPTP with which L1 runs. */
@@ -48,7 +50,10 @@ u64 ept01_page_size(paddr_t gpa);
  */
 bool ept01_is_hidden(paddr_t start, u64 size);
 
-/* Whether the guest's MTRRs make all of it write-back, as memory is and MMIO is not. */
+/*
+ * Whether the guest's MTRRs make all of [start, start + size), in 4 KiB pages, write-back, as
+ * memory is and MMIO is not. Takes ept01's lock.
+ */
 bool ept01_is_write_back(paddr_t start, u64 size);
 
 /* Lets ept01 follow MTRRs that a CPU's guest has just written. Runs on that CPU. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The guest's physical memory, for Umbra: identity-mapped, so an address only needs a check.
- * Umbra's own memory and addresses without memory read as ones and ignore writes, as an absent bus
- * address does; nothing here faults.
+ * Umbra's own memory, addresses without memory and those from 64 TiB on read as ones and ignore
+ * writes, as an absent bus address does; nothing here faults.
  *
  * Umbra's map has what the boot loader's map of memory has. Other addresses are added when they are
  * first used, if the guest's MTRRs make them write-back: memory that was added to the machine
@@ -31,7 +31,7 @@ bool guest_memory_exchange(paddr_t gpa, u64 old, u64 new, size_t size);
 void guest_memory_read_words(paddr_t gpa, const u16 *index, u32 count, u64 *words);
 
 /*
- * Whether the bytes, within a page, are in Umbra's map of memory. Once they are they stay, and may
- * be read in place.
+ * Whether the bytes, within a page, are the guest's memory and mapped. Once they are they stay, and
+ * may be read in place, at phys_to_virt().
  */
 bool guest_memory_is_mapped(paddr_t gpa, size_t size);

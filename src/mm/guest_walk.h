@@ -68,9 +68,9 @@ struct guest_walk {
 	paddr_t pa;     /* of the accessed byte, with GUEST_WALK_OK */
 	u64 page_size;  /* bytes that this translation covers, with GUEST_WALK_OK */
 	u32 error_code; /* with GUEST_WALK_FAULT */
-	/* What all the entries say together, with GUEST_WALK_OK; all of it without paging. */
+	/* Rights by all entries together, with GUEST_WALK_OK; without paging all are true. */
 	bool user, writable, executable;
-	/* With GUEST_WALK_OK: nothing else was read. */
+	/* With GUEST_WALK_OK: the entries that were read, all of them, from the root on. */
 	u32 steps;
 	struct guest_walk_step step[GUEST_WALK_LEVELS];
 };

@@ -99,12 +99,11 @@ static bool map_segment(const u8 *from, const u8 *to, paddr_t home, u64 flags)
 /*
  * Ranges of different kinds may have different MTRR types, and a large page across two types is
  * undefined (SDM "MTRR Considerations in MP Systems" and "Large Page Size Considerations"): each
- * range of the memory map is mapped by itself, and so are the gaps below 4 GiB and the first 1 MiB.
+ * range of the memory map is mapped by itself, and so are the gaps below 4 GiB.
  */
 static bool map_direct(const struct memmap *memmap, paddr_t home, u64 size)
 {
-	/* The first 2 MiB have fixed-range MTRRs: small pages, before anything larger covers them.
-	 */
+	/* Fixed-range MTRRs cover 1 MiB: small pages for all of the first 2 MiB. */
 	paddr_t at = 2 * MIB;
 
 	for (paddr_t pa = 0; pa < at; pa += PAGE_SIZE) {

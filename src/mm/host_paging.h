@@ -10,10 +10,10 @@
 #include "mm/memmap.h"
 
 /*
- * Builds the tables: `image` is where the image lies (or is about to), [home, home + size) is all
- * of Umbra's memory with the image at its start. The direct map covers the first 4 GiB and every
- * range of `map`, without the image. Pages come from pages_alloc(). Returns CR3, or 0 when memory
- * is short.
+ * Builds the tables. [home, home + size), physical, is all of Umbra's memory; the image lies at its
+ * start, or is about to. The direct map covers the first 4 GiB and every range of `map` but MMIO
+ * above 4 GiB, without the image. Pages come from pages_alloc(). Returns CR3, or 0 when memory is
+ * short.
  */
 paddr_t host_paging_init(const struct memmap *map, paddr_t home, u64 size);
 

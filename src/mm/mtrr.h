@@ -52,8 +52,8 @@ bool mtrr_wrmsr_valid(const struct mtrr_state *state, u32 msr, u64 value);
  * Memory type of [start, start + size), both multiples of 4 KiB, size not 0, no wrap. If the whole
  * range has one type, *uniform is true. Otherwise *uniform is false and the result is a type that
  * is safe for every part: UC, or WT where only WT and WB meet. A block of more than one page that
- * is uniform only by several registers side by side may be reported as not uniform; one 4 KiB page
- * never is.
+ * is uniform only by several registers side by side may be reported as not uniform; a single 4 KiB
+ * page is never reported so.
  *
  * "MTRR Precedences" leaves overlaps other than with UC, and of WT with WB, undefined: UC here.
  */

@@ -19,9 +19,10 @@ void *pages_alloc(u64 count);
  * memory that must not run out because the guest has others made.
  */
 void pages_keep(u64 count);
+/* One page, of those too; NULL: none is left at all. Any CPU. */
 void *pages_alloc_kept(void);
 
-/* One page back. */
+/* A page of pages_alloc(1) or pages_alloc_kept() back. */
 void pages_free(void *page);
 
 /* The kept ones included. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pages that nested VMX cannot do without, at boot: there are some, or a message says what to do.
- */
+/* Boot-time pages that nested VMX cannot do without: never NULL, it stops with a message. */
 #pragma once
 
 #include "mm/pages.h"

@@ -113,8 +113,7 @@ void nested_caps_init(struct nested_caps *out, const struct vmx_capabilities *ha
 	/* It logs what sets dirty flags. */
 	if (!(out->ept_vpid & EPT_CAP_AD))
 		out->secondary &= ~(CPU2_PML << 32);
-	/* Umbra writes the exit information of a shadow VMCS as its L1 may do (SDM "VMCS
-	 * Shadowing"). */
+	/* Umbra writes exit information into a shadow VMCS: VMWRITE must reach read-only fields. */
 	if (!(out->misc & VMX_MISC_VMWRITE_RO))
 		out->secondary &= ~(CPU2_VMCS_SHADOWING << 32);
 	if (vmx_can_set(out->secondary, CPU2_VM_FUNCTIONS))

@@ -254,8 +254,8 @@ static bool tpr_threshold_valid(const struct vmcs12 *v)
 }
 
 /*
- * A check on guest state that is Umbra's has failed. Those on controls that vmcs02 shadows are left
- * to the hardware, but they all come first.
+ * A check of Umbra's on guest state has failed. Checks on controls come before it, but those on
+ * shadowed fields were left to the hardware, which will not see this entry: made here.
  */
 static void fail_guest_state(struct vcpu *vcpu, u32 reason, u64 qualification)
 {

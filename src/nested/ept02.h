@@ -51,7 +51,7 @@ struct ept02 {
 	struct ept12_walk walk; /* the last one of ept12 */
 	u32 last;               /* the root used last */
 	u32 shortages_seen;
-	u32 reserved; /* how many of them are free */
+	u32 reserved; /* how many pages of reserve[] are there */
 	enum ept02_loan loan;
 	struct ept02 *waits_next; /* of those that wait for it */
 	u64 clock;

@@ -24,8 +24,8 @@ enum ept12_result {
 };
 
 /*
- * A walk, as far as it got: the levels from EPT_LEVELS down to `level` have been read. The next one
- * begins with it: zeros at first.
+ * A walk: the entries from EPT_LEVELS down to `level` have been read. The next walk takes over from
+ * it what still holds. All zeros at first.
  */
 struct ept12_walk {
 	unsigned int level;
@@ -50,7 +50,7 @@ struct ept12_walk {
 /* Once nested_caps is filled in. */
 void ept12_init(void);
 
-/* Most faults follow one in the same 2 MiB; what the walk reads of these anew is one entry. */
+/* Walks ept12. In the 2 MiB of the last walk it checks the upper entries, and reads one more. */
 enum ept12_result ept12_walk(u64 eptp12, paddr_t gpa, struct ept12_walk *walk);
 
 /* Whether an access by this walk has flags to set, for an EPTP that enables them. */

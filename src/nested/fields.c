@@ -38,7 +38,7 @@ VMCS12_FIELDS(X)
 #undef X
 _Static_assert(F_COUNT < 255, "field numbers fit a byte");
 
-/* What an entry has checked L1 cannot change behind the checks; an address has a control. */
+/* VMWRITE of a control always has it checked again; an ADDRESS needs a control. */
 #define X(name_, width_, class_, policy_, needs_, invalidates_)                              \
 	_Static_assert(VMCS_TYPE_##class_ != VMCS_TYPE_CONTROL ||                            \
 			       INVALIDATES_##invalidates_ != INVALIDATES_NOTHING,            \

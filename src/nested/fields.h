@@ -262,7 +262,7 @@ static inline bool field_set_is_empty(const struct field_set *set)
 	return !all;
 }
 
-/* Each field of the set as it is when its word is reached, which may be changed meanwhile. */
+/* A word of the set is read once: fields may be removed from it within the loop. */
 #define FOR_EACH_FIELD(f, set)                                                                   \
 	for (u32 word_ = 0; word_ < ARRAY_SIZE((set)->bits); word_++)                            \
 		for (u64 rest_ = (set)->bits[word_]; rest_; rest_ &= rest_ - 1)                  \

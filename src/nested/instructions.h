@@ -19,7 +19,7 @@ enum {
 /* The exits of L1 for VMX instructions. */
 void nested_instruction_exit(struct vcpu *vcpu, struct guest_regs *regs);
 
-/* SDM "Conventions": of the arithmetic flags the one that tells the outcome; then the next one. */
+/* SDM "Conventions": sets just `flag` of the arithmetic flags, 0 for VMsucceed; RIP moves on. */
 static inline void nested_finish_with(u64 flag)
 {
 	const u64 rflags = vmreadn(VMCS_GUEST_RFLAGS);
@@ -28,6 +28,7 @@ static inline void nested_finish_with(u64 flag)
 	instruction_done_with(rflags);
 }
 
+/* VMfail: `outcome` is an error number, or VM_FAIL_INVALID; the instruction ends. */
 void nested_finish_failed(struct vcpu *vcpu, int outcome);
 
 /* The end of an instruction that has come to this. */

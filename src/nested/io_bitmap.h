@@ -7,10 +7,10 @@
 struct vcpu;
 struct vmcs12;
 
-/* The control for I/O bitmaps that vmcs02, which is current, has beside L1's. */
+/* Sets vmcs02's I/O bitmaps. Returns CPU_USE_IO_BITMAPS, or 0 if it needs none. */
 u64 io_bitmap02_controls(struct vcpu *vcpu, const struct vmcs12 *v);
 
-/* Before each entry of an L1 that uses I/O bitmaps: its own bits as they are now. */
+/* Before each entry, if L1 uses I/O bitmaps: copies them, and adds Umbra's ports. */
 void io_bitmap02_merge(struct vcpu *vcpu, const struct vmcs12 *v);
 
 /* Whether L1 has asked for the exit of an access to these ports. */

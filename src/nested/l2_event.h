@@ -30,13 +30,13 @@ void nested_keep_entry_event(struct vcpu *vcpu);
 /* vmcs02, which is current, gets L1's controls back. */
 void nested_cancel_asked_exit(struct vcpu *vcpu);
 
-/* L2 may hold the loan of tables, or wait for it, for so long if it makes no exit. */
+/* Lets the preemption timer end L2's use of, or wait for, the loan, if no other exit comes. */
 void nested_limit_loan(struct vcpu *vcpu);
 
 /* L2 is left, and everything borrowed or asked for with it. vmcs02 is current. */
 void nested_undo(struct vcpu *vcpu);
 
-/* The exit that is asked for by `exit`. False: it is L1's. */
+/* L2 has made this exit. True: Umbra asked for it, and it is done; false: it is L1's. */
 bool nested_take_asked_exit(struct vcpu *vcpu, enum asked_exit exit);
 
 /*

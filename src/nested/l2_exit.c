@@ -34,8 +34,8 @@ static enum msr_exit_owner msr_exit_owner(struct vcpu *vcpu, u32 msr, bool write
 }
 
 /*
- * SDM "Monitor Trap Flag": the exit is due on the boundary after the instruction, which the next
- * entry is past already. An injected fault has its boundary by the entry.
+ * SDM "Monitor Trap Flag": due after this instruction; the hardware would exit after the next. If a
+ * fault is injected, the entry has its MTF exit right after that.
  */
 void l2_instruction_executed(struct vcpu *vcpu)
 {
@@ -112,7 +112,7 @@ static bool l2_exception_nmi(struct vcpu *vcpu, struct guest_regs *regs)
 		/* Another CPU's, so that this one stops: in the last look before the entry. */
 		if (stop_is_due())
 			return true;
-		/* Another one while one waits for L2: the CPU keeps no more of them either. */
+		/* One already waits for L2: the two merge, as a CPU, too, holds one pending NMI. */
 		if (vcpu->nested->asked_exit == ASKED_NMI_WINDOW)
 			return true;
 		vcpu->nmi_latched = false;
@@ -131,7 +131,7 @@ static bool l2_preemption_timer(struct vcpu *vcpu, struct guest_regs *regs)
 	(void)regs;
 	if (vcpu->nested->asked_exit == ASKED_LOAN_END) {
 		nested_cancel_asked_exit(vcpu);
-		/* One that waits has got on without it. */
+		/* Waiting: L2 got on without it. Holding: another CPU wants it. Give it up. */
 		if (vcpu->nested->ept02.loan == LOAN_WAITS || loan_is_wanted()) {
 			ept02_end_loan(vcpu);
 			l2_memory_set_map(vcpu);

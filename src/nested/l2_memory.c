@@ -100,7 +100,7 @@ enum ept02_result nested_ept_fault(struct vcpu *vcpu, struct ept02_fault *fault)
 	fault->eptp12 = nested_eptp12(vcpu->nested->current);
 	if (__builtin_expect(fault->eptp12 & EPT12_MORE_RIGHTS, 0) && !fault->by_umbra &&
 	    !(nested_caps.ept_vpid & EPT_CAP_ADV_VIOLATION) && !find_mode(fault)) {
-		/* With all that is remembered of ept12 gone, it meets the change. */
+		/* Without ept02's old mappings L2's retry walks ept12 as it is now. */
 		ept02_drop(vcpu, fault->eptp12);
 		l2_memory_set_map(vcpu);
 		return EPT02_AGAIN;
@@ -145,8 +145,8 @@ static bool take_virtualization_exception(const struct vmcs12 *v, const struct e
 }
 
 /*
- * What an ept12 with more rights tells beside those three. Of the page, or where the translation
- * ends before it, of any entry: there it is undefined.
+ * Qualification bits besides read, write and execute, for an ept12 that has such rights. Where the
+ * walk ended before a page they are undefined; then they are those of the last entry.
  */
 static u64 more_rights(const struct ept02_fault *fault)
 {
@@ -176,7 +176,7 @@ static void violation_for_l1(struct vcpu *vcpu, const struct ept02_fault *fault,
 void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 			   enum ept02_result result, u64 qualification)
 {
-	/* SDM "Saving RIP, RSP, and RFLAGS": such an exit saves RF as 1, which the CPU saw to. */
+	/* SDM "Saving RIP, RSP, RFLAGS, and SSP": such an exit saves RF as 1; the CPU saw to it. */
 	if (fault->by_umbra)
 		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
 	switch (result) {

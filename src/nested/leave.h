@@ -8,10 +8,13 @@
 struct vcpu;
 struct nested_vmcs;
 
-/* Ends L2 with what vmcs02 says about the exit; L1 goes on at its host RIP. */
+/*
+ * Ends L2 with what vmcs02 says about the exit; L1 goes on at its host RIP. vmcs02 is current
+ * before, vmcs01 after. Does not return on a VMX abort.
+ */
 void nested_reflect(struct vcpu *vcpu);
 
-/* The same in two steps, between which exit information may be replaced. */
+/* The same in two steps: record, replace fields by nested_set_exit_field(), leave. */
 void nested_record_unshadowed_exit(struct vcpu *vcpu);
 static inline void nested_record_exit(struct vcpu *vcpu)
 {

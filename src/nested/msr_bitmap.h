@@ -4,14 +4,15 @@
 
 #include <x86/types.h>
 
+/* 64-bit words that hold L1's bits, at most. */
 enum { MSR_BITMAP02_WORDS = 64 };
 
 /* The MSR bitmap of a vmcs02. */
 struct msr_bitmap02 {
-	u64 *page;
-	u32 count; /* of words that hold L1's bits */
-	u32 next;
-	u16 index[MSR_BITMAP02_WORDS];
+	u64 *page; /* what the hardware uses; a word not in index[] intercepts everything */
+	u32 count; /* words in index[] */
+	u32 next;  /* the slot to replace next, once all are used */
+	u16 index[MSR_BITMAP02_WORDS]; /* their numbers in the page */
 };
 
 /* One without bits of L1's: everything exits. */

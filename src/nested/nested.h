@@ -15,11 +15,14 @@ u64 nested_pages_shared(void);
 
 /*
  * Once, on the boot processor, after vmx_read_boot_cpu() and before vmx_setup_shared(): the guest
- * is offered VMX, and uses VMCS shadowing if the CPU has it and `shadow` allows it. `untested`:
+ * is offered VMX, and uses VMCS shadowing if all CPUs have it and `shadow` allows it. `untested`:
  * what is offered although no machine was at hand to try it, a bit for each of enum untested
  * (nested/untested.h).
  */
 void nested_init_shared(bool shadow, u32 untested);
 
-/* Makes a CPU's state. Stops with a message when memory is short. */
+/*
+ * After vmx_setup_cpu(), on that CPU, one CPU at a time: makes its state, and takes from what L1 is
+ * offered whatever this CPU lacks. Stops with a message when memory is short.
+ */
 void nested_init_cpu(struct vcpu *vcpu);

@@ -17,7 +17,7 @@ struct operand {
 	u8 reg2; /* the other, register-only operand */
 	enum segment segment;
 	u64 offset;         /* effective address, truncated to the address size */
-	bool in_64bit_mode; /* not decoded: whoever asks for the operand knows */
+	bool in_64bit_mode; /* operand_decode() leaves it: set by operand_of_exit() */
 };
 
 /* What else its linear address depends on, of the guest's. */

@@ -12,14 +12,19 @@
 struct vcpu;
 struct nested_vmcs;
 
-/* Constant once shadow_decide() has run. */
+/* Constant once all CPUs are set up: each runs shadow_decide() anew. */
 extern bool shadow_on;
 extern struct field_set shadow_fields; /* those for which vmcs12 and vmcs02 are the same thing */
 
-/* Once, before the next; `wanted`: the option. Stops with a message when memory is short. */
+/*
+ * Once, before shadow_decide(). `wanted`: the option nested.shadow. Stops with a message when
+ * memory is short.
+ */
 void shadow_init(bool wanted);
 
-/* Whether shadowing is used and for which fields, by what all CPUs can do and nested_caps offers.
+/*
+ * Whether shadowing is used and for which fields: by what all CPUs set up so far can do and
+ * nested_caps offers. Before any L1 uses VMX.
  */
 void shadow_decide(const struct vmx_capabilities *vmx);
 

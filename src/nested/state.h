@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A CPU's nested VMX, as data: what L1 has switched on, the VMCSs it uses, and the map L2 runs on.
- * Only its own CPU uses it.
+ * Only its own CPU uses it, but for ept02.waits_next.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include "nested/vpid.h"
 #include "vmx/vcpu.h"
 
-/* VMCSs that a CPU has at hand: so many always, and so many if there is memory. */
+/* VMCSs that a CPU caches: the first number always, up to the second if there is memory. */
 enum { VMCS12_CACHE_MIN = 8, VMCS12_CACHE_MAX = 64 };
 
 static const paddr_t NO_VMCS = ~0ull;
@@ -57,9 +57,9 @@ struct nested {
 	struct nested_vmcs *current; /* NULL: the current-VMCS pointer is invalid */
 	enum asked_exit
 		asked_exit; /* what vmcs02 has beside L1's controls, for an event that waits */
-	bool undo;          /* at the exit to L1: the above, or ept02's loan */
-	bool unblocked_to_inject; /* … with the NMI window: L2's blocking, taken away */
-	u32 timer;                /* … with the immediate exit: the preemption timer's value */
+	bool undo;          /* nested_undo() has something to take back at the exit to L1 */
+	bool unblocked_to_inject; /* ASKED_NMI_WINDOW: L2's NMI blocking was lifted to inject */
+	u32 timer;                /* asked by the timer: the value it had before */
 	u32 l1_interruptibility;  /* at its last VMLAUNCH or VMRESUME */
 	u64 clock;
 	u16 vpid12[VPID02_COUNT]; /* by vpid02 - VPID02_FIRST; 0: free */
@@ -76,7 +76,7 @@ struct nested {
 		u32 length;
 	} entry_event;
 
-	/* What Umbra has it in: a RESET empties each by itself, and the memory stays. */
+	/* What Umbra keeps it in: the memory survives a RESET; reset() empties each. */
 	struct nested_vmcs *cache[VMCS12_CACHE_MAX];
 	u32 cached;                 /* how many there are */
 	u64 evicted;                /* how often one made room for another */

@@ -78,8 +78,8 @@ void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
 }
 
 /*
- * On the way of every entry and exit: each rule becomes a few instructions of its own, and those
- * behind the first ones, which every CPU has, are passed over as one where none is concerned.
+ * Every entry and exit runs this, so it is unrolled: one short piece of code a rule. The rules from
+ * ON_EVERY_CPU on are for newer CPUs, and are skipped by one test if none of them is meant.
  */
 enum { ON_EVERY_CPU = 3 };
 
@@ -109,7 +109,8 @@ static inline void enter_by(const struct rule *rule, struct nested_vmcs *vmcs, b
 	const enum vmcs12_field f = (enum vmcs12_field)rule->guest12;
 
 	if (field_set_has(&vmcs->stale, f)) {
-		/* Left there by the last exit, and the next one will save it again. */
+		/* vmcs02 still has L2's own value, and it need not be in vmcs12: it is saved again.
+		 */
 		if (loads && saves)
 			return;
 		vmcs->vmcs12->f[f] = vmcs_read(rule->encoding);

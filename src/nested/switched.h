@@ -36,20 +36,26 @@ void switched_plan(const struct switched_set *set, const struct vmcs12 *v,
 		   struct switched_plan *plan);
 
 /*
- * What L2 takes over from L1, while vmcs01 is current; and then L2's registers, into vmcs02. Values
- * are SWITCHED_COUNT.
+ * With vmcs01 current: L1's values of the registers that the entry leaves alone, SWITCHED_COUNT of
+ * them; then, with vmcs02 current: gives it L2's values, or those of L1.
  */
 void switched_read_l1(const struct switched_plan *plan, u64 *out);
 void switched_enter(struct nested_vmcs *vmcs, const u64 *l1);
 
-/* What an exit saves: vmcs02 has it. */
+/* After an exit: vmcs02 has the newer values of what L1's exit controls save. */
 void switched_save(struct nested_vmcs *vmcs);
 
-/* What L1 takes over from the current VMCS; and then L1's registers, into vmcs01. */
+/*
+ * The current VMCS's values of the registers that the exit leaves alone; then, with vmcs01 current:
+ * L1's host values, or those kept.
+ */
 void switched_read_kept(const struct switched_plan *plan, u64 *out);
 void switched_leave(const struct nested_vmcs *vmcs, const u64 *kept);
 
-/* IA32_PERF_GLOBAL_CTRL, the same way; and when L2 has not begun. */
+/*
+ * IA32_PERF_GLOBAL_CTRL, if L1's controls say so: loads L2's and remembers L1's; puts that back
+ * when L2 has not begun; saves L2's at an exit; loads L1's host value.
+ */
 void perf_global_ctrl_enter(struct nested_vmcs *vmcs);
 void perf_global_ctrl_undo(const struct nested_vmcs *vmcs);
 void perf_global_ctrl_save(struct vmcs12 *v);

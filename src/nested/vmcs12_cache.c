@@ -140,7 +140,7 @@ struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa)
 
 u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field field)
 {
-	/* Next to shadowed fields only few are ever stale, and those are asked for one by one. */
+	/* With shadowing few other fields are stale, and L1 asks for these one at a time. */
 	if (field_set_has(&vmcs->stale, field) && shadow_on) {
 		vmcs_load(vmcs->vmcs02);
 		vmcs->vmcs12->f[field] = vmcs_read(field_info[field].encoding);

@@ -29,6 +29,9 @@ struct nested_vmcs *vmcs12_load(struct vcpu *vcpu, paddr_t gpa);
 /* Writes it back to L1's page and forgets it. vmcs01 is current before and after. */
 void vmcs12_evict(struct vcpu *vcpu, struct nested_vmcs *vmcs);
 
-/* VMREAD and VMWRITE as L1 sees them. */
+/*
+ * VMREAD as L1 sees it: may load vmcs02 meanwhile; vmcs01 is current before and after. VMWRITE:
+ * changes vmcs12 alone, cut to the field's width, and notes what has to be done anew.
+ */
 u64 vmcs12_read(struct vcpu *vcpu, struct nested_vmcs *vmcs, enum vmcs12_field field);
 void vmcs12_write(struct nested_vmcs *vmcs, enum vmcs12_field field, u64 value);

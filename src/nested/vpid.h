@@ -9,7 +9,10 @@ struct vcpu;
 
 enum { VPID02_COUNT = 64, VPID02_NONE = 2, VPID02_FIRST = 3 };
 
-/* The VPID for L2's use of vpid12 on this CPU, 0 meaning that L1 uses none. */
+/*
+ * For each entry: the VPID for L2's use of vpid12 on this CPU, 0 meaning that L1 uses none. Flushes
+ * what an L2 without VPIDs must not find.
+ */
 u16 vpid02_get(struct vcpu *vcpu, u16 vpid12);
 
 /* INVVPID: what this CPU has tagged for one vpid12, or for all. */

@@ -30,7 +30,7 @@ enum { ACPI_MAX_CPUS = 4096 };
 struct acpi_info {
 	paddr_t madt; /* 0: none that is sound */
 	u32 madt_length;
-	paddr_t lapic_base;
+	paddr_t lapic_base; /* the local APICs' registers, by the MADT */
 	u32 cpu_count;
 	u32 apic_id[ACPI_MAX_CPUS]; /* of the enabled CPUs, each once, in the firmware's order */
 	u32 cpus_listed;            /* as enabled, by the MADT: the first of them */
@@ -72,7 +72,7 @@ struct acpi_info {
 const char *acpi_parse(const u8 *rsdp, size_t len, acpi_map_fn map, void *ctx,
 		       struct acpi_info *out);
 
-/* A CPU that is there, whatever the tables say. */
+/* Adds a CPU that is there, whatever the tables say; one that is listed is not added twice. */
 void acpi_add_cpu(struct acpi_info *info, u32 apic_id);
 
 /*

@@ -10,8 +10,7 @@
 /* What decides whether an update is for a CPU, and new to it. */
 struct microcode_cpu {
 	u32 signature; /* CPUID.1:EAX */
-	u32 platform;  /* the one bit of its IA32_PLATFORM_ID, 0 to 7, that is set in an update's
-			  flags */
+	u32 platform;  /* 1 << IA32_PLATFORM_ID[52:50], to test against an update's flags */
 	u32 revision;  /* loaded now */
 };
 

@@ -9,7 +9,7 @@
 
 #include <x86/types.h>
 
-/* There are no units. */
+/* Forgets all units; before the first vtd_add(). Touches no hardware. */
 void vtd_init(void);
 
 /*

@@ -22,10 +22,11 @@ struct ap_work {
 void ap_call_roll(paddr_t page, void (*found)(u32 apic_id));
 
 /*
- * Starts every CPU in cpus[] but this one; they wait then to be released. Stops with a message if
- * one does not come: it would be outside Umbra's control.
+ * Starts every CPU in cpus[] but this one; they wait then to be released. `page` is physical, below
+ * 1 MiB; 0: there is none, which stops with a message unless this is the only CPU. The same if one
+ * does not come: it would be outside Umbra's control.
  */
-void ap_start_all(const struct ap_work *work, paddr_t page); /* 0: there is none */
+void ap_start_all(const struct ap_work *work, paddr_t page);
 
 /* They go on. */
 void ap_release_all(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The per-CPU block, reached by GS base in root mode. Only its own CPU writes it, but for `stop`,
- * so nothing here needs a lock.
+ * The per-CPU block, reached by GS base in root mode. Once its CPU runs only that one writes it,
+ * but for `stop`: nothing here needs a lock.
  */
 #pragma once
 
@@ -34,7 +34,7 @@
 
 #include "lib/insn.h"
 
-/* What every room above adds to with a structure of its own that begins with this one. */
+/* Higher rooms extend it: a structure of theirs begins with this one. */
 struct cpu {
 	struct cpu *self;
 	u8 pending_events; /* PENDING_*, set by the NMI and #MC handlers */
@@ -80,7 +80,7 @@ u64 cpu_memory_size(u64 block_size);
  */
 struct cpu *cpu_create(u16 index, u32 apic_id, u64 block_size);
 
-/* The CPU has lost its state, and its block with what the CPU was doing. */
+/* After S3: clears what the block says of a CPU that has lost its state; before it runs. */
 void cpu_forget(struct cpu *cpu);
 
 /* Makes a block this CPU's own: GDT, TSS, GS base, IDT. */

@@ -7,8 +7,8 @@
 #include "smp/trap.h"
 
 /*
- * A bug of Umbra's. Shows the message, the hidden log, the guest's state if a VM exit was being
- * handled, a backtrace, then stops every CPU.
+ * A bug of Umbra's. Stops all other CPUs; shows the lines of the log that were hidden, the message,
+ * the guest's state once it has made an exit, and a backtrace; then halts, or takes the way out.
  */
 __attribute__((format(printf, 1, 2))) _Noreturn void panic(const char *format, ...);
 
@@ -25,8 +25,8 @@ void panic_show_guest(void);
 void panic_show_registers(const struct guest_regs *regs);
 
 /*
- * What fail() and a panic do instead of a halt, in place of NULL, on the CPU that has failed: start
- * the system without Umbra.
+ * What fail() and a panic do instead of a halt: start the system without Umbra. NULL, as at first:
+ * a halt. Called on the CPU that has failed.
  */
 void fail_set_way_out(void (*way_out)(void));
 

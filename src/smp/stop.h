@@ -16,10 +16,10 @@ enum stop {
 };
 
 /*
- * Makes this CPU the only one to go on: the others stop at their next exit, which the NMI and the
- * INIT that they are sent now will be, or where they are about to enter the guest, and are waited
- * for a little. One that waits for a start-up IPI is no danger and takes neither: the IPI would be
- * its exit. Only the first CPU to call this returns; it may call it again.
+ * Makes this CPU the only one to go on. The others stop at their next exit, which the NMI or INIT
+ * sent now causes, or before they enter the guest; this waits some milliseconds for them. One in
+ * wait-for-SIPI takes neither and does no harm: it stops at its SIPI exit. The first CPU to call
+ * this returns, and may call it again; a later one stops here.
  */
 void stop_others(void);
 

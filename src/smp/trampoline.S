@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where an application processor begins: real mode, at a page below 1 MiB into which this code is
- * copied. From there straight to long mode and ap_main(). See SDM "Switching to 64-Bit Mode".
+ * Where a CPU begins that was started or woken: real mode, at a page below 1 MiB into which this
+ * code is copied. From there straight to long mode and the `entry` of ap_prepare_trampoline(). SDM
+ * "Initializing IA-32e Mode".
  */
 #include "smp/cpu.h"
 
@@ -45,7 +46,7 @@ trampoline_start:
 	wrmsr
 	mov	%cr0, %eax
 	or	$0x80010021, %eax		/* PG, WP, NE, PE */
-	and	$~0x6000000c, %eax		/* caches on */
+	and	$~0x6000000c, %eax		/* CD, NW, EM, TS off */
 	mov	%eax, %cr0
 	ljmpl	*(far_pointer - trampoline_start)
 

@@ -23,8 +23,10 @@ enum trap_ist {
 	IST_MC,
 };
 
-/* Builds the IDT, one for all CPUs, for code that runs with this CS. Before a CPU has its TSS no
- * vector uses a stack of its own. */
+/*
+ * Builds the IDT, one for all CPUs, for handlers with this CS. with_ist: NMI, #DF and #MC on stacks
+ * of their own, which takes a TSS: so not before cpu_load().
+ */
 void trap_init(bool with_ist, u16 code_selector);
 
 /* Loads it on this CPU. */

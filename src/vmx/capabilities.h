@@ -42,7 +42,10 @@ struct vmx_capabilities {
 	u64 perf_global_ctrl; /* the bits that IA32_PERF_GLOBAL_CTRL has; 0: there is none */
 };
 
-/* What MSRs tell, all but the last; `read` is called for those that a CPU with VMX, if so, has. */
+/*
+ * Fills in all but perf_global_ctrl. `read` is called only for MSRs that the CPU has by those read
+ * before; not at all without VMX.
+ */
 void vmx_capabilities_from(struct vmx_capabilities *out, bool has_vmx, u64 (*read)(u32 msr));
 
 /* Leaves in `common` what both can do. */

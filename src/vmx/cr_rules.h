@@ -22,7 +22,7 @@ struct cr_state {
 u64 cr0_host_owned(const struct vmx_capabilities *vmx);
 u64 cr4_host_owned(const struct vmx_capabilities *vmx);
 
-/* The register to load for a value the guest believes in. */
+/* What CR0 or CR4 must really hold while the guest sees this value. */
 u64 cr0_hardware_value(const struct vmx_capabilities *vmx, u64 guest_value);
 u64 cr4_hardware_value(const struct vmx_capabilities *vmx, u64 guest_value);
 
@@ -36,5 +36,5 @@ bool cr4_write_valid(const struct cr_state *state, u64 value, u64 supported);
 bool cr0_write_loads_pdptes(const struct cr_state *state, u64 value);
 bool cr4_write_loads_pdptes(const struct cr_state *state, u64 value);
 
-/* Whether a PDPTE that is about to be loaded is #GP(0), for a physical-address width in bits. */
+/* False: loading this PDPTE is #GP(0). maxphyaddr: the width of physical addresses, in bits. */
 bool pdpte_valid(u64 pdpte, unsigned int maxphyaddr);

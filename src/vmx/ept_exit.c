@@ -56,8 +56,8 @@ void ept_violation_exit(struct vcpu *vcpu, struct guest_regs *regs)
 }
 
 /*
- * ept01 has no malformed entries of its own making. Should the CPU take one for such, as with
- * address bits that it has given away, there is no memory for the guest.
+ * ept01 has no malformed entries. Should the CPU still take one for such, as where memory
+ * encryption uses up address bits, there is no memory for the guest.
  */
 void ept_misconfig_exit(struct vcpu *vcpu, struct guest_regs *regs)
 {

@@ -10,8 +10,10 @@
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
 
-/* SDM table "Guest Interruptibility": an instruction boundary is over once RFLAGS.RF is set for
- * faults, so that a code breakpoint does not hit again on return. */
+/*
+ * SDM "Instruction-Breakpoint Exception Condition": a fault saves RF as 1, so that a code
+ * breakpoint on the instruction does not hit again on return.
+ */
 static void set_resume_flag(void)
 {
 	vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);

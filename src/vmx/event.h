@@ -65,11 +65,11 @@ void event_nmi(struct vcpu *vcpu);
  */
 bool event_deliver_late(struct guest_regs *regs);
 
-/* A machine check that kept the CPU from entering the guest: the guest's. */
+/* A machine check made the entry fail: the guest gets it as #MC, or is reset. */
 void event_machine_check(struct vcpu *vcpu);
 
-/* What is latched may come now, to L1 or L2: another VMCS is current, or L2 can take it. */
+/* Another VMCS is current now, or L2 can take events: injects what is latched, if possible. */
 void event_deliver_latched(struct vcpu *vcpu);
 
-/* INIT, which leaves none of it: vmcs01 is current. */
+/* INIT: forgets what is latched. vmcs01 is current. */
 void event_forget(struct vcpu *vcpu);

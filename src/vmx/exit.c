@@ -54,7 +54,7 @@ const char *exit_reason_name(u32 reason)
 	return exit_reason_is_known(reason) ? names[reason & EXIT_REASON_BASIC] : "unknown reason";
 }
 
-/* What is being delivered meanwhile is combined with it; #UD itself is never part of a #DF. */
+/* Counts, and raises #UD; after an interrupted #DF that is a triple fault, never a #DF. */
 void exit_unexpected(struct vcpu *vcpu)
 {
 	if (vcpu->unexpected_exits++ == 0)

@@ -14,7 +14,7 @@ typedef void exit_handler(struct vcpu *vcpu, struct guest_regs *regs);
 VMX_EXITS(X)
 #undef X
 
-/* vmcall.c: who is asked first about each VMCALL of L1; true: it was meant for him and is done. */
+/* vmcall.c: `claim` sees each VMCALL of L1 first. True: it was its own, and is done. */
 void vmcall_set_claim(bool (*claim)(struct guest_regs *regs));
 
 /* ept_exit.c: a violation of ept01, of L2's too when it runs on that; and the answer to a write to
@@ -29,7 +29,7 @@ void exit_entry_failed(struct guest_regs *regs);
 /* "CPUID", "EPT violation", …; never NULL. */
 const char *exit_reason_name(u32 reason);
 
-/* Whether that list has the reason. */
+/* Whether x86/vmx.h names this reason. */
 bool exit_reason_is_known(u32 reason);
 
 /*

@@ -33,14 +33,18 @@ struct guest_level {
 	/* L2 has come to a triple fault by an event of Umbra's: L1's exit. */
 	void (*triple_fault)(struct vcpu *vcpu);
 
-	/* VMLAUNCH or VMRESUME failed with an error number: L1's own failed with it. */
+	/* The CPU refused vmcs02 with a VMfail: L1's VMLAUNCH or VMRESUME fails by the same error.
+	 */
 	void (*entry_refused)(struct vcpu *vcpu);
 
 	/* Before Umbra writes the fields for event injection: they are L1's to read later. */
 	void (*keep_entry_event)(struct vcpu *vcpu);
 };
 
-/* The VMX that the guest sees, the same on every CPU; set once at boot, before vmx_setup_cpu(). */
+/*
+ * The VMX that the guest sees, the same on every CPU: set at boot before the first vmx_setup_cpu(),
+ * then narrowed by each CPU that is set up; constant once the guest runs.
+ */
 struct offered_vmx {
 	bool offered;
 	u32 msrs; /* a bit for each of IA32_VMX_BASIC and those after it that exist */

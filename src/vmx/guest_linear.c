@@ -106,7 +106,7 @@ static void remember(const struct guest_paging *paging, const struct guest_acces
 	if (!(paging->efer & EFER_LMA) || (paging->cr4 & complicated) || access->user ||
 	    access->type == GUEST_FETCH || vcpu->level)
 		return;
-	/* Its user has all of it in place; where there is no memory that cannot be. */
+	/* translation_recall() reads all of it in place, so it has to be mapped memory. */
 	if (!guest_memory_is_mapped(page, PAGE_SIZE))
 		return;
 	for (u32 i = 0; i < walk->steps; i++) {

@@ -26,9 +26,10 @@ struct guest_fault {
 };
 
 /*
- * The last translation of each CPU, if that was a supervisor-mode access in IA-32e mode without
- * protection keys or RFLAGS.AC in it: what such a one depends on, and the entries that the walk
- * read. It holds as long as all of these are the same, so nothing needs to be invalidated.
+ * The CPU's last translation for a read, or for a write, if that was a supervisor-mode access in
+ * IA-32e mode without protection keys or RFLAGS.AC in it: what such a one depends on, and the
+ * entries that the walk read. It holds as long as all of these are the same, so nothing needs to be
+ * invalidated.
  */
 struct guest_translation {
 	u64 page; /* linear address */
@@ -45,8 +46,8 @@ struct guest_translation {
 struct guest_linear_via {
 	enum guest_linear_as as;
 	const struct guest_walk_ops *ops;
-	/* False: it cannot be reached; *pa is guest-physical before and physical after. NULL: the
-	   two are the same. */
+	/* Turns *pa from guest-physical to physical. False: out of reach. NULL: both are the same.
+	 */
 	bool (*reach)(void *ctx, const struct guest_walk *walk, enum guest_access_type type,
 		      paddr_t *pa);
 	void *ctx;
@@ -86,8 +87,7 @@ bool guest_linear_read(u64 linear, void *dst, size_t size, enum guest_linear_as 
 bool guest_linear_write(u64 linear, const void *src, size_t size, enum guest_linear_as as,
 			struct guest_fault *fault);
 
-/* The same by way of `via`. False and a fault that asks for a retry may also mean that it failed.
- */
+/* The same by way of `via`. A retry is also what its `read` or `reach` leave when they fail. */
 bool guest_linear_read_via(u64 linear, void *dst, size_t size, const struct guest_linear_via *via,
 			   struct guest_fault *fault);
 bool guest_linear_write_via(u64 linear, const void *src, size_t size,

@@ -64,7 +64,7 @@ void vmx_guest_init_state(struct vcpu *vcpu, enum activity_state activity)
 	write_dr6(DR6_INIT);
 }
 
-/* What INIT does not touch but RESET and firmware do; once per CPU, before its first entry. */
+/* What INIT does not touch but RESET and firmware do; before the first entry after a RESET. */
 static void set_power_on_state(struct vcpu *vcpu)
 {
 	vmwrite64(VMCS_GUEST_PAT, PAT_RESET);

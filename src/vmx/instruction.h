@@ -20,14 +20,8 @@ static inline u32 instruction_cpl(void)
 	return (u32)((vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & AR_DPL) >> AR_DPL_SHIFT);
 }
 
-/* The rare cases of instruction_done(): of RFLAGS, TF and RF as the instruction found them. */
+/* instruction_done_with()'s rare part: RIP's upper half, shadows, RF, TF. */
 void instruction_done_slow(u64 rflags, u32 interruptibility);
-
-/*
- * The same for one iteration of an instruction that has more to do, and that the guest goes on
- * with: RIP stays, and so does RF, so that no breakpoint hits the instruction again.
- */
-void instruction_iteration_done(void);
 
 /*
  * Moves the guest behind the instruction that exited: RIP advances, a STI or MOV-SS shadow ends,
@@ -53,3 +47,9 @@ static inline void instruction_done(void)
 {
 	instruction_done_with(vmreadn(VMCS_GUEST_RFLAGS));
 }
+
+/*
+ * The end of one iteration of an instruction that has more to do: RIP stays, and RF, so that no
+ * breakpoint hits the instruction again; a shadow ends, TF traps.
+ */
+void instruction_iteration_done(void);

@@ -220,8 +220,7 @@ static bool write_uintr_misc(u64 value)
 	return true;
 }
 
-/* The CPU knows which MSRs exist; so also for those that no bitmap covers and that mostly do not.
- */
+/* MSRs that are the CPU's: RDMSR itself tells whether there is one, in any range. */
 __attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 msr, u64 *value)
 {
 	const struct msr_policy *row = find(msr);
@@ -234,7 +233,7 @@ __attribute__((noinline)) static bool read_shared(const struct vcpu *vcpu, u32 m
 	return true;
 }
 
-/* In its own exit, which is short, and once more for lists. */
+/* Inlined twice: into rdmsr_exit(), to keep that short, and into msr_guest_read(). */
 __attribute__((always_inline)) static inline bool read_as(u8 how, struct vcpu *vcpu, u32 msr,
 							  u64 *value)
 {

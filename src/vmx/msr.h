@@ -38,7 +38,7 @@ static inline void msr_bitmap_set(u64 *bitmap, u32 msr, bool write)
 		bitmap[bit / 64] |= BIT(bit % 64);
 }
 
-/* A 64-bit word of the bitmap, by its index in the page: Umbra's share of a bitmap of L1's. */
+/* Word `index` of Umbra's bitmap: what Umbra intercepts, to be ORed into a vmcs02's. */
 u64 msr_bitmap_word(u32 index);
 
 /* RDMSR and WRMSR as the guest of the current VMCS would see them; false: #GP(0). */

@@ -11,14 +11,14 @@
 
 /* What RDMSR does in the guest. */
 enum msr_read {
-	MSR_READ_CPU,
-	MSR_READ_NEVER,
+	MSR_READ_CPU,   /* the CPU's value, without an exit */
+	MSR_READ_NEVER, /* #GP */
 	MSR_READ_FEATURE_CONTROL,
 	MSR_READ_CORE_CAPABILITIES,
 	MSR_READ_ARCH_CAPABILITIES,
 	MSR_READ_MISC_ENABLE,
 	MSR_READ_MTRR,
-	MSR_READ_OFFERED,
+	MSR_READ_OFFERED, /* VMX capabilities and Umbra's token; #GP where not offered */
 	MSR_READ_COUNT,
 };
 
@@ -26,9 +26,9 @@ enum msr_read {
 enum msr_write {
 	MSR_WRITE_CPU,
 	MSR_WRITE_NEVER,
-	MSR_WRITE_IGNORED,
-	MSR_WRITE_ZERO,
-	MSR_WRITE_LOW_HALF,
+	MSR_WRITE_IGNORED,  /* succeeds, without effect */
+	MSR_WRITE_ZERO,     /* 0 alone, else #GP */
+	MSR_WRITE_LOW_HALF, /* bits 63:32 must be 0, else #GP */
 	MSR_WRITE_APIC_BASE,
 	MSR_WRITE_MISC_ENABLE,
 	MSR_WRITE_MTRR,
@@ -86,7 +86,7 @@ struct msr_policy {
 #endif
 };
 
-/* By `first`, no MSR in two rows; behind them that of all MSRs without a row of their own. */
+/* Sorted by `first`, no MSR in two rows; the row at [msr_table_rows] is for all other MSRs. */
 extern const struct msr_policy msr_table[];
 extern const u32 msr_table_rows;
 

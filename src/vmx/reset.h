@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Restarting the machine when the guest has brought its CPU into shutdown. */
+/* Restarting the machine: the guest's CPU is in shutdown, or the guest cannot go on. */
 #pragma once
 
 #include "platform/acpi.h"

@@ -23,8 +23,8 @@ void vmx_setup_shared(void);
 void vmx_setup_cpu(struct vcpu *vcpu);
 
 /*
- * The host-state area of the current VMCS, for exits that arrive at `rip`: all of it that does not
- * follow from the exit controls.
+ * The host state of the current VMCS: exits arrive at `rip`, in Umbra's tables and segments, on
+ * this CPU's stack.
  */
 void vmx_set_host_state(const struct vcpu *vcpu, u64 rip);
 
@@ -55,5 +55,5 @@ struct guest_start {
 	struct guest_regs regs; /* rsp_unused holds SP in real mode */
 };
 
-/* Once, on the boot processor; vmcs01 is current. */
+/* At boot and at each waking, on the boot processor; vmcs01 is current, L1 has not run yet. */
 void vmx_guest_start_state(struct vcpu *vcpu, const struct guest_start *start);

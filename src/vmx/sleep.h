@@ -21,7 +21,7 @@ void sleep_init(const struct acpi_info *acpi, paddr_t page);
 /* Whether there are ports to watch: then the physical addresses of the I/O bitmaps A and B. */
 bool sleep_io_bitmaps(paddr_t bitmap[2]);
 
-/* Adds those ports to bitmaps of L1's, A and behind it B, for its guest. */
+/* Sets those ports' bits in two pages of I/O bitmap, A then B: copies of L1's, for L2. */
 void sleep_watch_ports(u8 *bitmaps);
 
 /*

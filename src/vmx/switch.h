@@ -2,7 +2,7 @@
 /* The way into the guest and back. The only code that runs with the guest's registers. */
 #pragma once
 
-/* For switch.S: whether L2 runs, by GS base. See vmx/vcpu.h. */
+/* Offset of struct vcpu's `level`, by GS base: not 0 while L2 runs. */
 #define VCPU_LEVEL_OFFSET 176
 
 #ifndef __ASSEMBLER__

@@ -11,8 +11,8 @@
 #include "vmx/vmcs.h"
 
 /*
- * Umbra's pointer to `size` bytes for a read or a write with CPL 0; NULL: guest_linear_read() and
- * guest_linear_write() know. L1 runs.
+ * Umbra's pointer to `size` bytes at a linear address of L1's, for CPL 0. NULL: not remembered;
+ * guest_linear_read() or guest_linear_write() has to walk. Only while L1 runs.
  */
 static inline void *translation_recall(const struct vcpu *vcpu, u64 linear, size_t size,
 				       enum guest_access_type type)

@@ -18,7 +18,7 @@
 #include "vmx/speculation.h"
 #include "vmx/switch.h"
 
-/* Instructions that Umbra itself executes, what nesting mostly costs. */
+/* VMX instructions that Umbra executes, counted: most of what nesting costs. */
 enum vmcs_counted {
 	VMCS_COUNTED_READ,
 	VMCS_COUNTED_WRITE,
@@ -34,13 +34,13 @@ struct vcpu {
 
 	/* What the guest is doing, up to `is_bsp`: a RESET clears it as one. */
 	const struct guest_level *level; /* set while L2 runs: see guest_level.h */
-	/* The guest's general registers while one of its VM exits is handled, else NULL. */
+	/* Where exits put the guest's general registers; NULL before the first exit. */
 	struct guest_regs *regs;
-	u32 exit_reason;  /* the exit being handled, with its flag bits */
+	u32 exit_reason;  /* the exit being handled; with its flag bits if it is L2's */
 	bool nmi_latched; /* for the guest: waits until it can be injected */
 	bool mc_latched;
 	bool starting;            /* by a SIPI, and it has run nothing yet */
-	bool launched;            /* vmcs01 has been; known when the guest has executed VMXON */
+	bool launched;            /* vmcs01: set when L1's VMXON exits, as it has been by then */
 	bool init_blocked;        /* the guest is in VMX root operation … */
 	bool init_held;           /* … and an INIT has come meanwhile */
 	bool xd_disabled;         /* the guest's IA32_MISC_ENABLE says so; the CPU's never does */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VMCALLs: the claimed one's (the INT 15h hook's), those for Umbra from who may ask, then with
- * hypervisor=pass that of the hypervisor below, else L1's.
+ * A VMCALL of L1 is offered in turn to the INT 15h hook, to Umbra's interface, with hypervisor=pass
+ * to the hypervisor below, and to nested VMX.
  */
 #include "lib/insn.h"
 #include "vmx/exit.h"

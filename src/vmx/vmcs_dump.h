@@ -4,6 +4,6 @@
 
 /*
  * Logs the exit that this CPU is handling: its reason, the guest's registers, and the current VMCS
- * decoded. Nothing outside of an exit.
+ * decoded. Nothing before the first exit.
  */
 void vmcs_dump_exit(void);

@@ -23,8 +23,8 @@ bool xd_bit_may_be(const struct vcpu *vcpu, bool disabled);
 void xd_bit_write(struct vcpu *vcpu, bool disabled);
 
 /*
- * WRMSR to IA32_EFER by Umbra's hand, of these bits: LMA is read-only, LME changes with paging off
- * only (SDM "IA32_EFER"). False: #GP(0).
+ * Emulated WRMSR to IA32_EFER, where bits beyond `allowed` are reserved: LMA stays, LME changes
+ * only with paging off (SDM "IA32_EFER"). False: #GP(0). Changes the current VMCS's field.
  */
 static inline bool guest_write_efer(u64 value, u64 allowed)
 {
