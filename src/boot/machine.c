@@ -57,9 +57,6 @@ void machine_find_cpus(paddr_t low_page)
 
 	if (low_page)
 		ap_call_roll(low_page, machine_add_cpu);
-	else
-		log_warn("no free page below 640 KiB: CPUs that ACPI does not list would not be "
-			 "under Umbra's control");
 	if (acpi.cpu_count > acpi.cpus_listed)
 		log_info("%u CPUs that ACPI does not list as enabled are taken, too",
 			 acpi.cpu_count - acpi.cpus_listed);

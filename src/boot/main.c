@@ -209,6 +209,9 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	boot.microcode = microcode_choose(&boot.mb2, boot.options.microcode);
 
 	take_low_page();
+	if (!boot.low_page)
+		log_warn("no free page below 640 KiB: CPUs that ACPI does not list would not be "
+			 "under Umbra's control");
 	machine_find_cpus(boot.low_page);
 	move_home(vmx.ept_vpid);
 	machine_create_cpus();

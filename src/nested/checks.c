@@ -278,7 +278,7 @@ const char *check_host_state(const struct vmcs12 *v, const struct check_context 
 	return NULL;
 }
 
-/* The hardware cannot: Umbra loads the MSR itself, and vmcs02 takes CR4 bits hidden from L1. */
+/* What the hardware cannot check: an MSR that Umbra loads, CR4 bits that are hidden from L1. */
 const char *check_guest_state(const struct vmcs12 *v, u64 guest_cr4, u64 perf_global_ctrl,
 			      const struct nested_caps *caps)
 {

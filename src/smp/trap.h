@@ -25,7 +25,7 @@ enum trap_ist {
 
 /*
  * Builds the IDT, one for all CPUs, for handlers with this CS. with_ist: NMI, #DF and #MC on stacks
- * of their own, which takes a TSS: so not before cpu_load().
+ * of their own, which takes a TSS: no CPU may run with it before its cpu_load().
  */
 void trap_init(bool with_ist, u16 code_selector);
 

@@ -11,7 +11,7 @@
 
 /* What RDMSR does in the guest. */
 enum msr_read {
-	MSR_READ_CPU,   /* the CPU's value, without an exit */
+	MSR_READ_CPU,   /* the CPU's value; no exit if a bitmap covers the MSR */
 	MSR_READ_NEVER, /* #GP */
 	MSR_READ_FEATURE_CONTROL,
 	MSR_READ_CORE_CAPABILITIES,

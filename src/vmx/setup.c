@@ -94,7 +94,7 @@ static void set_controls(struct vcpu *vcpu)
 			     CPU_TERTIARY_CONTROLS);
 	secondary = vmx_controls(vmx->secondary, CPU2_EPT | CPU2_VPID | CPU2_UNRESTRICTED_GUEST,
 				 enable_instructions | CPU2_CONCEAL_PT);
-	/* It takes "load" and "clear IA32_RTIT_CTL": leaf 14H is shown only with both. */
+	/* This control needs "load" and "clear IA32_RTIT_CTL"; leaf 14H is shown only with both. */
 	if (!vcpu->cpuid_hidden.leaf14)
 		secondary |= (u32)CPU2_PT_GUEST_PHYSICAL;
 	vmwrite32(VMCS_PIN_CONTROLS, vcpu->pin_controls);

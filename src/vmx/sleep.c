@@ -167,8 +167,8 @@ static u16 status(void)
 }
 
 /*
- * With two registers both have to be told; the guest has put the kind of sleep into each. Its own
- * write has told each whose byte with SLP_EN it reaches.
+ * With two registers both have to be told; the guest has put the kind of sleep into each. One whose
+ * byte with SLP_EN the guest's write reaches is as the guest wants it.
  */
 static void enable_other(u16 port, u32 size)
 {

@@ -234,7 +234,8 @@ static void test_strings(void **state)
 
 /*
  * SDM "REP/REPE/REPZ/REPNE/REPNZ", "Single-Step Exception Condition": TF traps after each
- * iteration, and a shadow ends with the first one.
+ * iteration, and a shadow ends with the first one. "Instruction-Breakpoint Exception Condition":
+ * what comes after any but the last one finds RF set.
  */
 static void test_repeated(void **state)
 {
@@ -244,6 +245,7 @@ static void test_repeated(void **state)
 	assert_int_equal(regs.rcx, 1);
 	assert_int_equal(accesses, 1);
 	assert_int_equal(iterations, 1);
+	assert_int_equal(vmread_unchecked(VMCS_GUEST_RFLAGS), RFLAGS_FIXED | RFLAGS_RF);
 	assert_true(io(STRING | REP, 1));
 	assert_int_equal(regs.rcx, 0);
 	assert_int_equal(accesses, 2);

@@ -89,7 +89,8 @@ def selected_index():
         return (gdb.selected_thread().num if gdb.selected_thread() else 1) - 1
     stack = number("(unsigned long)$sp")
     tops = [(int(vcpu_of(i)["cpu"]["stack_top"]), i) for i in range(cpu_count())]
-    return min((top, i) for top, i in tops if top >= stack)[1]
+    above = [(top, i) for top, i in tops if top >= stack]
+    return min(above)[1] if above else 0  # none: the first one, on the stack it began on
 
 
 def nested_of(vcpu):

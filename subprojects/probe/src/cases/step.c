@@ -110,11 +110,9 @@ PROBE_CASE(step_wbinvd, "step.tf.wbinvd", CASE_EACH_CPU)
 	STEP(t, "wbinvd", 0, 0, 0);
 }
 
-/*
- * SDM "REP/REPE/REPZ/REPNE/REPNZ", "Single-Step Exception Condition": a trap after each iteration,
- * with RIP at the instruction until the last one. From a port that puts the machine to sleep.
+/* Two iterations from a port that puts the machine to sleep: a trap after each, and one after NOP.
  */
-PROBE_CASE(step_rep, "step.tf.rep_ins", CASE_EACH_CPU)
+static void step_rep_ins(struct run *t)
 {
 	struct acpi_sleep s5;
 	u64 rax = 0, rcx = 2, rdx, again, after, next;
@@ -143,6 +141,26 @@ PROBE_CASE(step_rep, "step.tf.rep_ins", CASE_EACH_CPU)
 	CHECK_EQ(t, rcx, 0);
 	CHECK(t, to == words + 2, "RDI has moved by %ld", (long)((char *)to - (char *)words));
 	CHECK_EQ(t, words[0], words[1]);
+}
+
+/*
+ * SDM "REP/REPE/REPZ/REPNE/REPNZ", "Single-Step Exception Condition": a trap after each iteration,
+ * with RIP at the instruction until the last one.
+ */
+PROBE_CASE(step_rep, "step.tf.rep_ins", CASE_EACH_CPU)
+{
+	step_rep_ins(t);
+}
+
+/*
+ * SDM "Instruction-Breakpoint Exception Condition": a trap between two iterations pushes RF as 1.
+ * Bochs pushes 0.
+ */
+PROBE_CASE(step_rep_rf, "step.tf.rep_ins_rf", CASE_EACH_CPU | CASE_EXPLICIT)
+{
+	step_rep_ins(t);
+	CHECK(t, this_cpu()->db[0].rflags & RFLAGS_RF, "RF is clear between the iterations");
+	CHECK(t, !(this_cpu()->db[1].rflags & RFLAGS_RF), "RF is set after the last one");
 }
 
 /* An instruction that faults has not been completed: no trap for it. */
