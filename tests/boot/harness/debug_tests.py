@@ -31,8 +31,8 @@ def check_live():
 def _check_live(work):
     variant = build.Variant()
     commands = [
-        # L1's first exit: vmcs01 alone, no nested VMX yet.
-        "hbreak exit_handle", "continue",
+        # L1's first exit: vmcs01 alone, no nested VMX yet. At two places, as in debug.FIRST.
+        "hbreak *exit_handle", "hbreak exit_handle", "continue",
         f"dump binary memory {work}/before &text_start &text_end", "umbra cpus", "umbra log", "umbra ept01",
         "umbra ept01 0x100000", "umbra ept01 ((struct vcpu *)cpus[0])->vmcs01",
         "echo [first]\\n", "umbra vmcs host_*", "info symbol switch_vm_exit",
