@@ -147,8 +147,11 @@ static void take_low_page(void)
 	struct range avoid[MB2_MAX_MODULES];
 
 	if (!memmap_find_top(&boot.room, PAGE_SIZE, PAGE_SIZE, LOW_PAGE_END, avoid,
-			     module_ranges(avoid), &boot.low_page))
+			     module_ranges(avoid), &boot.low_page)) {
+		log_warn("no free page below 640 KiB: CPUs that ACPI does not list would not be "
+			 "under Umbra's control");
 		return;
+	}
 	if (!memmap_reserve(&boot.mb2.memmap, boot.low_page, PAGE_SIZE))
 		fail("the memory map has too many pieces");
 	memmap_reserve(&boot.room, boot.low_page, PAGE_SIZE);
@@ -209,9 +212,6 @@ _Noreturn void boot_main(u64 information, u64 load_base)
 	boot.microcode = microcode_choose(&boot.mb2, boot.options.microcode);
 
 	take_low_page();
-	if (!boot.low_page)
-		log_warn("no free page below 640 KiB: CPUs that ACPI does not list would not be "
-			 "under Umbra's control");
 	machine_find_cpus(boot.low_page);
 	move_home(vmx.ept_vpid);
 	machine_create_cpus();

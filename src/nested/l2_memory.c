@@ -178,7 +178,7 @@ void nested_ept_fault_done(struct vcpu *vcpu, const struct ept02_fault *fault,
 {
 	/* SDM "Saving RIP, RSP, RFLAGS, and SSP": such an exit saves RF as 1; the CPU saw to it. */
 	if (fault->by_umbra)
-		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
+		instruction_set_resume_flag();
 	switch (result) {
 	case EPT02_NO_MEMORY:
 		vcpu->nested->undo = true;

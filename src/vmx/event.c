@@ -7,17 +7,9 @@
 #include "smp/stop.h"
 #include "vmx/exit.h"
 #include "vmx/guest_level.h"
+#include "vmx/instruction.h"
 #include "vmx/reset.h"
 #include "vmx/vmcs.h"
-
-/*
- * SDM "Instruction-Breakpoint Exception Condition": a fault saves RF as 1, so that a code
- * breakpoint on the instruction does not hit again on return.
- */
-static void set_resume_flag(void)
-{
-	vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
-}
 
 /* While L2 runs, the fields for event injection are L1's. */
 static void keep_entry_event(struct vcpu *vcpu)
@@ -38,7 +30,7 @@ static u32 exception_info(enum vector vector)
 /* True: L1 intercepts it, and L2 is over. */
 static bool exits_to_l1(struct vcpu *vcpu, u32 info, u32 error_code)
 {
-	set_resume_flag();
+	instruction_set_resume_flag();
 	return vcpu->level && vcpu->level->exception(vcpu, info, error_code);
 }
 

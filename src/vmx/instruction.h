@@ -20,6 +20,16 @@ static inline u32 instruction_cpl(void)
 	return (u32)((vmread32(VMCS_GUEST_SS_ACCESS_RIGHTS) & AR_DPL) >> AR_DPL_SHIFT);
 }
 
+/*
+ * SDM "Instruction-Breakpoint Exception Condition": a fault, and what comes between two iterations
+ * of a string instruction, finds RF set, so that a code breakpoint on the instruction does not hit
+ * again on return.
+ */
+static inline void instruction_set_resume_flag(void)
+{
+	vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
+}
+
 /* instruction_done_with()'s rare part: RIP's upper half, shadows, RF, TF. */
 void instruction_done_slow(u64 rflags, u32 interruptibility);
 

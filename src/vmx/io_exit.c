@@ -64,9 +64,7 @@ static void string_round(struct guest_regs *regs, u16 port, u32 size, u64 qualif
 	if (qualification & IO_REP)
 		set_part(&regs->rcx, address_size, --left);
 	if ((qualification & IO_REP) && left) {
-		/* SDM "Instruction-Breakpoint Exception Condition": what comes now pushes RF as 1.
-		 */
-		vmwriten(VMCS_GUEST_RFLAGS, vmreadn(VMCS_GUEST_RFLAGS) | RFLAGS_RF);
+		instruction_set_resume_flag();
 		instruction_iteration_done();
 	} else {
 		instruction_done();

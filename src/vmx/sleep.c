@@ -66,6 +66,11 @@ static u32 watched_port(u32 i)
 	return sleep.acpi->pm1_control[i] ? sleep.acpi->pm1_control[i] + (u32)SLEEP_ENABLE_BYTE : 0;
 }
 
+static bool reaches(u16 port, u32 size, u32 watched)
+{
+	return watched >= port && watched < port + size;
+}
+
 void sleep_watch_ports(u8 *bitmaps)
 {
 	for (u32 i = 0; sleep.acpi && i < REGISTERS; i++) {
@@ -176,7 +181,7 @@ static void enable_other(u16 port, u32 size)
 		const u32 watched = watched_port(i);
 		const u16 other = sleep.acpi->pm1_control[i];
 
-		if (watched && (watched < port || watched >= port + size))
+		if (watched && !reaches(port, size, watched))
 			outw(other, inw(other) | SLEEP_ENABLE);
 	}
 }
@@ -215,7 +220,7 @@ static enum effect effect_of(u16 port, u32 size, u32 value)
 		const u32 watched = watched_port(i);
 		u32 byte;
 
-		if (!watched || watched < port || watched >= port + size)
+		if (!watched || !reaches(port, size, watched))
 			continue;
 		byte = value >> 8 * (watched - port);
 		if (!(byte & BYTE_SLEEP_ENABLE))

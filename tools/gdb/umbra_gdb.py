@@ -83,14 +83,19 @@ def in_umbra():
         return False
 
 
-def selected_index():
-    """The index of the selected CPU: by its stack if it is in Umbra, else by the thread's number."""
-    if not in_umbra():
-        return (gdb.selected_thread().num if gdb.selected_thread() else 1) - 1
+def index_by_stack():
+    """The index of the selected CPU, which is in Umbra."""
     stack = number("(unsigned long)$sp")
     tops = [(int(vcpu_of(i)["cpu"]["stack_top"]), i) for i in range(cpu_count())]
     above = [(top, i) for top, i in tops if top >= stack]
     return min(above)[1] if above else 0  # none: the first one, on the stack it began on
+
+
+def selected_index():
+    """The index of the selected CPU: by its stack if it is in Umbra, else by the thread's number."""
+    if in_umbra():
+        return index_by_stack()
+    return (gdb.selected_thread().num if gdb.selected_thread() else 1) - 1
 
 
 def nested_of(vcpu):
@@ -350,7 +355,7 @@ def cpus_in_umbra():
     for thread in gdb.selected_inferior().threads():
         thread.switch()
         if in_umbra():
-            found.add(selected_index())
+            found.add(index_by_stack())
     if before:
         before.switch()
     return found
